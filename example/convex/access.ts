@@ -1,0 +1,62 @@
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
+import type { Auth } from "convex/server";
+import { ConvexError } from "convex/values";
+import type { Doc } from "./_generated/dataModel";
+import type { QueryCtx } from "./_generated/server";
+
+/**
+ * An error that the page shows to the user. `ConvexError` because a production
+ * deployment hides the text of any other.
+ */
+export function refusal(code: string, message: string) {
+  return new ConvexError({ code, message });
+}
+
+/**
+ * Who is calling.
+ *
+ * A signed-in user is known by `tokenIdentifier`, which is unique across
+ * providers. A caller who has not signed in is "anonymous", and all of those are
+ * the same one: on a deployment without auth everybody shares one account, and
+ * the page says so. An app that has auth throws here instead of returning it.
+ */
+export async function viewer(ctx: { auth: Auth }): Promise<string> {
+  const identity = await ctx.auth.getUserIdentity();
+  return identity?.tokenIdentifier ?? "anonymous";
+}
+
+/*
+ * Every function below gives `null` both for what does not exist and for what is
+ * another user's: whether an id exists is not for strangers to learn.
+ */
+
+export async function ownConversation(
+  ctx: QueryCtx,
+  conversationId: string,
+): Promise<Doc<"conversations"> | null> {
+  // The id comes from the address bar, so it may be anything.
+  const id = ctx.db.normalizeId("conversations", conversationId);
+  const conversation = id && (await ctx.db.get("conversations", id));
+  return conversation?.owner === (await viewer(ctx)) ? conversation : null;
+}
+
+export async function ownMessage(
+  ctx: QueryCtx,
+  messageId: string,
+): Promise<Doc<"userMessages"> | null> {
+  const id = ctx.db.normalizeId("userMessages", messageId);
+  const message = id && (await ctx.db.get("userMessages", id));
+  return message?.owner === (await viewer(ctx)) ? message : null;
+}
+
+/** A stream belongs to whoever owns the message that it answers. */
+export async function ownMessageOfStream(
+  ctx: QueryCtx,
+  streamId: StreamId,
+): Promise<Doc<"userMessages"> | null> {
+  const message = await ctx.db
+    .query("userMessages")
+    .withIndex("byStream", (q) => q.eq("responseStreamId", streamId))
+    .unique();
+  return message?.owner === (await viewer(ctx)) ? message : null;
+}

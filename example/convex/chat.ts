@@ -1,0 +1,254 @@
+import {
+  streamBodyArgs,
+  StreamIdValidator,
+  type StreamId,
+} from "@convex-dev/persistent-text-streaming";
+import { v, type Infer } from "convex/values";
+import { components } from "./_generated/api";
+import type { Id } from "./_generated/dataModel";
+import {
+  internalQuery,
+  mutation,
+  query,
+  type MutationCtx,
+} from "./_generated/server";
+import {
+  ownConversation,
+  ownMessage,
+  ownMessageOfStream,
+  refusal,
+  viewer,
+} from "./access";
+import { MAX_HISTORY, MAX_PROMPT_LENGTH } from "./limits";
+import { streaming } from "./streaming";
+
+const streamStatus = v.union(
+  v.literal("pending"),
+  v.literal("streaming"),
+  v.literal("done"),
+  v.literal("error"),
+  v.literal("timeout"),
+  v.literal("aborted"),
+);
+
+const modelMessage = v.object({
+  role: v.union(v.literal("user"), v.literal("assistant")),
+  content: v.string(),
+});
+export type ModelMessage = Infer<typeof modelMessage>;
+
+/**
+ * The messages of a conversation, the oldest first; `null` if there is no such
+ * conversation. The replies' statuses are here, their texts are not: the list is
+ * read again when a status changes, not with every word.
+ */
+export const listMessages = query({
+  args: { conversationId: v.string() },
+  returns: v.union(
+    v.null(),
+    v.array(
+      v.object({
+        _id: v.id("userMessages"),
+        prompt: v.string(),
+        responseStreamId: StreamIdValidator,
+        status: streamStatus,
+      }),
+    ),
+  ),
+  handler: async (ctx, args) => {
+    const conversation = await ownConversation(ctx, args.conversationId);
+    if (conversation === null) return null;
+    const messages = await ctx.db
+      .query("userMessages")
+      .withIndex("byConversation", (q) =>
+        q.eq("conversationId", conversation._id),
+      )
+      .order("desc")
+      .take(100);
+    return await Promise.all(
+      messages.reverse().map(async ({ _id, prompt, responseStreamId }) => ({
+        _id,
+        prompt,
+        responseStreamId,
+        status: await ctx.runQuery(
+          components.persistentTextStreaming.lib.getStreamStatus,
+          { streamId: responseStreamId },
+        ),
+      })),
+    );
+  },
+});
+
+/** A reply's text and status, for its owner: what `useStream` subscribes to. */
+export const getStreamBody = query({
+  args: streamBodyArgs,
+  returns: v.object({
+    text: v.string(),
+    status: streamStatus,
+    from: v.number(),
+    next: v.number(),
+  }),
+  handler: async (ctx, args) => {
+    const streamId = args.streamId as StreamId;
+    const message = await ownMessageOfStream(ctx, streamId);
+    if (message === null) {
+      throw refusal("unknown_stream", "This reply is gone, or is not yours.");
+    }
+    return await streaming.getStreamBody(ctx, streamId, args.from ?? 0);
+  },
+});
+
+/**
+ * Adds a message and creates the stream that will answer it. Nothing is generated
+ * yet: the browser that sent it asks `/chat-stream` to, and reads along.
+ */
+export const sendMessage = mutation({
+  args: {
+    prompt: v.string(),
+    /** Without it, a new conversation begins. */
+    conversationId: v.optional(v.string()),
+  },
+  returns: v.object({
+    conversationId: v.id("conversations"),
+    streamId: StreamIdValidator,
+  }),
+  handler: async (ctx, args) => {
+    const prompt = args.prompt.trim();
+    if (prompt === "") {
+      throw refusal("empty_message", "There is nothing in this message.");
+    }
+    if (prompt.length > MAX_PROMPT_LENGTH) {
+      throw refusal(
+        "message_too_long",
+        `This message has ${prompt.length.toLocaleString("en")} characters; at most ${MAX_PROMPT_LENGTH.toLocaleString("en")} can be sent. Shorten it, or send it in parts.`,
+      );
+    }
+    const owner = await viewer(ctx);
+    const conversationId = await conversationFor(ctx, prompt, args);
+    const streamId = await streaming.createStream(ctx);
+    await ctx.db.insert("userMessages", {
+      owner,
+      conversationId,
+      prompt,
+      responseStreamId: streamId,
+    });
+    return { conversationId, streamId };
+  },
+});
+
+async function conversationFor(
+  ctx: MutationCtx,
+  prompt: string,
+  args: { conversationId?: string },
+): Promise<Id<"conversations">> {
+  if (args.conversationId === undefined) {
+    return await ctx.db.insert("conversations", {
+      owner: await viewer(ctx),
+      title: titleOf(prompt),
+      lastMessageAt: Date.now(),
+    });
+  }
+  const conversation = await ownConversation(ctx, args.conversationId);
+  if (conversation === null) {
+    throw refusal(
+      "unknown_conversation",
+      "This conversation does not exist, or is not yours. Start a new one.",
+    );
+  }
+  await ctx.db.patch("conversations", conversation._id, {
+    lastMessageAt: Date.now(),
+  });
+  return conversation._id;
+}
+
+/** The beginning of the message, cut between characters (an emoji is several units). */
+function titleOf(prompt: string): string {
+  const line = prompt.split("\n", 1)[0] ?? "";
+  const characters = [...line];
+  return characters.length > 60
+    ? characters.slice(0, 59).join("").trimEnd() + "…"
+    : line;
+}
+
+/** Answers a message again, in a new stream: one that has ended never goes on. */
+export const retry = mutation({
+  args: { messageId: v.id("userMessages") },
+  returns: v.object({ streamId: StreamIdValidator }),
+  handler: async (ctx, args) => {
+    const message = await ownMessage(ctx, args.messageId);
+    if (message === null) {
+      throw refusal("unknown_message", "This message is gone.");
+    }
+    const before = message.responseStreamId as StreamId;
+    const streamId = await streaming.createStream(ctx);
+    await ctx.db.patch("userMessages", message._id, {
+      responseStreamId: streamId,
+    });
+    // If it was still being written, its writer is told to stop.
+    await streaming.deleteStream(ctx, before);
+    return { streamId };
+  },
+});
+
+/** Stops a reply that is being written. What there is of it stays. */
+export const stop = mutation({
+  args: { messageId: v.id("userMessages") },
+  returns: v.null(),
+  handler: async (ctx, args) => {
+    const message = await ownMessage(ctx, args.messageId);
+    if (message !== null) {
+      await streaming.abortStream(ctx, message.responseStreamId as StreamId);
+    }
+    return null;
+  },
+});
+
+/** Deletes a message together with its reply. */
+export const deleteMessage = mutation({
+  args: { messageId: v.id("userMessages") },
+  returns: v.null(),
+  handler: async (ctx, args) => {
+    const message = await ownMessage(ctx, args.messageId);
+    if (message !== null) {
+      await ctx.db.delete("userMessages", message._id);
+      await streaming.deleteStream(ctx, message.responseStreamId as StreamId);
+    }
+    return null;
+  },
+});
+
+/**
+ * The conversation that leads up to a stream's reply, as the model wants it;
+ * `null` if the stream is not the caller's.
+ */
+export const history = internalQuery({
+  args: { streamId: StreamIdValidator },
+  returns: v.union(v.null(), v.array(modelMessage)),
+  handler: async (ctx, args) => {
+    const last = await ownMessageOfStream(ctx, args.streamId as StreamId);
+    if (last === null) return null;
+    const earlier = await ctx.db
+      .query("userMessages")
+      .withIndex("byConversation", (q) =>
+        q
+          .eq("conversationId", last.conversationId)
+          .lt("_creationTime", last._creationTime),
+      )
+      .order("desc")
+      .take(MAX_HISTORY);
+    const messages: ModelMessage[] = [];
+    for (const { prompt, responseStreamId } of earlier.reverse()) {
+      const reply = await streaming.getStreamBody(
+        ctx,
+        responseStreamId as StreamId,
+      );
+      // A reply that failed at once says nothing to the model; the question then
+      // stands alone, as it does for the reader.
+      messages.push({ role: "user", content: prompt });
+      if (reply.text !== "" && reply.status !== "error") {
+        messages.push({ role: "assistant", content: reply.text });
+      }
+    }
+    return [...messages, { role: "user", content: last.prompt }];
+  },
+});

@@ -1,0 +1,63 @@
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
+import { v } from "convex/values";
+import { internal } from "./_generated/api";
+import { internalMutation, mutation, query } from "./_generated/server";
+import { ownConversation, viewer } from "./access";
+import { streaming } from "./streaming";
+
+/** The caller's conversations, the latest first. */
+export const list = query({
+  args: {},
+  returns: v.array(v.object({ _id: v.id("conversations"), title: v.string() })),
+  handler: async (ctx) => {
+    const owner = await viewer(ctx);
+    const conversations = await ctx.db
+      .query("conversations")
+      .withIndex("byOwner", (q) => q.eq("owner", owner))
+      .order("desc")
+      .take(100);
+    return conversations.map(({ _id, title }) => ({ _id, title }));
+  },
+});
+
+/** Deletes a conversation, its messages and their streams. */
+export const remove = mutation({
+  args: { conversationId: v.string() },
+  returns: v.null(),
+  handler: async (ctx, args) => {
+    const conversation = await ownConversation(ctx, args.conversationId);
+    // Deleting what is gone is not an error: two windows may do it at once.
+    if (conversation === null) return null;
+    await ctx.db.delete("conversations", conversation._id);
+    await ctx.scheduler.runAfter(0, internal.conversations.removeMessages, {
+      conversationId: conversation._id,
+    });
+    return null;
+  },
+});
+
+/** In batches, so that a long conversation stays within a mutation's limits. */
+export const removeMessages = internalMutation({
+  args: { conversationId: v.id("conversations") },
+  returns: v.null(),
+  handler: async (ctx, args) => {
+    const batch = await ctx.db
+      .query("userMessages")
+      .withIndex("byConversation", (q) =>
+        q.eq("conversationId", args.conversationId),
+      )
+      .take(50);
+    for (const message of batch) {
+      await streaming.deleteStream(ctx, message.responseStreamId as StreamId);
+      await ctx.db.delete("userMessages", message._id);
+    }
+    if (batch.length > 0) {
+      await ctx.scheduler.runAfter(
+        0,
+        internal.conversations.removeMessages,
+        args,
+      );
+    }
+    return null;
+  },
+});

@@ -1,0 +1,7 @@
+// Read by the backend, which enforces them, and by the page, which explains them.
+
+/** The longest message that a user may send, in UTF-16 code units. */
+export const MAX_PROMPT_LENGTH = 8_000;
+
+/** How many earlier messages the model sees. */
+export const MAX_HISTORY = 20;
