@@ -1,0 +1,399 @@
+import { v } from "convex/values";
+import { isFinal, streamBody, streamPage, streamStatus } from "../shared.js";
+import type { FinalStatus } from "../shared.js";
+import { internal } from "./_generated/api.js";
+import type { Doc, Id } from "./_generated/dataModel.js";
+import {
+  internalMutation,
+  mutation,
+  query,
+  type MutationCtx,
+  type QueryCtx,
+} from "./_generated/server.js";
+import {
+  appendText,
+  CHUNK_LIMIT,
+  endOfText,
+  newestChunk,
+  packText,
+  readText,
+} from "./text.js";
+
+/** A live stream of which nothing was heard for this long (ms) has lost its writer. */
+const TIMEOUT = 20 * 60 * 1000;
+
+/** How many streams or chunks one mutation goes through: 50 of the longest chunks are 9.4 MiB, of the 16 MiB that it may read. */
+const BATCH = 50;
+
+/** How much text (bytes of UTF-8) a query returns. Convex's limit is 16 MiB, and the reply is more than the text. */
+const WHOLE_LIMIT = 15 * 1024 * 1024;
+const PAGE_LIMIT = 4 * 1024 * 1024;
+
+// In the order of a stream's life: created, claimed, appended to, ended, read,
+// deleted.
+
+export const createStream = mutation({
+  args: {},
+  returns: v.id("streams"),
+  handler: async (ctx) => ctx.db.insert("streams", { status: "pending" }),
+});
+
+/**
+ * Makes `writer` the one that may append to a stream. Of any number of writers
+ * exactly one is told `claimed: true`, and is told so again if it asks again.
+ */
+export const claim = mutation({
+  args: { streamId: v.string(), writer: v.string() },
+  returns: v.object({
+    claimed: v.boolean(),
+    /** Null if there is no such stream. */
+    status: v.union(streamStatus, v.null()),
+  }),
+  handler: async (ctx, { streamId, writer }) => {
+    const stream = await find(ctx, streamId);
+    if (stream === null) return { claimed: false, status: null };
+    const { status } = stream;
+    if (stream.writer === writer) return { claimed: !isFinal(status), status };
+    if (status !== "pending" || stream.claimedAt !== undefined) {
+      return { claimed: false, status };
+    }
+    await ctx.db.patch(stream._id, { claimedAt: Date.now(), writer });
+    return { claimed: true, status };
+  },
+});
+
+/**
+ * Saves text that starts at offset `start`, and with `final` ends the stream,
+ * in one commit. To be repeated until it is answered: what is there already is
+ * not saved again. With nothing to save, it is a sign of life.
+ *
+ * A stream that was ended from outside takes no more text, but for one last
+ * time from its writer: what that had appended before it was told.
+ *
+ * @returns The stream's status, or null if it has been deleted.
+ */
+export const append = mutation({
+  args: {
+    streamId: v.id("streams"),
+    writer: v.string(),
+    start: v.number(),
+    text: v.string(),
+    final: v.optional(v.union(v.literal("done"), v.literal("error"))),
+  },
+  returns: v.union(streamStatus, v.null()),
+  handler: async (ctx, { streamId, writer, start, text, final }) => {
+    const stream = await ctx.db.get(streamId);
+    if (stream === null) return null;
+    const ended = isFinal(stream.status);
+    if (stream.writer !== writer) {
+      // A writer gives its name back with its last save; this is that save again.
+      if (ended) return stream.status;
+      throw new Error(
+        `Stream ${streamId} has been claimed by another writer; this one cannot append to it.`,
+      );
+    }
+    if (ended && final === undefined) return stream.status;
+
+    const newest = await newestChunk(ctx.db, streamId);
+    const end = await endOfText(ctx.db, newest);
+    if (
+      start > end ||
+      (start < end && !(await isSaved(ctx, stream, start, text)))
+    ) {
+      throw new Error(
+        `The saved text of stream ${streamId} ends at offset ${end}; text that starts at offset ${start} does not continue it.`,
+      );
+    }
+    if (start === end && text !== "") {
+      await appendText(ctx.db, streamId, newest, end, text);
+    }
+
+    if (final !== undefined) {
+      const status = ended ? stream.status : final;
+      await ctx.db.patch(streamId, { status, writer: undefined });
+      await pack(ctx, streamId, Math.max(end, start + text.length));
+      return status;
+    }
+    if (text === "") {
+      if (newest === null)
+        await ctx.db.patch(streamId, { claimedAt: Date.now() });
+      else await ctx.db.patch(newest._id, { savedAt: Date.now() });
+    } else if (stream.status === "pending") {
+      await ctx.db.patch(streamId, { status: "streaming" });
+      return "streaming";
+    }
+    return stream.status;
+  },
+});
+
+/** Adds text to a stream that nobody has claimed. The first makes it `streaming`, the one that is `final` makes it `done`. */
+export const addChunk = mutation({
+  args: { streamId: v.id("streams"), text: v.string(), final: v.boolean() },
+  returns: v.null(),
+  handler: async (ctx, { streamId, text, final }) => {
+    const stream = await get(ctx, streamId);
+    if (isFinal(stream.status)) {
+      throw new Error(
+        `Stream ${streamId} is not streaming, it is ${stream.status}: nothing can be added to it. Create a new stream.`,
+      );
+    }
+    const newest = await newestChunk(ctx.db, streamId);
+    const end = await endOfText(ctx.db, newest);
+    await appendText(ctx.db, streamId, newest, end, text);
+    if (final) {
+      await ctx.db.patch(streamId, { status: "done" });
+      await pack(ctx, streamId, end + text.length);
+    } else if (stream.status === "pending") {
+      await ctx.db.patch(streamId, { status: "streaming" });
+    }
+    return null;
+  },
+});
+
+/** Sets the status of a stream. One that has ended keeps the status that it has. */
+export const setStreamStatus = mutation({
+  args: { streamId: v.id("streams"), status: streamStatus },
+  returns: v.null(),
+  handler: async (ctx, { streamId, status }) => {
+    const stream = await get(ctx, streamId);
+    if (isFinal(stream.status)) return null;
+    if (isFinal(status)) await end(ctx, stream, status);
+    else await ctx.db.patch(streamId, { status });
+    return null;
+  },
+});
+
+/** Ends a stream as `aborted`. One that has ended, or was deleted, stays as it is. */
+export const abort = mutation({
+  args: { streamId: v.string() },
+  returns: v.null(),
+  handler: async (ctx, { streamId }) => {
+    const stream = await find(ctx, streamId);
+    if (stream !== null && !isFinal(stream.status)) {
+      await end(ctx, stream, "aborted");
+    }
+    return null;
+  },
+});
+
+/** A stream that does not exist reads as `error`. */
+export const getStreamStatus = query({
+  args: { streamId: v.string() },
+  returns: streamStatus,
+  handler: async (ctx, { streamId }) => {
+    const stream = await find(ctx, streamId);
+    return stream?.status ?? "error";
+  },
+});
+
+/**
+ * The saved text from offset `from` on, up to 4 MiB of it at a time; without
+ * `from`, all of it. A stream that does not exist reads as `error`.
+ */
+export const read = query({
+  args: { streamId: v.string(), from: v.optional(v.number()) },
+  returns: streamPage,
+  handler: async (ctx, { streamId, from }) => {
+    if (from !== undefined && !(Number.isSafeInteger(from) && from >= 0)) {
+      throw new Error(
+        `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
+      );
+    }
+    const stream = await find(ctx, streamId);
+    if (stream === null) {
+      return {
+        text: "",
+        status: "error" as const,
+        from: from ?? 0,
+        next: from ?? 0,
+      };
+    }
+    if (from === undefined) return wholeText(ctx, stream);
+    return (await readText(ctx.db, stream, from, PAGE_LIMIT)).page;
+  },
+});
+
+/** All the saved text. A stream that does not exist is an error here, as in version 0.3. */
+export const getStreamText = query({
+  args: { streamId: v.id("streams") },
+  returns: streamBody,
+  handler: async (ctx, { streamId }) => {
+    const { text, status } = await wholeText(ctx, await get(ctx, streamId));
+    return { text, status };
+  },
+});
+
+/** The stream is gone at once, and its text in batches. */
+export const deleteStream = mutation({
+  args: { streamId: v.id("streams") },
+  returns: v.null(),
+  handler: async (ctx, { streamId }) => {
+    await get(ctx, streamId);
+    await ctx.db.delete(streamId);
+    await deleteText(ctx, streamId);
+    return null;
+  },
+});
+
+export const deleteChunks = internalMutation({
+  args: { streamId: v.id("streams") },
+  returns: v.null(),
+  handler: async (ctx, { streamId }) => {
+    await deleteText(ctx, streamId);
+    return null;
+  },
+});
+
+/** Goes on with packing the text of a stream that has ended, from offset `from`. */
+export const packChunks = internalMutation({
+  args: { streamId: v.id("streams"), from: v.number() },
+  returns: v.null(),
+  handler: async (ctx, { streamId, from }) => {
+    // It may have been deleted since; its chunks are then being deleted, too.
+    if ((await ctx.db.get(streamId)) === null) return null;
+    const next = await packText(ctx.db, streamId, from);
+    if (next !== null) await packLater(ctx, streamId, next);
+    return null;
+  },
+});
+
+const liveStatus = v.union(v.literal("pending"), v.literal("streaming"));
+const liveStatuses = ["pending", "streaming"] as const;
+
+/**
+ * Times out the streams whose writer gave no sign of life for 20 minutes.
+ *
+ * It looks at those that are at least so old, `BATCH` at a time: at those of
+ * one status after the other, oldest first. A live one is passed over, so it
+ * does not hide the ones behind it.
+ *
+ * @param args.status, args.after Where the run before this one stopped: at a stream of this status and creation time.
+ */
+export const cleanupExpiredStreams = internalMutation({
+  args: { status: v.optional(liveStatus), after: v.optional(v.number()) },
+  returns: v.null(),
+  handler: async (ctx, args) => {
+    const deadline = Date.now() - TIMEOUT;
+    let room = BATCH;
+    for (const status of liveStatuses.slice(
+      liveStatuses.indexOf(args.status ?? "pending"),
+    )) {
+      const after = status === args.status ? (args.after ?? 0) : 0;
+      const old = await ctx.db
+        .query("streams")
+        .withIndex("byStatus", (q) =>
+          q
+            .eq("status", status)
+            .gt("_creationTime", after)
+            .lt("_creationTime", deadline),
+        )
+        .take(room);
+      for (const stream of old) {
+        if ((await lastSignOfLife(ctx, stream)) < deadline) {
+          await end(ctx, stream, "timeout");
+        }
+      }
+      room -= old.length;
+      const last = old.at(-1);
+      if (room === 0 && last !== undefined) {
+        await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {
+          status,
+          after: last._creationTime,
+        });
+        return null;
+      }
+    }
+    return null;
+  },
+});
+
+async function lastSignOfLife(
+  ctx: QueryCtx,
+  stream: Doc<"streams">,
+): Promise<number> {
+  const newest = await newestChunk(ctx.db, stream._id);
+  return Math.max(
+    stream._creationTime,
+    stream.claimedAt ?? 0,
+    newest?._creationTime ?? 0,
+    newest?.savedAt ?? 0,
+  );
+}
+
+/** Null for an id that names no stream, a malformed one included. */
+async function find(
+  ctx: QueryCtx,
+  streamId: string,
+): Promise<Doc<"streams"> | null> {
+  const id = ctx.db.normalizeId("streams", streamId);
+  return id === null ? null : ctx.db.get(id);
+}
+
+async function get(
+  ctx: QueryCtx,
+  streamId: Id<"streams">,
+): Promise<Doc<"streams">> {
+  const stream = await ctx.db.get(streamId);
+  if (stream === null) {
+    throw new Error(
+      `Stream not found: there is no stream ${streamId}. It may have been deleted.`,
+    );
+  }
+  return stream;
+}
+
+async function isSaved(
+  ctx: QueryCtx,
+  stream: Doc<"streams">,
+  start: number,
+  text: string,
+) {
+  const { page } = await readText(ctx.db, stream, start, WHOLE_LIMIT);
+  return page.from === start && page.text.startsWith(text);
+}
+
+async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {
+  const { page, complete } = await readText(ctx.db, stream, 0, WHOLE_LIMIT);
+  if (!complete) {
+    throw new Error(
+      `Stream ${stream._id} has more text than one query may return (16 MiB). Read it in pages: getStreamBody(ctx, streamId, from), beginning with from = 0 and going on from the page's \`next\`.`,
+    );
+  }
+  return page;
+}
+
+/**
+ * Ends a stream from outside. If a writer is at it, that one will find out and
+ * hand in what it has appended by then.
+ */
+async function end(
+  ctx: MutationCtx,
+  { _id }: Doc<"streams">,
+  status: FinalStatus,
+) {
+  await ctx.db.patch(_id, { status });
+  const newest = await newestChunk(ctx.db, _id);
+  const chunksBefore = newest?.start ?? 0;
+  if (chunksBefore > 0) await packLater(ctx, _id);
+}
+
+/** Packs the text of a stream that has ended: at once if it fits into one document. */
+async function pack(ctx: MutationCtx, streamId: Id<"streams">, length: number) {
+  if (length <= CHUNK_LIMIT) await packText(ctx.db, streamId, 0);
+  else await packLater(ctx, streamId);
+}
+
+async function packLater(ctx: MutationCtx, streamId: Id<"streams">, from = 0) {
+  await ctx.scheduler.runAfter(0, internal.lib.packChunks, { streamId, from });
+}
+
+async function deleteText(ctx: MutationCtx, streamId: Id<"streams">) {
+  const chunks = await ctx.db
+    .query("chunks")
+    .withIndex("byStream", (q) => q.eq("streamId", streamId))
+    .take(BATCH);
+  for (const chunk of chunks) await ctx.db.delete(chunk._id);
+  if (chunks.length === BATCH) {
+    await ctx.scheduler.runAfter(0, internal.lib.deleteChunks, { streamId });
+  }
+}

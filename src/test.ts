@@ -1,0 +1,27 @@
+/// <reference types="vite/client" />
+import type { TestConvex } from "convex-test";
+import type { GenericSchema, SchemaDefinition } from "convex/server";
+import schema from "./component/schema.js";
+
+const modules = import.meta.glob("./component/**/*.ts");
+
+/**
+ * Registers the component with an app under test.
+ *
+ * ```ts
+ * const t = convexTest(schema, modules);
+ * register(t);
+ * ```
+ *
+ * @param t What `convexTest()` returned.
+ * @param name The name under which the app uses the component: the `name` of
+ *   `app.use(component, { name })`, or its default.
+ */
+export function register(
+  t: TestConvex<SchemaDefinition<GenericSchema, boolean>>,
+  name: string = "persistentTextStreaming",
+) {
+  t.registerComponent(name, schema, modules);
+}
+
+export default { register, schema, modules };
