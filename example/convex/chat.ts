@@ -249,6 +249,7 @@ export const history = internalQuery({
         messages.push({ role: "assistant", content: reply.text });
       }
     }
-    return [...messages, { role: "user", content: last.prompt }];
+    messages.push({ role: "user", content: last.prompt });
+    return messages;
   },
 });

@@ -1,0 +1,374 @@
+/// <reference types="vite/client" />
+import { register } from "@convex-dev/persistent-text-streaming/test";
+import { convexTest, type TestConvex } from "convex-test";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { api } from "./_generated/api";
+import type { Id } from "./_generated/dataModel";
+import { MAX_PROMPT_LENGTH } from "./limits";
+import schema from "./schema";
+
+const modules = import.meta.glob(["./**/*.ts", "./**/*.js", "!./**/*.test.ts"]);
+
+type App = TestConvex<typeof schema>;
+type User = ReturnType<App["withIdentity"]>;
+
+let t: App;
+let alice: User;
+let mallory: User;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  t = convexTest({ schema, modules });
+  register(t);
+  alice = t.withIdentity({ name: "Alice" });
+  mallory = t.withIdentity({ name: "Mallory" });
+});
+
+afterEach(async () => {
+  await t.finishAllScheduledFunctions(vi.runAllTimers);
+  vi.useRealTimers();
+  vi.unstubAllEnvs();
+  vi.unstubAllGlobals();
+});
+
+/** A model that answers with these words, or with this error. */
+function stubModel(...answers: (string[] | Error)[]) {
+  const asked: { role: string; content: string }[][] = [];
+  vi.stubEnv("OPENAI_API_KEY", "test");
+  vi.stubGlobal("fetch", (_url: unknown, init: { body: string }) => {
+    const { messages } = JSON.parse(init.body) as {
+      messages: { role: string; content: string }[];
+    };
+    asked.push(messages.filter(({ role }) => role !== "system"));
+    const answer = answers[asked.length - 1] ?? [];
+    if (answer instanceof Error) {
+      return Promise.resolve(
+        Response.json({ error: { message: answer.message } }, { status: 400 }),
+      );
+    }
+    const events = answer.map(
+      (content) =>
+        `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`,
+    );
+    return Promise.resolve(
+      new Response([...events, "data: [DONE]\n\n"].join(""), {
+        headers: { "Content-Type": "text/event-stream" },
+      }),
+    );
+  });
+  return asked;
+}
+
+/** Runs the clock along: saving waits for it, and so the response ends. */
+async function drive(user: User, streamId: string) {
+  const running = user
+    .fetch("/chat-stream", {
+      method: "POST",
+      body: JSON.stringify({ streamId }),
+    })
+    .then(async (response) => ({
+      status: response.status,
+      text: await response.text(),
+    }));
+  let ended = false;
+  const end = () => (ended = true);
+  running.then(end, end);
+  while (!ended) await vi.advanceTimersByTimeAsync(10);
+  return await running;
+}
+
+async function messagesOf(
+  user: User,
+  conversationId: Id<"conversations">,
+): Promise<{ _id: Id<"userMessages">; status: string; streamId: string }[]> {
+  const messages = await user.query(api.chat.listMessages, { conversationId });
+  return (messages ?? []).map(({ _id, status, responseStreamId }) => ({
+    _id,
+    status,
+    streamId: responseStreamId,
+  }));
+}
+
+const bodyOf = (user: User, streamId: string, from?: number) =>
+  user.query(api.chat.getStreamBody, { streamId, from });
+
+describe("sending", () => {
+  test("begins a conversation, whose title is how the message begins", async () => {
+    const sent = await alice.mutation(api.chat.sendMessage, {
+      prompt: `${"word ".repeat(20)}\nand more`,
+    });
+    const list = await alice.query(api.conversations.list);
+    expect(list).toEqual([
+      { _id: sent.conversationId, title: expect.stringMatching(/^word .+…$/) },
+    ]);
+    expect(await messagesOf(alice, sent.conversationId)).toMatchObject([
+      { status: "pending", streamId: sent.streamId },
+    ]);
+  });
+
+  test("goes on with a conversation, which then comes first", async () => {
+    const first = await alice.mutation(api.chat.sendMessage, { prompt: "A" });
+    vi.setSystemTime(Date.now() + 1000);
+    await alice.mutation(api.chat.sendMessage, { prompt: "B" });
+    vi.setSystemTime(Date.now() + 1000);
+    await alice.mutation(api.chat.sendMessage, {
+      prompt: "C",
+      conversationId: first.conversationId,
+    });
+    const list = await alice.query(api.conversations.list);
+    expect(list.map(({ title }) => title)).toEqual(["A", "B"]);
+    expect(await messagesOf(alice, first.conversationId)).toHaveLength(2);
+  });
+
+  test("refuses a message over the limit, and says by how much", async () => {
+    await expect(
+      alice.mutation(api.chat.sendMessage, {
+        prompt: "x".repeat(MAX_PROMPT_LENGTH + 1),
+      }),
+    ).rejects.toThrow("This message has 8,001 characters; at most 8,000");
+  });
+
+  test("refuses an empty message", async () => {
+    await expect(
+      alice.mutation(api.chat.sendMessage, { prompt: " \n" }),
+    ).rejects.toThrow("There is nothing in this message");
+  });
+
+  test("refuses an unknown conversation, whatever its id looks like", async () => {
+    const { conversationId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "A",
+    });
+    await alice.mutation(api.conversations.remove, { conversationId });
+    for (const id of [conversationId, "nonsense"]) {
+      await expect(
+        alice.mutation(api.chat.sendMessage, {
+          prompt: "B",
+          conversationId: id,
+        }),
+      ).rejects.toThrow("This conversation does not exist");
+      expect(
+        await alice.query(api.chat.listMessages, { conversationId: id }),
+      ).toBeNull();
+    }
+  });
+});
+
+describe("a reply", () => {
+  test("streams, and is saved", async () => {
+    stubModel(["Hello", " there.", " How are", " you?"]);
+    const { streamId, conversationId } = await alice.mutation(
+      api.chat.sendMessage,
+      { prompt: "Hi" },
+    );
+    const response = await drive(alice, streamId);
+    expect(response).toEqual({
+      status: 200,
+      text: "Hello there. How are you?",
+    });
+    expect(await bodyOf(alice, streamId)).toMatchObject({
+      text: "Hello there. How are you?",
+      status: "done",
+    });
+    expect(await bodyOf(alice, streamId, 6)).toMatchObject({
+      text: "there. How are you?",
+      from: 6,
+    });
+    expect(await messagesOf(alice, conversationId)).toMatchObject([
+      { status: "done" },
+    ]);
+  });
+
+  test("is written once, however often it is asked for", async () => {
+    const asked = stubModel(["Once."], ["Twice."]);
+    const { streamId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "Hi",
+    });
+    await drive(alice, streamId);
+    expect(await drive(alice, streamId)).toEqual({ status: 205, text: "" });
+    expect(asked).toHaveLength(1);
+  });
+
+  test("is given the history, up to its own message", async () => {
+    const asked = stubModel(["One."], ["Two."], ["Two again."]);
+    const first = await alice.mutation(api.chat.sendMessage, { prompt: "A" });
+    await drive(alice, first.streamId);
+    const second = await alice.mutation(api.chat.sendMessage, {
+      prompt: "B",
+      conversationId: first.conversationId,
+    });
+    await drive(alice, second.streamId);
+    const [, message] = await messagesOf(alice, first.conversationId);
+    await alice.mutation(api.chat.sendMessage, {
+      prompt: "C",
+      conversationId: first.conversationId,
+    });
+    const again = await alice.mutation(api.chat.retry, {
+      messageId: message!._id,
+    });
+    await drive(alice, again.streamId);
+    const history = [
+      { role: "user", content: "A" },
+      { role: "assistant", content: "One." },
+      { role: "user", content: "B" },
+    ];
+    expect(asked).toEqual([history.slice(0, 1), history, history]);
+  });
+
+  test("without a key says what to set, and ends in error", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    vi.stubEnv("OPENAI_API_KEY", "");
+    const { streamId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "Hi",
+    });
+    const { text } = await drive(alice, streamId);
+    expect(text).toContain("npx convex env set OPENAI_API_KEY");
+    expect(await bodyOf(alice, streamId)).toMatchObject({
+      text,
+      status: "error",
+    });
+  });
+
+  test("says so when the model refuses, and can be retried", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    stubModel(new Error("No credit left."), ["Fine."]);
+    const { streamId, conversationId } = await alice.mutation(
+      api.chat.sendMessage,
+      { prompt: "Hi" },
+    );
+    await drive(alice, streamId);
+    expect(await bodyOf(alice, streamId)).toMatchObject({
+      text: expect.stringContaining("No credit left.") as string,
+      status: "error",
+    });
+    const [message] = await messagesOf(alice, conversationId);
+    const again = await alice.mutation(api.chat.retry, {
+      messageId: message!._id,
+    });
+    expect(again.streamId).not.toBe(streamId);
+    await drive(alice, again.streamId);
+    expect(await messagesOf(alice, conversationId)).toEqual([
+      { _id: message!._id, status: "done", streamId: again.streamId },
+    ]);
+    await expect(bodyOf(alice, streamId)).rejects.toThrow("This reply is gone");
+  });
+
+  test("that was stopped is not written any more", async () => {
+    const asked = stubModel(["Never."]);
+    const { streamId, conversationId } = await alice.mutation(
+      api.chat.sendMessage,
+      { prompt: "Hi" },
+    );
+    const [message] = await messagesOf(alice, conversationId);
+    await alice.mutation(api.chat.stop, { messageId: message!._id });
+    expect(await drive(alice, streamId)).toEqual({ status: 205, text: "" });
+    expect(await bodyOf(alice, streamId)).toMatchObject({ status: "aborted" });
+    expect(asked).toEqual([]);
+  });
+
+  test("goes with its message", async () => {
+    stubModel(["Hello."]);
+    const { streamId, conversationId } = await alice.mutation(
+      api.chat.sendMessage,
+      { prompt: "Hi" },
+    );
+    await drive(alice, streamId);
+    const [message] = await messagesOf(alice, conversationId);
+    await alice.mutation(api.chat.deleteMessage, { messageId: message!._id });
+    // Twice, as from two windows.
+    await alice.mutation(api.chat.deleteMessage, { messageId: message!._id });
+    expect(await messagesOf(alice, conversationId)).toEqual([]);
+    expect(await drive(alice, streamId)).toMatchObject({ status: 404 });
+  });
+
+  test("goes with its conversation", async () => {
+    const { streamId, conversationId } = await alice.mutation(
+      api.chat.sendMessage,
+      { prompt: "Hi" },
+    );
+    await alice.mutation(api.conversations.remove, { conversationId });
+    expect(await alice.query(api.conversations.list)).toEqual([]);
+    await t.finishAllScheduledFunctions(vi.runAllTimers);
+    await expect(bodyOf(alice, streamId)).rejects.toThrow("This reply is gone");
+  });
+});
+
+describe("another user, who knows every id,", () => {
+  let streamId: string;
+  let conversationId: Id<"conversations">;
+  let messageId: Id<"userMessages">;
+
+  beforeEach(async () => {
+    ({ streamId, conversationId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "A secret",
+    }));
+    const [message] = await messagesOf(alice, conversationId);
+    messageId = message!._id;
+  });
+
+  test.each([
+    ["signed in", () => mallory],
+    ["not signed in", () => t as unknown as User],
+  ])("%s, can neither read, drive, stop, retry nor delete", async (_, who) => {
+    const asked = stubModel(["Not for you."], ["For Alice."]);
+    const user = who();
+    expect(await user.query(api.conversations.list)).toEqual([]);
+    expect(
+      await user.query(api.chat.listMessages, { conversationId }),
+    ).toBeNull();
+    await expect(bodyOf(user, streamId)).rejects.toThrow("not yours");
+    await expect(
+      user.mutation(api.chat.sendMessage, { prompt: "Me too", conversationId }),
+    ).rejects.toThrow("not yours");
+    expect(await drive(user, streamId)).toMatchObject({ status: 404 });
+    expect(asked).toEqual([]);
+    await user.mutation(api.chat.stop, { messageId });
+    await expect(user.mutation(api.chat.retry, { messageId })).rejects.toThrow(
+      "This message is gone",
+    );
+    await user.mutation(api.chat.deleteMessage, { messageId });
+    await user.mutation(api.conversations.remove, { conversationId });
+    expect(await messagesOf(alice, conversationId)).toEqual([
+      { _id: messageId, status: "pending", streamId },
+    ]);
+  });
+});
+
+test("users who are not signed in share one account", async () => {
+  const { streamId } = await t.mutation(api.chat.sendMessage, { prompt: "Hi" });
+  expect(await t.query(api.chat.getStreamBody, { streamId })).toMatchObject({
+    status: "pending",
+  });
+  await expect(bodyOf(alice, streamId)).rejects.toThrow("not yours");
+});
+
+describe("/chat-stream", () => {
+  test("answers a browser that asks whether it may", async () => {
+    const response = await t.fetch("/chat-stream", {
+      method: "OPTIONS",
+      headers: { Origin: "http://localhost:5173" },
+    });
+    expect(response.status).toBe(204);
+    expect(response.headers.get("Access-Control-Allow-Origin")).toBe(
+      "http://localhost:5173",
+    );
+    expect(response.headers.get("Access-Control-Allow-Headers")).toBe(
+      "Content-Type, Authorization",
+    );
+  });
+
+  test.each([["not JSON"], ["{}"], ['{"streamId":7}'], ["null"]])(
+    "says what it wants when it gets %s",
+    async (body) => {
+      const response = await alice.fetch("/chat-stream", {
+        method: "POST",
+        body,
+      });
+      expect(response.status).toBe(400);
+      expect(await response.text()).toContain("The body must be JSON");
+    },
+  );
+
+  test("knows no stream of a made-up id", async () => {
+    expect(await drive(alice, "nonsense")).toMatchObject({ status: 404 });
+  });
+});
