@@ -1,1 +1,292 @@
-export {};
+import { v } from "convex/values";
+import type { ComponentApi } from "../component/_generated/component.js";
+import type { StreamBody, StreamPage, StreamStatus } from "../shared.js";
+import { Body } from "./body.js";
+import { claim } from "./claim.js";
+import type { RunActionCtx, RunMutationCtx, RunQueryCtx } from "./ctx.js";
+import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
+import { follow } from "./resume.js";
+import { write, type ChunkAppender } from "./write.js";
+
+export type { ChunkAppender, StreamBody, StreamPage, StreamStatus };
+export type { FlushBoundary, FlushOptions } from "./flush.js";
+
+/** The id of a stream: a string with a brand. */
+export type StreamId = string & { __isStreamId: true };
+
+/** The validator of stream ids, for schemas and arguments. */
+export const StreamIdValidator = v.string();
+
+/**
+ * The arguments of a query that `useStream(…, { incremental: true })` reads.
+ *
+ * ```ts
+ * export const getStreamBody = query({
+ *   args: streamBodyArgs,
+ *   handler: (ctx, { streamId, from }) =>
+ *     streaming.getStreamBody(ctx, streamId as StreamId, from),
+ * });
+ * ```
+ */
+export const streamBodyArgs = {
+  streamId: StreamIdValidator,
+  from: v.optional(v.number()),
+};
+
+/**
+ * Writes a stream that an HTTP request asked for: with `append`, or as an async
+ * generator of strings. `signal` fires when the stream has been aborted or
+ * deleted or has timed out; hand it on to the model's client.
+ */
+export type StreamWriter<Ctx> = (
+  ctx: Ctx,
+  request: Request,
+  streamId: StreamId,
+  append: ChunkAppender,
+  signal: AbortSignal,
+) => Promise<void> | AsyncIterable<string>;
+
+/** Writes a stream in the background, for `generate`. */
+export type BackgroundWriter = (
+  append: ChunkAppender,
+  signal: AbortSignal,
+) => Promise<void> | AsyncIterable<string>;
+
+/** Options of `PersistentTextStreaming`. */
+export interface PersistentTextStreamingOptions {
+  /** When appended text is saved. Default: `"sentence"`, with the limits of `FlushOptions`. */
+  flush?: "sentence" | "line" | FlushOptions;
+}
+
+/**
+ * Streams text to the browser that asked for it, and saves it as it goes.
+ *
+ * ```ts
+ * const streaming = new PersistentTextStreaming(
+ *   components.persistentTextStreaming,
+ * );
+ * ```
+ */
+export class PersistentTextStreaming {
+  private readonly flush: FlushPolicy;
+
+  /**
+   * @param component `components.persistentTextStreaming`, from the app's
+   *   `_generated/api`.
+   * @throws TypeError for options that cannot be meant.
+   */
+  constructor(
+    readonly component: ComponentApi,
+    readonly options: PersistentTextStreamingOptions = {},
+  ) {
+    this.flush = flushPolicy(options.flush);
+  }
+
+  /**
+   * Creates a stream, with the status `pending`. Keep its id in a document of
+   * your own.
+   *
+   * ```ts
+   * const responseStreamId = await streaming.createStream(ctx);
+   * await ctx.db.insert("userMessages", { prompt, responseStreamId });
+   * ```
+   */
+  async createStream(ctx: RunMutationCtx): Promise<StreamId> {
+    const id = await ctx.runMutation(this.component.lib.createStream, {});
+    return id as StreamId;
+  }
+
+  /**
+   * Answers an HTTP request with the text that `writer` appends, and saves it.
+   *
+   * Runs the writer once per stream, whoever asks and how often. When it
+   * returns, the status becomes `done`; when it throws, `error`, with all that
+   * it had appended. The client may go away; the writer does not notice.
+   *
+   * ```ts
+   * const chat = httpAction(async (ctx, request) => {
+   *   const { streamId } = await request.json();
+   *   const response = await streaming.stream(ctx, request, streamId, writer);
+   *   response.headers.set("Access-Control-Allow-Origin", "*");
+   *   return response;
+   * });
+   * ```
+   *
+   * @returns A response whose headers may be changed: 200 with the text as it
+   *   is written; 205 and no body if the stream was started before or has
+   *   ended; 404 with `{ "error": … }` if there is no such stream.
+   */
+  async stream<Ctx extends RunActionCtx>(
+    ctx: Ctx,
+    request: Request,
+    streamId: StreamId,
+    writer: StreamWriter<Ctx>,
+  ): Promise<Response> {
+    const claimed = await claim(this.component, ctx, streamId);
+    if (!("stream" in claimed)) {
+      if (claimed.status === null) return notFound(streamId);
+      return new Response(null, { status: 205 });
+    }
+    const body = new Body();
+    // Not awaited: the response has to be on its way first. It never rejects,
+    // and the action goes on until it closes the body.
+    void write(streamId, claimed.stream, this.flush, body, (append, signal) =>
+      writer(ctx, request, streamId, append, signal),
+    ).then(({ error }) => {
+      if (error !== undefined) {
+        console.error(`Stream ${streamId} ended with an error:`, error);
+      }
+    });
+    return textResponse(body);
+  }
+
+  /**
+   * Writes a stream with no HTTP request: from a scheduled action, say, or in
+   * Node. Everybody follows it through the database.
+   *
+   * ```ts
+   * export const answer = internalAction({
+   *   args: { streamId: StreamIdValidator },
+   *   handler: async (ctx, { streamId }) => {
+   *     await streaming.generate(ctx, streamId as StreamId, async function* () {
+   *       yield* model.textStream();
+   *     });
+   *   },
+   * });
+   * ```
+   *
+   * @returns When everything is saved. That the stream was aborted, deleted or
+   *   timed out meanwhile is no error.
+   * @throws What the writer threw, once what it had appended is saved; an error
+   *   if the stream was started before, has ended or does not exist, and then
+   *   the writer does not run.
+   */
+  async generate(
+    ctx: RunActionCtx,
+    streamId: StreamId,
+    writer: BackgroundWriter,
+  ): Promise<void> {
+    const claimed = await claim(this.component, ctx, streamId);
+    if (!("stream" in claimed)) throw notClaimed(streamId, claimed.status);
+    const ending = await write(
+      streamId,
+      claimed.stream,
+      this.flush,
+      null,
+      writer,
+    );
+    if ("error" in ending) throw ending.error;
+  }
+
+  /**
+   * Answers an HTTP request with the text of a stream that somebody else
+   * writes: what is saved from an offset on, then what comes, to the end. For
+   * clients that have no subscription.
+   *
+   * @param options.from The offset to begin at (UTF-16 code units), 0 if not
+   *   given: how much of the text the client has.
+   * @returns 200 with the text; 404 with `{ "error": … }` if there is no such
+   *   stream. The body ends when the stream has ended.
+   * @throws If `from` is not an offset.
+   */
+  async resume(
+    ctx: RunQueryCtx,
+    request: Request,
+    streamId: StreamId,
+    options: { from?: number } = {},
+  ): Promise<Response> {
+    const read = (from: number) =>
+      ctx.runQuery(this.component.lib.read, { streamId, from });
+    const page = await read(options.from ?? 0);
+    if (page === null) return notFound(streamId);
+    const body = new Body();
+    // Not awaited, as above: it never rejects.
+    void follow(page, read, body, request.signal);
+    return textResponse(body);
+  }
+
+  /**
+   * All the saved text of a stream, and its status; with `from`, the text from
+   * that offset on. A stream that does not exist reads as `error`.
+   *
+   * @param from An offset into the text (UTF-16 code units). Text of more than
+   *   4 MiB comes in pages: go on from the page's `next` until its status is
+   *   final.
+   * @throws If there is more text than one query may return (16 MiB), and no
+   *   `from`; if `from` is not an offset.
+   */
+  getStreamBody(ctx: RunQueryCtx, streamId: StreamId): Promise<StreamBody>;
+  getStreamBody(
+    ctx: RunQueryCtx,
+    streamId: StreamId,
+    from: number,
+  ): Promise<StreamPage>;
+  getStreamBody(
+    ctx: RunQueryCtx,
+    streamId: StreamId,
+    from: number | undefined,
+  ): Promise<StreamBody | StreamPage>;
+  async getStreamBody(
+    ctx: RunQueryCtx,
+    streamId: StreamId,
+    from?: number,
+  ): Promise<StreamBody | StreamPage> {
+    const { read } = this.component.lib;
+    const page = await ctx.runQuery(read, { streamId, from });
+    if (from === undefined) {
+      return { text: page?.text ?? "", status: page?.status ?? "error" };
+    }
+    return page ?? { text: "", status: "error", from, next: from };
+  }
+
+  /**
+   * Stops a stream: its status becomes `aborted`, and its writer's signal fires
+   * within about a second. What was appended until then is saved. No effect on
+   * a stream that has ended or been deleted.
+   */
+  async abortStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
+    await ctx.runMutation(this.component.lib.abort, { streamId });
+  }
+
+  /**
+   * Deletes a stream and its text. A writer that is at it is stopped.
+   *
+   * @throws If there is no such stream.
+   */
+  async deleteStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
+    await ctx.runMutation(this.component.lib.deleteStream, { streamId });
+  }
+}
+
+function textResponse(body: Body): Response {
+  return new Response(body.stream, {
+    headers: { "Content-Type": "text/plain; charset=utf-8" },
+  });
+}
+
+function notFound(streamId: string): Response {
+  return new Response(
+    JSON.stringify({
+      error: `There is no stream ${JSON.stringify(streamId)}. It may have been deleted.`,
+    }),
+    { status: 404, headers: { "Content-Type": "application/json" } },
+  );
+}
+
+function notClaimed(streamId: string, status: StreamStatus | null): Error {
+  switch (status) {
+    case null:
+      return new Error(
+        `There is no stream ${JSON.stringify(streamId)}; it may have been deleted. Create a stream with createStream(ctx) first.`,
+      );
+    case "pending":
+    case "streaming":
+      return new Error(
+        `Stream ${streamId} has been claimed by another writer. A stream is written once; create a new one to generate again.`,
+      );
+    default:
+      return new Error(
+        `Stream ${streamId} has ended (${status}). A stream is written once; create a new one to generate again.`,
+      );
+  }
+}

@@ -96,22 +96,18 @@ export const append = mutation({
 
     const newest = await newestChunk(ctx.db, streamId);
     const end = await endOfText(ctx.db, newest);
-    if (
-      start > end ||
-      (start < end && !(await isSaved(ctx, stream, start, text)))
-    ) {
+    const rest = await unsavedPart(ctx, stream, end, start, text);
+    if (rest === null) {
       throw new Error(
         `The saved text of stream ${streamId} ends at offset ${end}; text that starts at offset ${start} does not continue it.`,
       );
     }
-    if (start === end && text !== "") {
-      await appendText(ctx.db, streamId, newest, end, text);
-    }
+    await appendText(ctx.db, streamId, newest, end, rest);
 
     if (final !== undefined) {
       const status = ended ? stream.status : final;
       await ctx.db.patch(streamId, { status, writer: undefined });
-      await pack(ctx, streamId, Math.max(end, start + text.length));
+      await pack(ctx, streamId, end + rest.length);
       return status;
     }
     if (text === "") {
@@ -188,11 +184,11 @@ export const getStreamStatus = query({
 
 /**
  * The saved text from offset `from` on, up to 4 MiB of it at a time; without
- * `from`, all of it. A stream that does not exist reads as `error`.
+ * `from`, all of it. Null if there is no such stream.
  */
 export const read = query({
   args: { streamId: v.string(), from: v.optional(v.number()) },
-  returns: streamPage,
+  returns: v.union(streamPage, v.null()),
   handler: async (ctx, { streamId, from }) => {
     if (from !== undefined && !(Number.isSafeInteger(from) && from >= 0)) {
       throw new Error(
@@ -200,14 +196,7 @@ export const read = query({
       );
     }
     const stream = await find(ctx, streamId);
-    if (stream === null) {
-      return {
-        text: "",
-        status: "error" as const,
-        from: from ?? 0,
-        next: from ?? 0,
-      };
-    }
+    if (stream === null) return null;
     if (from === undefined) return wholeText(ctx, stream);
     return (await readText(ctx.db, stream, from, PAGE_LIMIT)).page;
   },
@@ -342,14 +331,24 @@ async function get(
   return stream;
 }
 
-async function isSaved(
+/**
+ * What of a text that starts at offset `start` is not saved yet, null if it
+ * contradicts what is saved. A save that is repeated because its answer was
+ * lost finds its text there, and may bring more.
+ */
+async function unsavedPart(
   ctx: QueryCtx,
   stream: Doc<"streams">,
+  end: number,
   start: number,
   text: string,
-) {
+): Promise<string | null> {
+  if (start === end) return text;
+  if (start > end) return null;
   const { page } = await readText(ctx.db, stream, start, WHOLE_LIMIT);
-  return page.from === start && page.text.startsWith(text);
+  if (page.from !== start) return null;
+  if (text.startsWith(page.text)) return text.slice(page.text.length);
+  return page.text.startsWith(text) ? "" : null;
 }
 
 async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {

@@ -43,6 +43,7 @@ export async function appendText(
   end: number,
   text: string,
 ): Promise<void> {
+  if (text === "") return;
   const savedAt = Date.now();
   let taken = 0;
   if (newest?.start !== undefined && newest.text.length < PAGE_LENGTH) {

@@ -110,7 +110,7 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
           status:
             "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
           text: string;
-        },
+        } | null,
         Name
       >;
       setStreamStatus: FunctionReference<

@@ -1,0 +1,47 @@
+import convex from "@convex-dev/eslint-plugin";
+import js from "@eslint/js";
+import reactHooks from "eslint-plugin-react-hooks";
+import { defineConfig, globalIgnores } from "eslint/config";
+import globals from "globals";
+import tseslint from "typescript-eslint";
+
+export default defineConfig([
+  globalIgnores([
+    "dist",
+    "dist-example",
+    "coverage",
+    "docs/api",
+    "**/_generated",
+  ]),
+  js.configs.recommended,
+  {
+    files: ["**/*.{ts,tsx}"],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      // What a writer throws is thrown on, whatever it is.
+      "@typescript-eslint/only-throw-error": [
+        "error",
+        { allowThrowingUnknown: true },
+      ],
+      "@typescript-eslint/no-unused-vars": [
+        "error",
+        { argsIgnorePattern: "^_", varsIgnorePattern: "^_" },
+      ],
+    },
+  },
+  {
+    files: ["src/component/**/*.ts", "example/convex/**/*.ts"],
+    extends: [convex.configs.recommended],
+  },
+  {
+    files: ["src/react/**/*.{ts,tsx}", "example/src/**/*.{ts,tsx}"],
+    extends: [reactHooks.configs.flat["recommended-latest"]],
+    linterOptions: { noInlineConfig: true },
+    languageOptions: { globals: globals.browser },
+  },
+  {
+    files: ["*.js", "*.mjs", "scripts/**"],
+    languageOptions: { globals: globals.node },
+  },
+]);

@@ -1,0 +1,81 @@
+import { cutLength } from "../shared.js";
+
+/**
+ * Where text may be saved as soon as it is reached:
+ *
+ * - `"sentence"`: behind `.` `!` `?`, `。` `！` `？`, or a line break.
+ * - `"line"`: behind a line break; only whole lines are saved.
+ * - a function: wherever it says so. It gets the unsaved text after each append.
+ */
+export type FlushBoundary =
+  "sentence" | "line" | ((buffered: string) => boolean);
+
+/** When text is saved: at a boundary, and at the latest when it is so long or so old. */
+export interface FlushOptions {
+  /** Default: `"sentence"`. */
+  boundary?: FlushBoundary;
+  /** Text of this length (UTF-16 code units) is saved without waiting for a boundary. Default: 1000. */
+  maxChars?: number;
+  /** Text of this age (ms) is saved without waiting for a boundary. Default: 1000. */
+  maxDelayMs?: number;
+}
+
+export type FlushPolicy = Required<FlushOptions>;
+
+const defaults: FlushPolicy = {
+  boundary: "sentence",
+  maxChars: 1000,
+  maxDelayMs: 1000,
+};
+
+/** Fills in the defaults. Throws a `TypeError` for what cannot be meant. */
+export function flushPolicy(
+  flush: "sentence" | "line" | FlushOptions = {},
+): FlushPolicy {
+  const given = typeof flush === "string" ? { boundary: flush } : flush;
+  const policy: FlushPolicy = {
+    boundary: given.boundary ?? defaults.boundary,
+    maxChars: given.maxChars ?? defaults.maxChars,
+    maxDelayMs: given.maxDelayMs ?? defaults.maxDelayMs,
+  };
+  const { boundary } = policy;
+  if (
+    boundary !== "sentence" &&
+    boundary !== "line" &&
+    typeof boundary !== "function"
+  ) {
+    throw new TypeError(
+      `flush: the boundary must be "sentence", "line" or a function of the unsaved text; it is ${JSON.stringify(boundary)}.`,
+    );
+  }
+  for (const name of ["maxChars", "maxDelayMs"] as const) {
+    if (!(policy[name] > 0)) {
+      throw new TypeError(
+        `flush: ${name} must be a number greater than 0; it is ${policy[name]}.`,
+      );
+    }
+  }
+  return policy;
+}
+
+/**
+ * How much of the unsaved text should be saved now.
+ *
+ * @param unsaved Text that has been appended and not yet saved.
+ * @param age Milliseconds since its oldest character was appended.
+ * @returns A length in UTF-16 code units, 0 to wait. Never splits a surrogate pair.
+ */
+export function due(unsaved: string, age: number, policy: FlushPolicy): number {
+  const all = cutLength(unsaved, unsaved.length);
+  if (unsaved.length >= policy.maxChars || age >= policy.maxDelayMs) return all;
+  switch (policy.boundary) {
+    case "sentence":
+      return sentenceEnd.test(unsaved) ? all : 0;
+    case "line":
+      return unsaved.lastIndexOf("\n") + 1;
+    default:
+      return policy.boundary(unsaved) ? all : 0;
+  }
+}
+
+const sentenceEnd = /[.!?。！？\n]/;

@@ -1,0 +1,294 @@
+import { cutLength, isFinal, type StreamStatus } from "../shared.js";
+import { due, type FlushPolicy } from "./flush.js";
+import { backOff, sleep } from "./time.js";
+import { Unsaved } from "./unsaved.js";
+
+/** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
+export interface ClaimedStream {
+  /** Saves text that starts at offset `start`. Null says that the stream has been deleted. */
+  append(
+    start: number,
+    text: string,
+    final?: "done" | "error",
+  ): Promise<StreamStatus | null>;
+  /** `error` for a stream that has been deleted. */
+  status(): Promise<StreamStatus>;
+}
+
+/** Commits begin at least this far apart (ms). No reader sees it, and a fast model's bill does. */
+const COMMIT_DISTANCE = 250;
+/** No commit carries more (UTF-16 code units): with 3 bytes for each, it is far from the 16 MiB that arguments may have. */
+const COMMIT_LIMIT = 1024 * 1024;
+/** Appending waits while more than this is unsaved (UTF-16 code units). */
+const UNSAVED_LIMIT = 1024 * 1024;
+/** In a pause, the stream's status is asked for this often (ms): somebody may have aborted it. */
+const WATCH_INTERVAL = 1000;
+/** In a long pause, a sign of life is given this often (ms): the cron takes a stream for dead after 20 minutes. */
+const HEARTBEAT_INTERVAL = 5 * 60 * 1000;
+/** After so many failures in a row (6 s) the writer is stopped: no more tokens are paid for that cannot be saved. */
+const ATTEMPTS = 7;
+/** After so many (another 75 s) the last save is given up, and the stream left to the cron. */
+const LAST_ATTEMPTS = ATTEMPTS + 15;
+
+/**
+ * The database leg: saves appended text beside its generation.
+ *
+ * One commit is in flight at a time. Text that comes meanwhile gathers, and
+ * the next commit takes all of it: the slower the database, the larger the
+ * batches. A commit that failed is repeated from the same offset, with what
+ * has come since.
+ */
+export class Saver {
+  private readonly unsaved = new Unsaved();
+  /** The offset up to which everything is saved. */
+  private saved = 0;
+  private finishing = false;
+  private deleted = false;
+  private inFlight: Promise<void> | null = null;
+  private failures = 0;
+  private lastError: unknown;
+  /** No commit begins before this time (ms). */
+  private notBefore = -Infinity;
+  private savedAt = Date.now();
+  private heardAt = Date.now();
+  private wakeTimer: ReturnType<typeof setTimeout> | null = null;
+  private wakeAt = Infinity;
+  private watchTimer: ReturnType<typeof setTimeout> | null = null;
+  private waiting: (() => void)[] = [];
+  private readonly controller = new AbortController();
+
+  constructor(
+    private readonly streamId: string,
+    private readonly stream: ClaimedStream,
+    private readonly policy: FlushPolicy,
+  ) {
+    this.watch();
+  }
+
+  /**
+   * Fires when nothing more can be appended. Its reason is an `Error` that says
+   * why: the stream was ended or deleted from outside, or cannot be saved.
+   */
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Why nothing more can be saved, if that is so. */
+  failure: Error | null = null;
+
+  /** Takes text on. It is saved as the flush policy says. */
+  add(text: string): void {
+    if (text === "") return;
+    this.unsaved.push(text, Date.now());
+    this.pump();
+  }
+
+  /** Waits while too much is unsaved. Rejects with the signal's reason once that has fired. */
+  async room(): Promise<void> {
+    while (this.unsaved.length > UNSAVED_LIMIT && !this.signal.aborted) {
+      await new Promise<void>((resolve) => this.waiting.push(resolve));
+    }
+    throwIfAborted(this.signal);
+  }
+
+  /**
+   * Saves what is left and ends the stream, in one commit. A stream that was
+   * ended from outside keeps the status it was given.
+   *
+   * @returns The stream's status, or null if it was deleted.
+   * @throws If it cannot be saved, the error of the last attempt.
+   */
+  async finish(final: "done" | "error"): Promise<StreamStatus | null> {
+    this.finishing = true;
+    this.stopTimers();
+    await this.inFlight;
+    while (this.failures < LAST_ATTEMPTS) {
+      if (this.deleted) return null;
+      if (this.failures > 0) await sleep(this.notBefore - Date.now());
+      const length = cutLength(this.unsaved.text, COMMIT_LIMIT);
+      // An ended stream takes but one more save, so that must carry everything.
+      const last = length === this.unsaved.length || this.signal.aborted;
+      const status = last
+        ? await this.commit(this.unsaved.length, final)
+        : await this.commit(length);
+      if (last && status !== undefined) return status;
+    }
+    throw this.lastError;
+  }
+
+  /** Begins a commit if one is due, or sees to it that this is looked at again when it may be. */
+  private pump(): void {
+    if (this.finishing || this.signal.aborted || this.inFlight !== null) return;
+    if (this.unsaved.length === 0) return;
+    const now = Date.now();
+    if (now < this.notBefore) return this.wake(this.notBefore);
+    const age = this.unsaved.age(now);
+    const length =
+      this.failures > 0
+        ? this.unsaved.length
+        : this.lengthDue(this.unsaved.text, age);
+    if (length === 0) return this.wake(now - age + this.policy.maxDelayMs);
+    const batch = cutLength(this.unsaved.text, Math.min(length, COMMIT_LIMIT));
+    this.inFlight = this.commit(batch).then(() => {
+      this.inFlight = null;
+      this.pump();
+    });
+  }
+
+  private lengthDue(text: string, age: number): number {
+    try {
+      return due(text, age, this.policy);
+    } catch (error) {
+      // The app's own boundary function threw, and perhaps in a timer, where
+      // the error would end the whole action.
+      this.fail(error, "its flush boundary threw");
+      return 0;
+    }
+  }
+
+  /**
+   * One attempt to save the first `length` code units.
+   *
+   * @returns The stream's status (null if deleted), undefined if there was no answer. Never rejects.
+   */
+  private async commit(
+    length: number,
+    final?: "done" | "error",
+  ): Promise<StreamStatus | null | undefined> {
+    const text = this.unsaved.text.slice(0, length);
+    let status: StreamStatus | null;
+    try {
+      status = await this.stream.append(this.saved, text, final);
+    } catch (error) {
+      this.failures++;
+      this.lastError = error;
+      this.notBefore = Date.now() + backOff(this.failures);
+      if (this.failures === ATTEMPTS) this.fail(error, "it cannot be saved");
+      return undefined;
+    }
+    this.failures = 0;
+    this.heard(status);
+    // What ended the stream from outside also refused the text; it goes with the last save.
+    if (this.signal.aborted && final === undefined) return status;
+    this.unsaved.drop(length);
+    this.saved += length;
+    this.savedAt = this.heardAt;
+    this.notBefore =
+      this.savedAt + Math.min(COMMIT_DISTANCE, this.policy.maxDelayMs);
+    this.letWaitersGoOn();
+    return status;
+  }
+
+  /** Takes note of what the database says of the stream. */
+  private heard(status: StreamStatus | null): void {
+    this.heardAt = Date.now();
+    if (status === null) this.deleted = true;
+    if (status === null || isFinal(status)) {
+      this.cut(endedError(this.streamId, status, this.length));
+    }
+  }
+
+  /** The offset at which the appended text ends. */
+  private get length(): number {
+    return this.saved + this.unsaved.length;
+  }
+
+  private fail(cause: unknown, what: string): void {
+    this.failure ??= new Error(
+      `Stream ${this.streamId} was stopped at character ${this.length}: ${what}.`,
+      { cause },
+    );
+    this.cut(this.failure);
+  }
+
+  private cut(reason: Error): void {
+    if (this.signal.aborted) return;
+    this.stopTimers();
+    this.controller.abort(reason);
+    this.letWaitersGoOn();
+  }
+
+  private letWaitersGoOn(): void {
+    for (const goOn of this.waiting.splice(0)) goOn();
+  }
+
+  /**
+   * Looks again at `time` (ms). At most one timer matters, and it is set anew
+   * about once a commit, never once a token: on a deployment a cleared timer
+   * still counts as running until its time has come.
+   */
+  private wake(time: number): void {
+    if (this.wakeAt <= time) return;
+    if (this.wakeTimer !== null) clearTimeout(this.wakeTimer);
+    this.wakeAt = time;
+    this.wakeTimer = setTimeout(
+      () => {
+        this.wakeTimer = null;
+        this.wakeAt = Infinity;
+        this.pump();
+      },
+      Math.max(0, time - Date.now()),
+    );
+  }
+
+  /** Learns of an abort even while nothing is appended, when no commit's answer would tell. */
+  private watch(): void {
+    this.watchTimer = setTimeout(() => {
+      void this.look().then(() => {
+        if (!this.finishing && !this.signal.aborted) this.watch();
+      });
+    }, WATCH_INTERVAL);
+  }
+
+  private async look(): Promise<void> {
+    const now = Date.now();
+    if (this.inFlight !== null || now - this.heardAt < WATCH_INTERVAL / 2)
+      return;
+    try {
+      this.heard(
+        now - this.savedAt < HEARTBEAT_INTERVAL
+          ? await this.stream.status()
+          : await this.heartbeat(),
+      );
+    } catch {
+      // The next look or the next commit will tell.
+    }
+  }
+
+  private async heartbeat(): Promise<StreamStatus | null> {
+    const status = await this.stream.append(this.saved, "");
+    this.savedAt = Date.now();
+    return status;
+  }
+
+  private stopTimers(): void {
+    if (this.wakeTimer !== null) clearTimeout(this.wakeTimer);
+    if (this.watchTimer !== null) clearTimeout(this.watchTimer);
+  }
+}
+
+function endedError(
+  streamId: string,
+  status: StreamStatus | null,
+  offset: number,
+): Error {
+  const how = {
+    aborted: "was aborted",
+    timeout: "has timed out",
+    done: "was set to done",
+    error: "was deleted or set to error",
+    deleted: "was deleted",
+    pending: "has ended",
+    streaming: "has ended",
+  }[status ?? "deleted"];
+  const error = new Error(
+    `Stream ${streamId} ${how} at character ${offset}; nothing can be appended to it. Create a new stream to try again.`,
+  );
+  error.name = "AbortError";
+  return error;
+}
+
+/** `AbortSignal.prototype.throwIfAborted`, which the polyfill of Convex's runtime may not have. */
+export function throwIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw signal.reason;
+}

@@ -1,0 +1,9 @@
+/** Times are in ms. */
+export function sleep(time: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, time)));
+}
+
+/** How long to wait after so many failures in a row: 100 ms, doubling to 5 s. */
+export function backOff(failures: number): number {
+  return Math.min(5000, 100 * 2 ** (failures - 1));
+}

@@ -1,0 +1,130 @@
+import type { StreamStatus } from "../shared.js";
+import type { Body } from "./body.js";
+import { CharacterJoiner } from "./characters.js";
+import type { FlushPolicy } from "./flush.js";
+import { Saver, throwIfAborted, type ClaimedStream } from "./saver.js";
+import { sleep } from "./time.js";
+
+/** Appends text to the stream: to the response at once, to the database as `flush` says. */
+export type ChunkAppender = (text: string) => Promise<void>;
+
+/** What a writer gives back: a promise of its end, or the text itself, piece by piece. */
+export type Written = Promise<void> | AsyncIterable<string>;
+
+/** How the writing of a stream ended. */
+export type Ending = {
+  /** The stream's status, null if it was deleted or could not be saved. */
+  status: StreamStatus | null;
+  /** What the writer threw, or why its text could not be saved. */
+  error?: unknown;
+};
+
+/** How long (ms) a writer has, once its signal has fired, to end by itself. */
+const GRACE = 5000;
+
+/** How much of one append (UTF-16 code units) is passed on before the saver is asked for room. */
+const APPEND_LIMIT = 1024 * 1024;
+
+/**
+ * Runs a writer to its end. Each piece of text goes to the body, if there is
+ * one, and to the saver; when the writer has ended, what is left is saved with
+ * the final status, and the body closes after that.
+ *
+ * Never rejects: on a deployment an unhandled rejection would end the action.
+ */
+export async function write(
+  streamId: string,
+  stream: ClaimedStream,
+  policy: FlushPolicy,
+  body: Body | null,
+  writer: (append: ChunkAppender, signal: AbortSignal) => Written,
+): Promise<Ending> {
+  const saver = new Saver(streamId, stream, policy);
+  const { signal } = saver;
+  const joiner = new CharacterJoiner();
+  let ended = false;
+
+  const pass = (text: string) => {
+    body?.write(text);
+    saver.add(text);
+  };
+  const appendText = async (text: string) => {
+    if (typeof text !== "string") {
+      throw new TypeError(
+        `A stream takes strings; what was appended to stream ${streamId} is of type ${typeof text}.`,
+      );
+    }
+    throwIfAborted(signal);
+    if (ended) {
+      throw new Error(
+        `The writer of stream ${streamId} has ended; nothing can be appended any more. Await each append, or return only when all are done.`,
+      );
+    }
+    for (let at = 0; at < text.length; at += APPEND_LIMIT) {
+      pass(joiner.push(text.slice(at, at + APPEND_LIMIT)));
+      await saver.room();
+    }
+  };
+  const append: ChunkAppender = (text) => {
+    const appended = appendText(text);
+    // A writer that does not await its appends must not end the action when
+    // the stream is aborted. One that does await sees the rejection all the same.
+    appended.catch(() => {});
+    return appended;
+  };
+
+  let error: unknown;
+  const writing = run(writer, append, signal).catch((thrown: unknown) => {
+    // One that throws because it was stopped has not failed.
+    if (!signal.aborted) error = thrown;
+  });
+  await Promise.race([writing, fired(signal)]);
+  ended = true;
+  if (!signal.aborted) pass(joiner.end());
+  error ??= saver.failure ?? undefined;
+
+  let status: StreamStatus | null = null;
+  try {
+    status = await saver.finish(error === undefined ? "done" : "error");
+  } catch (unsaved) {
+    error ??= unsaved;
+  }
+  if (signal.aborted) await Promise.race([writing, sleep(GRACE)]);
+  // Last of all: on a deployment, what still runs when the body ends is cut off.
+  body?.close();
+  return error === undefined ? { status } : { status, error };
+}
+
+async function run(
+  writer: (append: ChunkAppender, signal: AbortSignal) => Written,
+  append: ChunkAppender,
+  signal: AbortSignal,
+): Promise<void> {
+  const written = writer(append, signal);
+  if (!isAsyncIterable(written)) return written;
+  const iterator = written[Symbol.asyncIterator]();
+  // A generator that waits for its model's next token does not see that append
+  // would reject. This tells it, so that the model is not paid for the rest.
+  signal.addEventListener("abort", () => void close(iterator));
+  for await (const text of { [Symbol.asyncIterator]: () => iterator }) {
+    await append(text);
+  }
+}
+
+function isAsyncIterable(written: Written): written is AsyncIterable<string> {
+  return Symbol.asyncIterator in Object(written);
+}
+
+async function close(iterator: AsyncIterator<string>): Promise<void> {
+  try {
+    await iterator.return?.();
+  } catch {
+    // It is being stopped; how it takes that is its own affair.
+  }
+}
+
+function fired(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true }),
+  );
+}

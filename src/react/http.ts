@@ -1,0 +1,40 @@
+/** How a request ended: with nothing to expect from it any more, or without an answer at all. */
+export type HttpEnd = "over" | "unanswered";
+
+/**
+ * Makes a request and hands on the text of its body as it arrives. Never
+ * rejects: how HTTP ends says nothing about the stream, the database does.
+ */
+export async function fetchText(
+  url: string,
+  init: RequestInit,
+  onText: (text: string) => void,
+): Promise<HttpEnd> {
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch {
+    return "unanswered";
+  }
+  // No body: a 205, or a platform that cannot stream responses.
+  if (!response.body) return "over";
+  const reader = response.body.getReader();
+  try {
+    if (!response.ok) {
+      await reader.cancel();
+      return "over";
+    }
+    // Without `ignoreBOM`, a text that begins with U+FEFF would lose it, and
+    // all offsets would be off by one.
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      onText(decoder.decode(value, { stream: true }));
+    }
+  } catch {
+    // Cut off or aborted. A character that was cut in two comes whole from the
+    // database.
+  }
+  return "over";
+}

@@ -1,0 +1,124 @@
+"use client";
+import { useConvex } from "convex/react";
+import {
+  getFunctionName,
+  makeFunctionReference,
+  type FunctionArgs,
+  type FunctionReference,
+} from "convex/server";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
+import type { StreamId } from "../client/index.js";
+import type { StreamBody } from "../shared.js";
+import { StreamReader, type Shown } from "./reader.js";
+
+/** The app's query that returns what `getStreamBody` does. */
+export type StreamBodyQuery = FunctionReference<
+  "query",
+  "public",
+  { streamId: string },
+  StreamBody
+>;
+
+/** What `incremental` may be: true, if the query takes `from`. */
+export type Incremental<Query extends StreamBodyQuery> =
+  "from" extends keyof FunctionArgs<Query>
+    ? boolean
+    : false | { needs: "a query that takes `from`: `args: streamBodyArgs`" };
+
+/** Options of `useStream`. */
+export interface UseStreamOptions<
+  Query extends StreamBodyQuery = StreamBodyQuery,
+> {
+  /** Sent as `Authorization: Bearer …`. Its value at the time of the request counts. */
+  authToken?: string | null;
+  /** Added to the request. Their value at the time of the request counts. */
+  headers?: HeadersInit;
+  /**
+   * With every update, read what is new from the database instead of the whole
+   * text. The query has to take `from`: give it `args: streamBodyArgs`.
+   * Default: false.
+   */
+  incremental?: Incremental<Query>;
+}
+
+/**
+ * The text of a stream and its status, as they come.
+ *
+ * ```tsx
+ * const { text, status } = useStream(
+ *   api.chat.getStreamBody,
+ *   new URL("/chat-stream", siteUrl),
+ *   driven,
+ *   message.responseStreamId,
+ * );
+ * ```
+ *
+ * The session that drives the stream asks the HTTP action for it, once, and
+ * shows the text as it arrives. Every other session, and this one when the HTTP
+ * response has ended for whatever reason, subscribes to the saved text. The
+ * text that is shown never shrinks while the id stays the same, and a status
+ * that was final never changes.
+ *
+ * @param getPersistentBody The app's query that returns
+ *   `streaming.getStreamBody(ctx, streamId)`; with `incremental`, the one that
+ *   returns `streaming.getStreamBody(ctx, streamId, from)`.
+ * @param streamUrl The URL of the HTTP action that returns `streaming.stream(…)`.
+ *   It may be a new object at each render.
+ * @param driven Whether this session started the stream.
+ * @param streamId The stream; while it is undefined, nothing is asked, and the
+ *   result is that of a stream without text.
+ * @throws What the query throws, as `useQuery` does.
+ */
+export function useStream<Query extends StreamBodyQuery>(
+  getPersistentBody: Query,
+  streamUrl: URL,
+  driven: boolean,
+  streamId: StreamId | undefined,
+  opts?: UseStreamOptions<Query>,
+): StreamBody {
+  // `new URL(…)`, `api.chat.…` and `{ headers }` are other objects at every
+  // render; what counts is what they say.
+  const client = useConvex();
+  const query = getFunctionName(getPersistentBody);
+  const incremental = opts?.incremental === true;
+  const reader = useMemo(
+    () =>
+      streamId === undefined
+        ? null
+        : new StreamReader(
+            client,
+            makeFunctionReference(query),
+            streamId,
+            incremental,
+          ),
+    [client, query, streamId, incremental],
+  );
+  useEffect(() => {
+    const request = {
+      url: String(streamUrl),
+      headers: () => requestHeaders(opts),
+    };
+    reader?.drive(driven ? request : null);
+  });
+  const shown = useSyncExternalStore(
+    reader?.subscribe ?? listenToNothing,
+    reader?.getShown ?? showNothing,
+    showNothing,
+  );
+  if ("error" in shown) throw shown.error;
+  return shown.body;
+}
+
+const nothing = { body: { text: "", status: "pending" } } as const;
+const showNothing = (): Shown => nothing;
+const listenToNothing = () => () => {};
+
+function requestHeaders(opts?: {
+  headers?: HeadersInit;
+  authToken?: string | null;
+}): Headers {
+  const headers = new Headers(opts?.headers);
+  headers.set("Content-Type", "application/json");
+  if (opts?.authToken) headers.set("Authorization", `Bearer ${opts.authToken}`);
+  return headers;
+}

@@ -1,0 +1,280 @@
+import type { ConvexReactClient, Watch } from "convex/react";
+import type { FunctionReference } from "convex/server";
+import { isFinal, type StreamBody, type StreamPage } from "../shared.js";
+import { onNextFrame } from "./frame.js";
+import { fetchText } from "./http.js";
+import { Prefix } from "./prefix.js";
+
+/** After so long (ms) without news over HTTP, the database is asked too: a dead connection may never say so. */
+const PATIENCE = 5000;
+/** A request that got no answer is repeated after so long (ms), doubling, while the saved status is still `pending`. */
+const RETRY_DELAY = 1000;
+const RETRIES = 5;
+
+/** How to ask the HTTP action for the stream. */
+export type StreamRequest = { url: string; headers: () => Headers };
+
+/** What the hook shows; `error` is what the query threw. */
+export type Shown = { body: StreamBody; error?: unknown };
+
+/** The request to the HTTP action. Once any text has come of it, it is not made again. */
+type Http =
+  | { is: "unsent" }
+  | { is: "open"; controller: AbortController }
+  | { is: "over" };
+
+/**
+ * One reader of one stream: what `useStream` shows, without React.
+ *
+ * There are two sources, HTTP and the database, and one prefix that both
+ * extend. Which of them is in use follows from the state, in `settle`. What is
+ * shown changes with the next frame.
+ */
+export class StreamReader {
+  private readonly prefix = new Prefix();
+  private request: StreamRequest | null = null;
+  private http: Http = { is: "unsent" };
+  /** How much text came over HTTP (UTF-16 code units), and when the last of it did (ms). */
+  private received = 0;
+  private receivedAt = 0;
+  private stalled = false;
+  private retries = 0;
+  /** Ends the subscription to the saved text. */
+  private unfollow: (() => void) | null = null;
+  /** The offset to read the saved text from. */
+  private position = 0;
+  /** Whether the database has said anything yet. */
+  private heard = false;
+  private error: unknown;
+  private shown: Shown;
+  private readonly listeners = new Set<() => void>();
+  private settling = false;
+  private painting = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly client: Pick<ConvexReactClient, "watchQuery">,
+    private readonly query: FunctionReference<
+      "query",
+      "public",
+      { streamId: string; from?: number },
+      StreamBody | StreamPage
+    >,
+    private readonly streamId: string,
+    private readonly incremental: boolean,
+  ) {
+    // Another component may have the text already; then there is no reason to
+    // show nothing first. Nothing is asked: React may throw this reader away.
+    this.take(this.saved());
+    this.error = undefined;
+    this.shown = { body: this.prefix.body };
+  }
+
+  /** For `useSyncExternalStore`: the reader is at work while somebody listens. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    this.settleSoon();
+    return () => {
+      this.listeners.delete(listener);
+      this.settleSoon();
+    };
+  };
+
+  /** For `useSyncExternalStore`: what to show, the same object until it changes. */
+  readonly getShown = (): Shown => this.shown;
+
+  /** Says how to ask for the stream over HTTP, or with null not to. */
+  drive(request: StreamRequest | null): void {
+    const changed = (this.request === null) !== (request === null);
+    this.request = request;
+    if (changed) this.settleSoon();
+  }
+
+  /**
+   * Not at once: StrictMode mounts, unmounts and mounts again in one go, and
+   * must send one request. What counts is how things stand after that.
+   */
+  private settleSoon(): void {
+    if (this.settling) return;
+    this.settling = true;
+    void Promise.resolve().then(() => {
+      this.settling = false;
+      this.settle();
+    });
+  }
+
+  /** Opens and closes the two sources as the state asks for. */
+  private settle(): void {
+    const { prefix } = this;
+    const wanted = this.listeners.size > 0;
+    const { request } = this;
+
+    if (wanted && request !== null && !isFinal(prefix.status)) {
+      if (this.http.is === "unsent") this.open(request);
+    } else {
+      this.close();
+    }
+
+    // A text that is complete does not change. One that was cut off from
+    // outside may still get the last words of its writer.
+    const complete = prefix.status === "done" || prefix.status === "error";
+    const overHttp = this.http.is === "open" && !this.stalled;
+    if (!wanted || complete || (overHttp && this.received > 0)) this.stop();
+    else if (!overHttp) this.follow();
+  }
+
+  // HTTP
+
+  private open({ url, headers }: StreamRequest): void {
+    const controller = new AbortController();
+    const open: Http = { is: "open", controller };
+    this.http = open;
+    const init = {
+      method: "POST",
+      body: JSON.stringify({ streamId: this.streamId }),
+      headers: headers(),
+      signal: controller.signal,
+    };
+    this.watchForSilence();
+    void fetchText(url, init, (text) => {
+      if (this.http === open) this.receive(text);
+    }).then((end) => {
+      if (this.http !== open) return; // It was closed from here.
+      this.http = { is: "over" };
+      clearTimeout(this.timer);
+      this.goOnFromHere();
+      if (end === "unanswered") this.retryLater();
+      this.settle();
+    });
+  }
+
+  private close(): void {
+    clearTimeout(this.timer);
+    if (this.http.is !== "open") return;
+    this.http.controller.abort();
+    this.http = this.received > 0 ? { is: "over" } : { is: "unsent" };
+    this.goOnFromHere();
+  }
+
+  /**
+   * Who got text over HTTP asks the database for what comes after it. All
+   * others ask from the same offsets, so that one answer serves them all.
+   */
+  private goOnFromHere(): void {
+    if (this.received > 0) this.position = this.prefix.text.length;
+  }
+
+  private receive(text: string): void {
+    this.prefix.extend(this.received, text);
+    this.received += text.length;
+    this.receivedAt = Date.now();
+    if (this.stalled) this.watchForSilence();
+    this.settle();
+    this.changed();
+  }
+
+  private watchForSilence(): void {
+    this.stalled = false;
+    this.receivedAt = Date.now();
+    const look = (wait: number) => {
+      this.timer = setTimeout(() => {
+        const left = this.receivedAt + PATIENCE - Date.now();
+        if (left > 0) return look(left);
+        this.stalled = true;
+        this.goOnFromHere();
+        this.settle();
+      }, wait);
+    };
+    look(PATIENCE);
+  }
+
+  /**
+   * A request that was lost on its way leaves a stream that nobody writes. If
+   * the database says so, it is made again: the stream has one writer at most.
+   */
+  private retryLater(): void {
+    if (this.retries === RETRIES) return;
+    this.timer = setTimeout(
+      () => {
+        if (!this.heard) return this.retryLater(); // No connection yet.
+        if (this.prefix.status !== "pending" || this.http.is !== "over") return;
+        this.retries++;
+        this.http = { is: "unsent" };
+        this.settle();
+      },
+      RETRY_DELAY * 2 ** this.retries,
+    );
+  }
+
+  // The database
+
+  private saved(): Watch<StreamBody | StreamPage> {
+    const { streamId, position } = this;
+    return this.client.watchQuery(
+      this.query,
+      this.incremental ? { streamId, from: position } : { streamId },
+    );
+  }
+
+  private follow(): void {
+    if (this.unfollow !== null) return;
+    const saved = this.saved();
+    const look = () => {
+      const moved = this.take(saved);
+      this.changed();
+      if (moved) {
+        this.stop();
+        this.follow();
+      }
+      this.settleSoon();
+    };
+    this.unfollow = saved.onUpdate(look);
+    look();
+  }
+
+  private stop(): void {
+    this.unfollow?.();
+    this.unfollow = null;
+  }
+
+  /** Takes on what the database says. Returns whether to ask from another offset. */
+  private take(saved: Watch<StreamBody | StreamPage>): boolean {
+    let page: StreamBody | StreamPage | undefined;
+    try {
+      page = saved.localQueryResult();
+    } catch (error) {
+      this.error = error;
+      return false;
+    }
+    this.error = undefined;
+    if (page === undefined) return false;
+    this.heard = true;
+    this.prefix.extend("from" in page ? page.from : 0, page.text);
+    this.prefix.update(page.status);
+    if (!("next" in page) || isFinal(page.status)) return false;
+    if (page.next <= this.position) return false;
+    this.position = page.next;
+    return true;
+  }
+
+  // What is shown
+
+  private changed(): void {
+    if (this.painting) return;
+    this.painting = true;
+    onNextFrame(() => {
+      this.painting = false;
+      const { body } = this.prefix;
+      const { error } = this;
+      if (
+        body.text === this.shown.body.text &&
+        body.status === this.shown.body.status &&
+        error === this.shown.error
+      ) {
+        return;
+      }
+      this.shown = error === undefined ? { body } : { body, error };
+      for (const listener of this.listeners) listener();
+    });
+  }
+}
