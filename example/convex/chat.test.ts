@@ -99,7 +99,10 @@ describe("sending", () => {
     });
     const list = await alice.query(api.conversations.list);
     expect(list).toEqual([
-      { _id: sent.conversationId, title: expect.stringMatching(/^word .+…$/) },
+      {
+        _id: sent.conversationId,
+        title: expect.stringMatching(/^word .+…$/) as string,
+      },
     ]);
     expect(await messagesOf(alice, sent.conversationId)).toMatchObject([
       { status: "pending", streamId: sent.streamId },

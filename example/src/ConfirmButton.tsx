@@ -1,0 +1,36 @@
+import { useState, type ReactNode } from "react";
+
+/** A button that acts when it is pressed a second time. */
+export function ConfirmButton(props: {
+  label: string;
+  /** What the button says after it was pressed once. */
+  question: string;
+  icon: ReactNode;
+  className?: string;
+  onConfirm: () => void;
+}) {
+  const [asking, setAsking] = useState(false);
+  return (
+    <button
+      type="button"
+      className={`icon-button ${asking ? "font-medium !text-danger" : ""} ${props.className ?? ""}`}
+      aria-label={asking ? props.question : props.label}
+      title={asking ? undefined : props.label}
+      onBlur={() => setAsking(false)}
+      onPointerLeave={() => setAsking(false)}
+      onKeyDown={(event) => {
+        if (asking && event.key === "Escape") {
+          event.preventDefault();
+          setAsking(false);
+        }
+      }}
+      onClick={() => {
+        if (asking) props.onConfirm();
+        setAsking(!asking);
+      }}
+    >
+      {props.icon}
+      {asking ? props.question : null}
+    </button>
+  );
+}
