@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout } from "node:timers";
+import { convexToJson, jsonToConvex, type JSONValue } from "convex/values";
+import { describeError } from "./failure.js";
+import type { FaultSettings } from "./faults.js";
+import { OPEN_CORS, readJson, sendJson } from "./json.js";
+import type { LocalDeployment } from "./deployment.js";
+
+/** What can be asked for beside the settings, each once: `{ "cutConnections": true }`. */
+interface FaultActions {
+  cutConnections?: boolean;
+  dropSockets?: boolean;
+  killActions?: boolean;
+  site?: "online" | "offline";
+}
+
+/**
+ * The deployment's controls as JSON over HTTP, for other processes and for
+ * pages in a browser (CORS is open). On the port of the site and, since that
+ * can be taken offline, on the port of the sync protocol too.
+ *
+ * - `GET /_local/counters` → the counters
+ * - `POST /_local/reset` → sets them to zero
+ * - `GET /_local/faults` → the fault settings
+ * - `POST /_local/faults` `{ commitDelayMs?, refuseCommits?, refuseFraction?,
+ *   loseAnswers?, loseFraction?, only?, cutConnections?, dropSockets?,
+ *   killActions?, site? }` → sets, or does, what is given; the answer is the
+ *   settings
+ * - `POST /_local/run` `{ path, args?, component? }` → `{ value }`: calls any
+ *   function, internal ones too
+ * - `POST /_local/cron` `{ name, component? }` → runs a cron now
+ * - `POST /_local/restart` `{ downMs? }` → stops the deployment and starts it
+ *   again with its data
+ *
+ * Errors are `{ error }` with status 400.
+ */
+export async function handleControl(
+  deployment: LocalDeployment,
+  pathname: string,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  if (incoming.method === "OPTIONS") {
+    outgoing.writeHead(204, OPEN_CORS).end();
+    return;
+  }
+  try {
+    const body = (await readJson(incoming)) as Record<string, unknown>;
+    const answer = await control(
+      deployment,
+      `${incoming.method} ${pathname.slice("/_local".length)}`,
+      body,
+    );
+    sendJson(outgoing, 200, answer);
+  } catch (error) {
+    sendJson(outgoing, 400, { error: describeError(error) });
+  }
+}
+
+async function control(
+  deployment: LocalDeployment,
+  request: string,
+  body: Record<string, unknown>,
+): Promise<unknown> {
+  const { counters, faults } = deployment;
+  switch (request) {
+    case "GET /counters":
+      return counters.read();
+    case "POST /reset":
+      counters.reset();
+      return counters.read();
+    case "GET /faults":
+      return faults.settings;
+    case "POST /faults":
+      await inject(deployment, body);
+      return faults.settings;
+    case "POST /run": {
+      const { path, args, component } = body as {
+        path: string;
+        args?: JSONValue;
+        component?: string;
+      };
+      const value = await deployment.call(
+        path,
+        jsonToConvex(args ?? {}) as Record<string, never>,
+        { component },
+      );
+      return { value: convexToJson(value) };
+    }
+    case "POST /cron": {
+      const { name, component } = body as { name: string; component?: string };
+      await deployment.runCron(name, component);
+      return {};
+    }
+    case "POST /restart": {
+      const { downMs } = body as { downMs?: number };
+      // The answer first: the connection it goes over is about to be cut.
+      setTimeout(() => void deployment.restart({ downMs }), 20);
+      return {};
+    }
+    default:
+      throw new Error(`The local deployment has no "${request}".`);
+  }
+}
+
+async function inject(
+  { faults }: LocalDeployment,
+  body: Record<string, unknown>,
+): Promise<void> {
+  const { cutConnections, dropSockets, killActions, site, ...settings } =
+    body as FaultActions & Partial<FaultSettings>;
+  faults.set(settings);
+  if (cutConnections) faults.cutConnections();
+  if (dropSockets) faults.dropSockets();
+  if (killActions) faults.killActions();
+  if (site === "offline") await faults.siteOffline();
+  if (site === "online") await faults.siteOnline();
+}

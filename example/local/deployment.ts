@@ -1,0 +1,318 @@
+import { setTimeout } from "node:timers";
+import {
+  type FunctionReference,
+  type FunctionReturnType,
+  type OptionalRestArgs,
+  type UserIdentity,
+} from "convex/server";
+import type { Value } from "convex/values";
+import { WebSocketServer } from "ws";
+import { handleClientApi } from "./client-api.js";
+import { handleControl } from "./control.js";
+import type { Counters } from "./counters.js";
+import { CronRunner } from "./crons.js";
+import { Engine } from "./engine.js";
+import type { Faults, FaultSettings } from "./faults.js";
+import {
+  resolveReference,
+  type FunctionKind,
+  type FunctionPath,
+} from "./functions.js";
+import { identityOf } from "./identity.js";
+import { Jobs } from "./jobs.js";
+import { sendJson } from "./json.js";
+import { Listener } from "./listener.js";
+import { QueryCache } from "./queries.js";
+import { unwatchRejections, watchRejections } from "./rejections.js";
+import { Site } from "./site.js";
+import { SyncHub } from "./sync.js";
+
+export { localToken } from "./identity.js";
+export type { Counters } from "./counters.js";
+export type { FaultSettings } from "./faults.js";
+
+export interface DeploymentOptions {
+  /** The folder of the app's functions. */
+  functionsDir: string;
+  /** The components by their name in the app, each a folder of its functions. */
+  components?: Record<string, string>;
+  /** Where clients connect: the `url` of a `ConvexReactClient`. 0, or left out: any free port. */
+  port?: number;
+  /** Where HTTP actions are served. 0, or left out: any free port. */
+  sitePort?: number;
+  /** Default: 127.0.0.1. */
+  host?: string;
+  /** Gets what the deployment has to say, errors of functions among it. Default: `console.log`. */
+  log?: (line: string) => void;
+}
+
+/** What can go wrong: settings that last, and things that happen once. */
+export interface FaultControls {
+  /** The settings as they are. Assign to them, or use `set`. */
+  readonly settings: FaultSettings;
+  set(changes: Partial<FaultSettings>): void;
+  /** Cuts every connection on which an HTTP action is responding. The actions run on. */
+  cutConnections(): void;
+  /** Closes every WebSocket. Clients connect again by themselves. */
+  dropSockets(): void;
+  /** Ends every running action, as a crash of the backend would: a response simply ends. */
+  killActions(): void;
+  /** From now on, the port of the HTTP actions refuses connections; the present ones are cut. */
+  siteOffline(): Promise<void>;
+  siteOnline(): Promise<void>;
+}
+
+type AnyFunction = FunctionReference<FunctionKind, "public" | "internal">;
+
+/**
+ * A deployment on this machine, in memory: it runs an app's functions and its
+ * components, serves `ConvexReactClient` and `ConvexHttpClient`, and HTTP
+ * actions. For trying out, and for tests.
+ *
+ * What it counts and what can go wrong is reachable from other processes too,
+ * as JSON under `/_local/` at both of its ports: see `control.ts`.
+ */
+export interface LocalDeployment {
+  readonly url: string;
+  readonly siteUrl: string;
+  /** Calls any function of the app, or of a component through `components`. As a client's call, it is billed. */
+  run<F extends AnyFunction>(
+    fn: F,
+    ...args: OptionalRestArgs<F>
+  ): Promise<FunctionReturnType<F>>;
+  /**
+   * Calls any function by its path, e.g. `chat:send`, or `lib:append` of the
+   * component named.
+   *
+   * @param options.token Speaks for a user; `localToken("ann")` makes one.
+   */
+  call(
+    path: string,
+    args?: Record<string, Value>,
+    options?: { component?: string; token?: string },
+  ): Promise<Value>;
+  /** Runs a cron of the app, or of the component named, and waits for it. */
+  runCron(name: string, component?: string): Promise<void>;
+  readonly counters: { read(): Counters; reset(): void };
+  readonly faults: FaultControls;
+  /** Stops everything but keeps the data: running actions end, ports refuse connections. */
+  down(): Promise<void>;
+  /** After `down`: everything again, on the same ports, with the same data. */
+  up(): Promise<void>;
+  /** `down`, and `up` again after so many milliseconds (default 0). */
+  restart(options?: { downMs?: number }): Promise<void>;
+  /** Ends the deployment. Its data is gone. */
+  stop(): Promise<void>;
+}
+
+export async function startDeployment(
+  options: DeploymentOptions,
+): Promise<LocalDeployment> {
+  // Not `console.log` at the time of the call: functions see another console.
+  const log = options.log ?? console.log.bind(console);
+  const engine = await Engine.start({
+    functionsDir: options.functionsDir,
+    components: options.components ?? {},
+    log,
+  });
+  const deployment = new Deployment(engine, {
+    host: options.host ?? "127.0.0.1",
+    port: options.port ?? 0,
+    sitePort: options.sitePort ?? 0,
+  });
+  watchRejections();
+  try {
+    await deployment.up();
+  } catch (error) {
+    await deployment.stop();
+    throw error;
+  }
+  log(
+    `Local deployment at ${deployment.url}, HTTP actions at ${deployment.siteUrl}. It is for trying out and for tests: all data is in memory, and tokens are believed unchecked.`,
+  );
+  return deployment;
+}
+
+class Deployment implements LocalDeployment {
+  readonly faults: FaultControls;
+  readonly counters: LocalDeployment["counters"];
+  private readonly engine: Engine;
+  private readonly cache: QueryCache;
+  private readonly hub: SyncHub;
+  private readonly site: Site;
+  private readonly jobs: Jobs;
+  private readonly crons: CronRunner;
+  private readonly sockets = new WebSocketServer({ noServer: true });
+  private readonly clients: Listener;
+  private readonly actions: Listener;
+  private isStopped = false;
+
+  constructor(
+    engine: Engine,
+    listen: { host: string; port: number; sitePort: number },
+  ) {
+    this.engine = engine;
+    this.cache = new QueryCache(engine);
+    this.hub = new SyncHub(engine, this.cache);
+    this.site = new Site(engine);
+    this.jobs = new Jobs(engine);
+    this.crons = new CronRunner(engine);
+    this.clients = this.listenForClients(listen.host, listen.port);
+    this.actions = this.listenForActions(listen.host, listen.sitePort);
+    this.counters = engine.counters;
+    this.faults = this.controls(engine.faults);
+    engine.events = {
+      committed: (writes) => {
+        this.cache.invalidate(writes);
+        this.hub.settle();
+      },
+      scheduled: (job) => this.jobs.add(job),
+      query: (path, args, identity) => this.cache.call(path, args, identity),
+    };
+  }
+
+  get url(): string {
+    return this.clients.url;
+  }
+
+  get siteUrl(): string {
+    return this.actions.url;
+  }
+
+  async run<F extends AnyFunction>(
+    fn: F,
+    ...[args]: OptionalRestArgs<F>
+  ): Promise<FunctionReturnType<F>> {
+    const path = resolveReference(fn, "");
+    return (await this.invoke(
+      path,
+      (args ?? {}) as Value,
+      null,
+    )) as FunctionReturnType<F>;
+  }
+
+  async call(
+    path: string,
+    args: Record<string, Value> = {},
+    { component = "", token }: { component?: string; token?: string } = {},
+  ): Promise<Value> {
+    const identity = token === undefined ? null : identityOf(token);
+    return await this.invoke(
+      { componentPath: component, udfPath: path },
+      args,
+      identity,
+    );
+  }
+
+  async runCron(name: string, component = ""): Promise<void> {
+    await this.crons.run(name, component);
+  }
+
+  async down(): Promise<void> {
+    this.jobs.down();
+    this.crons.down();
+    this.faults.killActions();
+    this.hub.dropAll();
+    await Promise.all([this.clients.close(), this.actions.close()]);
+  }
+
+  async up(): Promise<void> {
+    if (this.isStopped) {
+      throw new Error("The local deployment has been stopped.");
+    }
+    await Promise.all([this.clients.open(), this.actions.open()]);
+    this.jobs.up();
+    this.crons.up();
+  }
+
+  async restart({ downMs = 0 }: { downMs?: number } = {}): Promise<void> {
+    await this.down();
+    await new Promise((resolve) => setTimeout(resolve, downMs));
+    if (!this.isStopped) await this.up();
+  }
+
+  async stop(): Promise<void> {
+    if (this.isStopped) return;
+    this.isStopped = true;
+    await this.down();
+    this.sockets.close();
+    unwatchRejections();
+  }
+
+  private async invoke(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<Value> {
+    this.engine.counters.add("functionCalls");
+    switch (this.engine.kindOf(path)) {
+      case "query":
+        return await this.cache.call(path, args, identity);
+      case "mutation":
+        return (await this.engine.mutation(path, args, identity)).value;
+      case "action":
+        return await this.engine.action(path, args, identity);
+    }
+  }
+
+  private controls(faults: Faults): FaultControls {
+    return {
+      settings: faults.settings,
+      set: (changes) => faults.set(changes),
+      cutConnections: () => this.site.cutConnections(),
+      dropSockets: () => this.hub.dropAll(),
+      killActions: () => {
+        for (const action of this.engine.actions) {
+          action.fail(new Error(`"${action.name}" was killed.`));
+        }
+      },
+      siteOffline: () => this.actions.close(),
+      siteOnline: () => this.actions.open(),
+    };
+  }
+
+  private listenForClients(host: string, port: number): Listener {
+    const listener = new Listener(host, port, async (incoming, outgoing) => {
+      const { pathname } = new URL(incoming.url ?? "/", "http://localhost");
+      if (pathname.startsWith("/_local/")) {
+        await handleControl(this, pathname, incoming, outgoing);
+        return;
+      }
+      const kind = /^\/api\/(query|mutation|action)$/.exec(pathname)?.[1];
+      if (kind === undefined) {
+        sendJson(outgoing, 404, { error: `Nothing at ${pathname}.` });
+      } else if (incoming.method === "OPTIONS") {
+        sendJson(outgoing, 200, {});
+      } else {
+        await handleClientApi(
+          this.engine,
+          this.cache,
+          kind as FunctionKind,
+          incoming,
+          outgoing,
+        );
+      }
+    });
+    listener.server.on("upgrade", (request, socket, head) => {
+      if (!/^\/api\/([^/]+\/)?sync$/.test(request.url ?? "")) {
+        socket.destroy();
+        return;
+      }
+      this.sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        this.hub.connect(webSocket);
+      });
+    });
+    return listener;
+  }
+
+  private listenForActions(host: string, port: number): Listener {
+    return new Listener(host, port, async (incoming, outgoing) => {
+      const { pathname } = new URL(incoming.url ?? "/", "http://localhost");
+      if (pathname.startsWith("/_local/")) {
+        await handleControl(this, pathname, incoming, outgoing);
+      } else {
+        await this.site.handle(incoming, outgoing);
+      }
+    });
+  }
+}

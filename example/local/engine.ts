@@ -1,0 +1,643 @@
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+// Captured here: `convex-test` replaces the global timers by ones that throw
+// inside queries and mutations.
+import { setImmediate, setTimeout } from "node:timers";
+import { convexTest } from "convex-test";
+import type {
+  DefaultFunctionArgs,
+  FunctionReference,
+  UserIdentity,
+} from "convex/server";
+import { jsonToConvex, type JSONValue, type Value } from "convex/values";
+import { CounterBoard, type RunFigures } from "./counters.js";
+import { Database, type DatabaseFake } from "./database.js";
+import { Faults } from "./faults.js";
+import {
+  canonicalPath,
+  FunctionFolder,
+  kindOf,
+  resolveAddress,
+  resolveReference,
+  type FunctionAddress,
+  type FunctionKind,
+  type FunctionPath,
+  type RegisteredFunction,
+} from "./functions.js";
+import { Invocation, never } from "./invocation.js";
+import type { Job } from "./jobs.js";
+import { checkDocument, checkTransferable } from "./limits.js";
+import { ReadSet } from "./reads.js";
+import { tableOf, type Doc, type Write } from "./tables.js";
+import { Turns } from "./turns.js";
+
+/*
+ * The engine runs functions on `convex-test`, which is made for unit tests:
+ * it keeps documents in an object and looks at all of them for every query,
+ * tells nobody about commits, and wakes every waiting transaction when one
+ * ends. So this file takes hold of its state and puts in its place: indexes,
+ * read sets, commits that are announced, turns, limits and faults. What is
+ * used of its inside is written down in the interfaces below; the version of
+ * `convex-test` is pinned because of it.
+ */
+
+interface TransactionManager {
+  begin(isNested: boolean, limits?: unknown): Promise<void>;
+  commit(isNested: boolean): bigint | null;
+  rollback(isNested: boolean): void;
+  getMetricsTracker(): {
+    getTransactionMetrics(): Record<keyof RunFigures, { used: number }>;
+    trackRead(bytes: number): void;
+  } | null;
+}
+
+interface ConvexGlobal {
+  components: Record<string, { db: DatabaseFake }>;
+  transactionManager: TransactionManager;
+  asyncSyscall(op: string, jsonArgs: string): Promise<string>;
+}
+
+interface Accessor {
+  queryFromPath(path: FunctionPath, args: unknown): Promise<unknown>;
+  mutationFromPath(path: FunctionPath, args: unknown): Promise<unknown>;
+  actionFromPath(path: FunctionPath, args: unknown): Promise<unknown>;
+  runInComponent(
+    componentPath: string,
+    code: (ctx: unknown) => Promise<void>,
+  ): Promise<void>;
+  fetch(path: string, init: RequestInit): Promise<Response>;
+  finishInProgressScheduledFunctions(): Promise<void>;
+  withIdentity(identity: UserIdentity): Accessor;
+}
+
+/** The transaction that is running; there is one at a time. */
+interface Transaction {
+  invocation: Invocation | undefined;
+  /** The query or mutation that it was begun for; null for the engine's own bookkeeping. */
+  path: string | null;
+  reads: ReadSet;
+  jobs: Job[];
+  /** Why it must not commit, whatever its function makes of the error. */
+  spoiled: unknown;
+}
+
+export interface EngineOptions {
+  functionsDir: string;
+  components: Record<string, string>;
+  log: (line: string) => void;
+}
+
+export interface EngineEvents {
+  /** Documents have changed. Called before any other transaction can start. */
+  committed(writes: Write[]): void;
+  /** A mutation that scheduled something has committed. */
+  scheduled(job: Job): void;
+  /** An action calls a query: answered from the cache if it can be. */
+  query(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<Value>;
+}
+
+type Args = Record<string, Value>;
+type AnyReference = FunctionReference<FunctionKind, "public" | "internal">;
+
+interface ActionCtx {
+  runQuery(fn: AnyReference, args?: DefaultFunctionArgs): Promise<unknown>;
+  runMutation(fn: AnyReference, args?: DefaultFunctionArgs): Promise<unknown>;
+  runAction(fn: AnyReference, args?: DefaultFunctionArgs): Promise<unknown>;
+}
+
+export class Engine {
+  readonly counters = new CounterBoard();
+  readonly faults = new Faults();
+  readonly turns = new Turns();
+  readonly log: (line: string) => void;
+  readonly folders = new Map<string, FunctionFolder>();
+  events!: EngineEvents;
+  /** The newest commit, in nanoseconds since 1970. */
+  ts = BigInt(Date.now()) * 1_000_000n;
+
+  /** Actions that are running. */
+  readonly actions = new Set<Invocation>();
+  private readonly functionScope = new AsyncLocalStorage<FunctionPath>();
+  private readonly context = new AsyncResource("LocalDeployment");
+  private readonly databases = new Map<string, Database>();
+  private transaction: Transaction | null = null;
+  private accessor!: Accessor;
+  private convex!: ConvexGlobal;
+
+  static async start(options: EngineOptions): Promise<Engine> {
+    const engine = new Engine(options.log);
+    const wrap = (fn: RegisteredFunction, path: FunctionPath) =>
+      engine.wrap(fn, path);
+    const app = await FunctionFolder.load(options.functionsDir, "", wrap);
+    engine.folders.set("", app);
+    for (const [name, directory] of Object.entries(options.components)) {
+      const folder = await FunctionFolder.load(directory, name, wrap);
+      engine.folders.set(name, folder);
+    }
+    engine.connect();
+    return engine;
+  }
+
+  private constructor(log: (line: string) => void) {
+    this.log = log;
+  }
+
+  /**
+   * Runs code outside of whatever function is running now: what it starts
+   * belongs to the deployment, and sees the ordinary globals.
+   */
+  outside<Result>(code: () => Result): Result {
+    return this.context.runInAsyncScope(code);
+  }
+
+  /** The function of a client's call. Throws, like a deployment, if a client cannot call it. */
+  publicFunction(udfPath: string, kind: FunctionKind): FunctionPath {
+    const path = canonicalPath(udfPath);
+    const fn = this.folders.get("")?.find(path);
+    if (!fn || !fn.isPublic) {
+      throw new Error(
+        `Could not find public function for '${udfPath}'. Did you forget to export it, or is it internal?`,
+      );
+    }
+    if (kindOf(fn) !== kind) {
+      throw new Error(
+        `Trying to execute ${udfPath} as ${kind}, but it is defined as ${kindOf(fn)}.`,
+      );
+    }
+    return { componentPath: "", udfPath: path };
+  }
+
+  kindOf(path: FunctionPath): FunctionKind {
+    const fn = this.folders
+      .get(path.componentPath)
+      ?.find(canonicalPath(path.udfPath));
+    if (!fn) {
+      throw new Error(
+        `There is no function "${path.udfPath}" in ${path.componentPath === "" ? "the app" : `the component "${path.componentPath}"`}.`,
+      );
+    }
+    return kindOf(fn);
+  }
+
+  /** Runs a query's code. `onReads` is called before anything it read can change. */
+  async query(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+    onReads: (reads: ReadSet) => void,
+  ): Promise<Value> {
+    this.counters.add("queryRuns");
+    const invocation = new Invocation("query", path.udfPath, identity);
+    invocation.onReads = onReads;
+    return (await this.invoke(invocation, () =>
+      this.as(identity).queryFromPath(path, args),
+    )) as Value;
+  }
+
+  /** Runs a mutation. `ts` is its commit. */
+  async mutation(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<{ value: Value; ts: bigint }> {
+    const invocation = new Invocation("mutation", path.udfPath, identity);
+    await this.delay(this.faults.settings.commitDelayMs);
+    const value = await this.invoke(invocation, () =>
+      this.as(identity).mutationFromPath(path, args),
+    );
+    this.faults.afterCommit(path.udfPath);
+    return { value: value as Value, ts: invocation.ts };
+  }
+
+  async action(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<Value> {
+    const invocation = new Invocation("action", path.udfPath, identity);
+    this.actions.add(invocation);
+    try {
+      return (await this.invoke(invocation, () =>
+        this.as(identity).actionFromPath(path, args),
+      )) as Value;
+    } finally {
+      this.actions.delete(invocation);
+    }
+  }
+
+  /**
+   * Runs an HTTP action until it has a response. It goes on until its body has
+   * ended: whoever reads that must `finish` the invocation and take it out of
+   * `actions`.
+   */
+  async httpAction(
+    request: Request,
+    invocation: Invocation,
+  ): Promise<Response> {
+    invocation.request = request;
+    this.actions.add(invocation);
+    const response = this.outside(() =>
+      invocation.run(() =>
+        this.as(invocation.identity).fetch(new URL(request.url).pathname, {
+          method: request.method,
+        }),
+      ),
+    );
+    return await Promise.race([response, invocation.failed]);
+  }
+
+  /** Runs code in a transaction of its own, for the engine's bookkeeping. */
+  async bookkeeping(
+    componentPath: string,
+    code: (db: DatabaseFake) => void,
+  ): Promise<void> {
+    await this.outside(() =>
+      this.accessor.runInComponent(componentPath, async () => {
+        await Promise.resolve();
+        code(this.convex.components[componentPath]!.db);
+      }),
+    );
+  }
+
+  private as(identity: UserIdentity | null): Accessor {
+    return identity === null
+      ? this.accessor
+      : this.accessor.withIdentity(identity);
+  }
+
+  private async invoke<Result>(
+    invocation: Invocation,
+    code: () => Promise<Result>,
+  ): Promise<Result> {
+    const result = this.outside(() => invocation.run(code));
+    result.catch(() => {
+      // Handled below, unless the invocation was ended before it got here.
+    });
+    try {
+      return await Promise.race([result, invocation.failed]);
+    } finally {
+      invocation.finish();
+    }
+  }
+
+  private async delay(ms: number): Promise<void> {
+    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  // --- What functions see ---------------------------------------------------
+
+  private wrap(fn: RegisteredFunction, path: FunctionPath): RegisteredFunction {
+    return {
+      ...fn,
+      exportArgs: fn.exportArgs,
+      exportReturns: fn.exportReturns,
+      _handler: async (ctx, args) => {
+        checkTransferable(`Arguments of "${path.udfPath}"`, args);
+        if (this.transaction !== null && !fn.isAction) {
+          this.transaction.path ??= path.udfPath;
+        }
+        const itsCtx = fn.isAction
+          ? this.wrapActionCtx(ctx as ActionCtx, path.componentPath)
+          : ctx;
+        const result = await this.functionScope.run(path, async () => {
+          return await fn._handler(itsCtx, args);
+        });
+        checkTransferable(`Return value of "${path.udfPath}"`, result);
+        return result;
+      },
+    };
+  }
+
+  /** Calls from an action leave it: they take a while, are billed, and reach nothing once it is over. */
+  private wrapActionCtx<Ctx extends ActionCtx>(ctx: Ctx, from: string): Ctx {
+    const call = async <Result>(
+      fn: AnyReference,
+      args: DefaultFunctionArgs,
+      make: (path: FunctionPath) => Promise<Result>,
+    ): Promise<Result> => {
+      const path = resolveReference(fn, from);
+      checkTransferable(`Arguments of "${path.udfPath}"`, args);
+      // An action that ends now, without waiting for this call, ends first.
+      await new Promise((resolve) => setImmediate(resolve));
+      if (Invocation.current()?.over) return await never();
+      this.counters.add("functionCalls");
+      try {
+        return await make(path);
+      } finally {
+        if (Invocation.current()?.over) await never();
+      }
+    };
+    return {
+      ...ctx,
+      runQuery: (fn, args = {}) =>
+        call(fn, args, (path) => {
+          const identity =
+            path.componentPath === from
+              ? (Invocation.current()?.identity ?? null)
+              : null;
+          return this.outside(() =>
+            this.events.query(path, args as Value, identity),
+          );
+        }),
+      runMutation: (fn, args = {}) =>
+        call(fn, args, async (path) => {
+          const delay = this.faults.settings.commitDelayMs;
+          await this.delay(delay / 2);
+          const result = await ctx.runMutation(fn, args);
+          await this.delay(delay / 2);
+          this.faults.afterCommit(path.udfPath);
+          return result;
+        }),
+      runAction: (fn, args = {}) =>
+        call(fn, args, () => ctx.runAction(fn, args)),
+    };
+  }
+
+  /** A router for `convex-test` whose handlers get the request as it came. */
+  private httpModule(): unknown {
+    const router = this.folders.get("")?.router;
+    const lookup = (path: string, method: string) => {
+      const found = router?.lookup(path, method as "GET");
+      if (!found) return null;
+      const [action, ...rest] = found;
+      const handler = (
+        action as unknown as {
+          _handler: (ctx: ActionCtx, request: Request) => Promise<Response>;
+        }
+      )._handler;
+      const itsHandler = (ctx: ActionCtx) =>
+        this.functionScope.run({ componentPath: "", udfPath: path }, () =>
+          handler(this.wrapActionCtx(ctx, ""), Invocation.current()!.request!),
+        );
+      return [{ _handler: itsHandler }, ...rest];
+    };
+    return { default: { lookup } };
+  }
+
+  // --- What `convex-test` does ----------------------------------------------
+
+  private connect(): void {
+    const app = this.folders.get("")!;
+    const t = convexTest({
+      schema: app.schema ?? undefined,
+      modules: {
+        ...app.glob(),
+        "/http.js": () => Promise.resolve(this.httpModule() as object),
+      },
+      transactionLimits: true,
+    });
+    for (const [name, folder] of this.folders) {
+      if (name === "") continue;
+      t.registerComponent(
+        name,
+        folder.schema as Parameters<typeof t.registerComponent>[1],
+        folder.glob(),
+      );
+    }
+    this.accessor = t as unknown as Accessor;
+    this.convex = stateOf(this.accessor);
+    for (const [name, { db }] of Object.entries(this.convex.components)) {
+      this.databases.set(
+        name,
+        new Database(name, db, {
+          reads: () => this.transaction?.reads ?? null,
+          skipped: (bytes) =>
+            this.convex.transactionManager
+              .getMetricsTracker()
+              ?.trackRead(bytes),
+        }),
+      );
+    }
+    this.takeOverTransactions(this.convex.transactionManager);
+    this.takeOverSyscalls();
+  }
+
+  private takeOverTransactions(manager: TransactionManager): void {
+    const begin = manager.begin.bind(manager);
+    const commit = manager.commit.bind(manager);
+    const rollback = manager.rollback.bind(manager);
+
+    manager.begin = async (isNested, limits) => {
+      if (isNested) {
+        await begin(true, limits);
+        return;
+      }
+      const invocation = Invocation.current();
+      await this.turns.take(invocation?.kind === "query");
+      if (invocation?.over) {
+        this.turns.release();
+        return await never();
+      }
+      await begin(false, limits);
+      this.transaction = {
+        invocation,
+        path: null,
+        reads: new ReadSet(),
+        jobs: [],
+        spoiled: null,
+      };
+    };
+
+    manager.commit = (isNested) => {
+      if (isNested) return commit(true);
+      // What is thrown here rolls the transaction back.
+      const { invocation, path, jobs, spoiled } = this.transaction!;
+      if (spoiled !== null) throw spoiled as Error;
+      if (invocation?.over) {
+        throw new Error(`"${invocation.name}" was over before this commit.`);
+      }
+      if (path !== null) this.faults.beforeCommit(path);
+      const figures = this.figures();
+      const pending = [...this.databases.values()].flatMap((database) =>
+        database.pendingWrites(),
+      );
+      const commitTs = commit(false);
+      const writes = [...this.databases.values()].flatMap((database) =>
+        database.apply(pending),
+      );
+      if (writes.length > 0 && commitTs !== null && commitTs > this.ts) {
+        this.ts = commitTs;
+      } else if (writes.length > 0) {
+        this.ts += 1n;
+      }
+      if (invocation !== undefined) invocation.ts = this.ts;
+      if (path !== null) {
+        this.counters.addRun(figures);
+        if (writes.length > 0) this.counters.add("commits");
+      }
+      if (writes.length > 0) {
+        this.outside(() => {
+          this.events.committed(writes);
+          for (const job of jobs) {
+            // Not there: a mutation within this one was rolled back.
+            if (this.databases.get(job.componentPath)?.has(job.id)) {
+              this.events.scheduled(job);
+            }
+          }
+        });
+      }
+      this.endTransaction();
+      return commitTs;
+    };
+
+    manager.rollback = (isNested) => {
+      if (isNested) {
+        rollback(true);
+        return;
+      }
+      const { invocation, path, reads } = this.transaction!;
+      if (path !== null) {
+        const { documentsRead, bytesRead } = this.figures();
+        this.counters.addRun({
+          documentsRead,
+          bytesRead,
+          documentsWritten: 0,
+          bytesWritten: 0,
+        });
+      }
+      rollback(false);
+      if (invocation?.kind === "query") invocation.onReads?.(reads);
+      this.endTransaction();
+    };
+  }
+
+  private endTransaction(): void {
+    this.transaction = null;
+    for (const database of this.databases.values()) database.closeCursors();
+    this.turns.release();
+  }
+
+  private figures(): RunFigures {
+    const metrics = this.convex.transactionManager
+      .getMetricsTracker()
+      ?.getTransactionMetrics();
+    return {
+      documentsRead: metrics?.documentsRead.used ?? 0,
+      bytesRead: metrics?.bytesRead.used ?? 0,
+      documentsWritten: metrics?.documentsWritten.used ?? 0,
+      bytesWritten: metrics?.bytesWritten.used ?? 0,
+    };
+  }
+
+  private takeOverSyscalls(): void {
+    const original = this.convex.asyncSyscall.bind(this.convex);
+    this.convex.asyncSyscall = async (op, jsonArgs) => {
+      if (Invocation.current()?.over) return await never();
+      switch (op) {
+        case "1.0/get": {
+          const { id } = JSON.parse(jsonArgs) as { id: string };
+          this.readDocument(id);
+          return await original(op, jsonArgs);
+        }
+        case "1.0/insert": {
+          const { table, value } = JSON.parse(jsonArgs) as {
+            table: string;
+            value: JSONValue;
+          };
+          this.checkWrite(table, jsonToConvex(value));
+          return await original(op, jsonArgs);
+        }
+        case "1.0/shallowMerge":
+        case "1.0/replace":
+        case "1.0/remove": {
+          const { id } = JSON.parse(jsonArgs) as { id: string };
+          this.readDocument(id);
+          const answer = await original(op, jsonArgs);
+          const doc = this.database().current(id);
+          if (doc !== null) this.checkWrite(tableOf(id), doc);
+          return answer;
+        }
+        case "1.0/schedule":
+          return await this.schedule(jsonArgs);
+        default:
+          return await original(op, jsonArgs);
+      }
+    };
+  }
+
+  private database(): Database {
+    return this.databases.get(this.component())!;
+  }
+
+  private component(): string {
+    return this.functionScope.getStore()?.componentPath ?? "";
+  }
+
+  private readDocument(id: string): void {
+    this.transaction?.reads.addDocument(this.component(), id);
+  }
+
+  private checkWrite(table: string, doc: Value | Doc): void {
+    try {
+      checkDocument(table, doc);
+    } catch (error) {
+      if (this.transaction !== null) this.transaction.spoiled = error;
+      throw error;
+    }
+  }
+
+  /** A job is a document, written in the transaction; it is run once that has committed. */
+  private async schedule(jsonArgs: string): Promise<string> {
+    const { args, ts, ...address } = JSON.parse(jsonArgs) as FunctionAddress & {
+      args: JSONValue;
+      ts: number;
+    };
+    const from = this.component();
+    const path = resolveAddress(address, from);
+    const itsArgs = jsonToConvex(args) as Args;
+    checkTransferable(`Arguments of "${path.udfPath}"`, itsArgs);
+    // Throws here, and not only when it is due, if there is no such function.
+    this.kindOf(path);
+    const scheduledTime = ts * 1000;
+    const id = this.convex.components[from]!.db.insert("_scheduled_functions", {
+      name: path.udfPath,
+      args: [itsArgs],
+      scheduledTime,
+      state: { kind: "pending" },
+    });
+    this.transaction!.jobs.push({
+      id,
+      componentPath: from,
+      path,
+      args: itsArgs,
+      scheduledTime,
+    });
+    return await Promise.resolve(JSON.stringify(id));
+  }
+}
+
+/**
+ * The state behind a `convexTest` accessor. Every call on one enters an async
+ * context that holds it; this looks at what is entered, once.
+ */
+function stateOf(accessor: Accessor): ConvexGlobal {
+  let state: ConvexGlobal | null = null;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- put back below, and called with its `this`
+  const run = AsyncLocalStorage.prototype.run;
+  AsyncLocalStorage.prototype.run = function (
+    this: AsyncLocalStorage<unknown>,
+    store: unknown,
+    ...rest: Parameters<typeof run> extends [unknown, ...infer Rest]
+      ? Rest
+      : never
+  ) {
+    if (typeof store === "object" && store && "transactionManager" in store) {
+      state ??= store as ConvexGlobal;
+    }
+    return Reflect.apply(run, this, [store, ...rest]) as unknown;
+  } as typeof run;
+  try {
+    void accessor.finishInProgressScheduledFunctions();
+  } finally {
+    AsyncLocalStorage.prototype.run = run;
+  }
+  if (state === null) {
+    throw new Error(
+      "The local deployment cannot find the state of `convex-test`: this version keeps it elsewhere.",
+    );
+  }
+  return state;
+}

@@ -1,0 +1,56 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo } from "node:net";
+
+type Handler = (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+) => Promise<void>;
+
+/** A port that can be closed, so that connections are refused, and opened again. */
+export class Listener {
+  readonly server: Server;
+  private readonly host: string;
+  private port: number;
+
+  constructor(host: string, port: number, handler: Handler) {
+    this.host = host;
+    this.port = port;
+    this.server = createServer((incoming, outgoing) => {
+      handler(incoming, outgoing).catch((error: unknown) => {
+        // The request could not even be read: the client has gone.
+        outgoing.destroy(error instanceof Error ? error : undefined);
+      });
+    });
+  }
+
+  get url(): string {
+    return `http://${this.host}:${this.port}`;
+  }
+
+  /** Opens the port. A port of 0 becomes a free one, and stays the same from then on. */
+  async open(): Promise<void> {
+    if (this.server.listening) return;
+    await new Promise<void>((resolve, reject) => {
+      this.server.once("error", reject);
+      this.server.listen(this.port, this.host, () => {
+        this.server.off("error", reject);
+        resolve();
+      });
+    });
+    this.port = (this.server.address() as AddressInfo).port;
+  }
+
+  /** Closes the port, and cuts all its connections. */
+  async close(): Promise<void> {
+    if (!this.server.listening) return;
+    await new Promise<void>((resolve) => {
+      this.server.close(() => resolve());
+      this.server.closeAllConnections();
+    });
+  }
+}

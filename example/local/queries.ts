@@ -1,0 +1,213 @@
+import type { UserIdentity } from "convex/server";
+import { convexToJson, jsonToConvex, type Value } from "convex/values";
+import type { Engine } from "./engine.js";
+import { describeError, failureOf } from "./failure.js";
+import type { FunctionPath } from "./functions.js";
+import type { Failure } from "./protocol.js";
+import { Readers } from "./reads.js";
+import type { Write } from "./tables.js";
+
+/** What a query gave. A value is kept as JSON text: it is sent to many, and compared. */
+export type Outcome =
+  { ok: true; json: string } | { ok: false; error: unknown; failure: Failure };
+
+/** Someone who wants to have the result of a query, and every new one. */
+export interface Subscriber {
+  /** The result is another one now, or has been computed for the first time. */
+  changed(): void;
+}
+
+/** A query with its arguments and the identity of who asks: run once for all who ask the same. */
+export class CachedQuery {
+  readonly key: string;
+  readonly path: FunctionPath;
+  readonly args: Value;
+  readonly identity: UserIdentity | null;
+  readonly subscribers = new Set<Subscriber>();
+  /** The newest outcome. The same object as long as the result stays the same. */
+  outcome: Outcome | null = null;
+  /** Whether nothing that the outcome was read from has changed since. */
+  isValid = false;
+  running: Promise<Outcome> | null = null;
+
+  constructor(
+    key: string,
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ) {
+    this.key = key;
+    this.path = path;
+    this.args = args;
+    this.identity = identity;
+  }
+}
+
+/** Results that nobody subscribes to are kept up to this many. */
+const MAX_UNUSED = 5000;
+
+/** The results of queries, as long as what they read has not changed. */
+export class QueryCache {
+  private readonly engine: Engine;
+  private readonly entries = new Map<string, CachedQuery>();
+  private readonly readers = new Readers<CachedQuery>();
+  /** Have subscribers, and no valid result. */
+  private readonly stale = new Set<CachedQuery>();
+
+  constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  subscribe(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+    subscriber: Subscriber,
+  ): CachedQuery {
+    const entry = this.entry(path, args, identity);
+    entry.subscribers.add(subscriber);
+    if (!entry.isValid) this.stale.add(entry);
+    return entry;
+  }
+
+  unsubscribe(entry: CachedQuery, subscriber: Subscriber): void {
+    entry.subscribers.delete(subscriber);
+    if (entry.subscribers.size === 0) this.stale.delete(entry);
+  }
+
+  /** The result of a query now, from the cache if it is still right. */
+  async read(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<Outcome> {
+    const entry = this.entry(path, args, identity);
+    // A run that is under way may have read before the caller asked: it will
+    // do only if nothing that it read has changed when it is done.
+    while (entry.running !== null) await entry.running;
+    return entry.isValid ? entry.outcome! : await this.run(entry);
+  }
+
+  /** `read`, as a function's call: its value, or its error thrown. */
+  async call(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<Value> {
+    const outcome = await this.read(path, args, identity);
+    if (!outcome.ok) throw outcome.error;
+    return jsonToConvex(JSON.parse(outcome.json) as never);
+  }
+
+  /** Forgets the results that a commit made wrong. */
+  invalidate(writes: readonly Write[]): void {
+    for (const entry of this.readers.of(writes)) {
+      this.readers.remove(entry);
+      entry.isValid = false;
+      if (entry.subscribers.size > 0) this.stale.add(entry);
+      else if (entry.running === null) this.entries.delete(entry.key);
+    }
+  }
+
+  hasStale(): boolean {
+    return this.stale.size > 0;
+  }
+
+  /** Runs, once, each subscribed query whose result is missing or wrong. */
+  async refresh(): Promise<void> {
+    await Promise.all(
+      [...this.stale].map((entry) => entry.running ?? this.run(entry)),
+    );
+  }
+
+  private entry(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): CachedQuery {
+    const key = JSON.stringify([
+      path.componentPath,
+      path.udfPath,
+      sortKeys(convexToJson(args)),
+      identity,
+    ]);
+    let entry = this.entries.get(key);
+    if (entry === undefined) {
+      entry = new CachedQuery(key, path, args, identity);
+      this.evict();
+    }
+    // Again the newest: the oldest are the first to be forgotten.
+    this.entries.delete(key);
+    this.entries.set(key, entry);
+    return entry;
+  }
+
+  private evict(): void {
+    if (this.entries.size < MAX_UNUSED) return;
+    for (const entry of this.entries.values()) {
+      if (entry.subscribers.size > 0 || entry.running !== null) continue;
+      this.readers.remove(entry);
+      this.entries.delete(entry.key);
+      if (this.entries.size < MAX_UNUSED) return;
+    }
+  }
+
+  private async run(entry: CachedQuery): Promise<Outcome> {
+    entry.running = this.compute(entry);
+    try {
+      return await entry.running;
+    } finally {
+      entry.running = null;
+    }
+  }
+
+  private async compute(entry: CachedQuery): Promise<Outcome> {
+    const isUpdate = entry.outcome !== null;
+    let outcome: Outcome;
+    let hasRead = false;
+    try {
+      const value = await this.engine.query(
+        entry.path,
+        entry.args,
+        entry.identity,
+        (reads) => {
+          this.readers.set(entry, reads);
+          entry.isValid = true;
+          hasRead = true;
+        },
+      );
+      outcome = { ok: true, json: JSON.stringify(convexToJson(value)) };
+    } catch (error) {
+      this.engine.log(
+        `Query ${entry.path.udfPath} failed: ${describeError(error)}`,
+      );
+      outcome = { ok: false, error, failure: failureOf(error) };
+      // It failed before it read anything: no commit will change that.
+      if (!hasRead) entry.isValid = true;
+    }
+    if (isUpdate) {
+      this.engine.counters.add("functionCalls", entry.subscribers.size);
+    }
+    if (entry.outcome === null || !isSame(entry.outcome, outcome)) {
+      entry.outcome = outcome;
+      for (const subscriber of entry.subscribers) subscriber.changed();
+    }
+    if (entry.isValid) this.stale.delete(entry);
+    return outcome;
+  }
+}
+
+function isSame(a: Outcome, b: Outcome): boolean {
+  if (a.ok) return b.ok && a.json === b.json;
+  return !b.ok && describeError(a.error) === describeError(b.error);
+}
+
+function sortKeys(json: unknown): unknown {
+  if (Array.isArray(json)) return json.map(sortKeys);
+  if (typeof json !== "object" || json === null) return json;
+  return Object.fromEntries(
+    Object.entries(json)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]) => [key, sortKeys(value)]),
+  );
+}
