@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { setTimeout } from "node:timers";
 import { convexToJson, jsonToConvex, type JSONValue } from "convex/values";
 import { describeError } from "./failure.js";
 import type { FaultSettings } from "./faults.js";
@@ -46,10 +45,13 @@ export async function handleControl(
   }
   try {
     const body = (await readJson(incoming)) as Record<string, unknown>;
+    // What is asked for may cut connections. This one gets its answer first.
+    outgoing.setHeader("connection", "close");
     const answer = await control(
       deployment,
       `${incoming.method} ${pathname.slice("/_local".length)}`,
       body,
+      outgoing,
     );
     sendJson(outgoing, 200, answer);
   } catch (error) {
@@ -61,6 +63,7 @@ async function control(
   deployment: LocalDeployment,
   request: string,
   body: Record<string, unknown>,
+  outgoing: ServerResponse,
 ): Promise<unknown> {
   const { counters, faults } = deployment;
   switch (request) {
@@ -72,7 +75,7 @@ async function control(
     case "GET /faults":
       return faults.settings;
     case "POST /faults":
-      await inject(deployment, body);
+      await inject(deployment, body, outgoing);
       return faults.settings;
     case "POST /run": {
       const { path, args, component } = body as {
@@ -94,8 +97,7 @@ async function control(
     }
     case "POST /restart": {
       const { downMs } = body as { downMs?: number };
-      // The answer first: the connection it goes over is about to be cut.
-      setTimeout(() => void deployment.restart({ downMs }), 20);
+      outgoing.on("close", () => void deployment.restart({ downMs }));
       return {};
     }
     default:
@@ -106,6 +108,7 @@ async function control(
 async function inject(
   { faults }: LocalDeployment,
   body: Record<string, unknown>,
+  outgoing: ServerResponse,
 ): Promise<void> {
   const { cutConnections, dropSockets, killActions, site, ...settings } =
     body as FaultActions & Partial<FaultSettings>;
@@ -113,6 +116,8 @@ async function inject(
   if (cutConnections) faults.cutConnections();
   if (dropSockets) faults.dropSockets();
   if (killActions) faults.killActions();
-  if (site === "offline") await faults.siteOffline();
+  if (site === "offline") {
+    await faults.siteOffline(outgoing.socket ?? undefined);
+  }
   if (site === "online") await faults.siteOnline();
 }

@@ -309,6 +309,6 @@ function decodeBound(bound: {
     fieldPath,
     value: isUndefined
       ? undefined
-      : (jsonToConvex(value as Parameters<typeof jsonToConvex>[0]) as Value),
+      : jsonToConvex(value as Parameters<typeof jsonToConvex>[0]),
   };
 }

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { setTimeout } from "node:timers";
 import {
   type FunctionReference,
@@ -57,8 +58,11 @@ export interface FaultControls {
   dropSockets(): void;
   /** Ends every running action, as a crash of the backend would: a response simply ends. */
   killActions(): void;
-  /** From now on, the port of the HTTP actions refuses connections; the present ones are cut. */
-  siteOffline(): Promise<void>;
+  /**
+   * From now on, the port of the HTTP actions refuses connections; the present
+   * ones are cut, but for one that may be spared for its answer.
+   */
+  siteOffline(spare?: Socket): Promise<void>;
   siteOnline(): Promise<void>;
 }
 
@@ -184,11 +188,7 @@ class Deployment implements LocalDeployment {
     ...[args]: OptionalRestArgs<F>
   ): Promise<FunctionReturnType<F>> {
     const path = resolveReference(fn, "");
-    return (await this.invoke(
-      path,
-      (args ?? {}) as Value,
-      null,
-    )) as FunctionReturnType<F>;
+    return await this.invoke(path, args ?? {}, null);
   }
 
   async call(
@@ -266,7 +266,7 @@ class Deployment implements LocalDeployment {
           action.fail(new Error(`"${action.name}" was killed.`));
         }
       },
-      siteOffline: () => this.actions.close(),
+      siteOffline: (spare) => this.actions.close(spare),
       siteOnline: () => this.actions.open(),
     };
   }

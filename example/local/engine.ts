@@ -627,7 +627,11 @@ function stateOf(accessor: Accessor): ConvexGlobal {
     if (typeof store === "object" && store && "transactionManager" in store) {
       state ??= store as ConvexGlobal;
     }
-    return Reflect.apply(run, this, [store, ...rest]) as unknown;
+    return Reflect.apply<AsyncLocalStorage<unknown>, unknown[], unknown>(
+      run as (...args: unknown[]) => unknown,
+      this,
+      [store, ...rest],
+    );
   } as typeof run;
   try {
     void accessor.finishInProgressScheduledFunctions();

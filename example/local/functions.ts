@@ -144,7 +144,7 @@ export function resolveReference(
   reference: AnyFunctionReference,
   from: string,
 ): FunctionPath {
-  return resolveAddress(getFunctionAddress(reference) as FunctionAddress, from);
+  return resolveAddress(getFunctionAddress(reference), from);
 }
 
 export interface FunctionAddress {

@@ -4,7 +4,7 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 
 type Handler = (
   incoming: IncomingMessage,
@@ -16,6 +16,7 @@ export class Listener {
   readonly server: Server;
   private readonly host: string;
   private port: number;
+  private readonly sockets = new Set<Socket>();
 
   constructor(host: string, port: number, handler: Handler) {
     this.host = host;
@@ -25,6 +26,10 @@ export class Listener {
         // The request could not even be read: the client has gone.
         outgoing.destroy(error instanceof Error ? error : undefined);
       });
+    });
+    this.server.on("connection", (socket: Socket) => {
+      this.sockets.add(socket);
+      socket.on("close", () => this.sockets.delete(socket));
     });
   }
 
@@ -45,12 +50,17 @@ export class Listener {
     this.port = (this.server.address() as AddressInfo).port;
   }
 
-  /** Closes the port, and cuts all its connections. */
-  async close(): Promise<void> {
+  /**
+   * Closes the port, and cuts its connections.
+   *
+   * @param spare The one connection that may first get its answer.
+   */
+  async close(spare?: Socket): Promise<void> {
     if (!this.server.listening) return;
-    await new Promise<void>((resolve) => {
+    const closed = new Promise<void>((resolve) => {
       this.server.close(() => resolve());
-      this.server.closeAllConnections();
     });
+    for (const socket of this.sockets) if (socket !== spare) socket.destroy();
+    if (spare === undefined) await closed;
   }
 }

@@ -24,7 +24,7 @@ export interface Write {
 /** The value at a path such as `author.name`; `undefined` where there is none. */
 export function fieldOf(doc: Doc, path: string): Value | undefined {
   if (!path.includes(".")) return doc[path];
-  let value: Value | undefined = doc as Value;
+  let value: Value | undefined = doc;
   for (const part of path.split(".")) {
     if (typeof value !== "object" || value === null) return undefined;
     value = (value as Record<string, Value | undefined>)[part];

@@ -1,0 +1,305 @@
+// @vitest-environment node
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { ConvexHttpClient } from "convex/browser";
+import { describe, expect, test } from "vitest";
+import { localToken } from "./deployment.js";
+import { api } from "./fixture/api.js";
+import { deployForEachTest, eventually } from "./fixture/start.js";
+
+const local = deployForEachTest();
+
+const at = (path: string) => local.deployment.siteUrl + path;
+const post = (path: string, body: string) =>
+  fetch(at(path), { method: "POST", body });
+const list = (topic: string) => local.deployment.run(api.notes.list, { topic });
+
+/** A response as it arrives on the wire: whether it ended well shows in `complete`. */
+async function rawPost(path: string, body: string) {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const request = httpRequest(at(path), { method: "POST" }, resolve);
+    request.on("error", reject);
+    request.end(body);
+  });
+  const received = { text: "", ended: false, cut: false };
+  response.setEncoding("utf8");
+  response.on("data", (text: string) => (received.text += text));
+  response.on("end", () => (received.ended = true));
+  response.on("error", () => (received.cut = true));
+  return { response, received };
+}
+
+let names = 0;
+/** Gates are shared by the process: each test has its own. */
+const fresh = () => `topic${names++}`;
+
+describe("requests and responses", () => {
+  test("the handler sees the request as it was sent, the client the response as it was made", async () => {
+    const response = await fetch(at("/mirror?q=1"), {
+      method: "POST",
+      body: "hello ✓",
+      headers: {
+        "x-test": "1",
+        authorization: `Bearer ${localToken("ann")}`,
+      },
+    });
+    expect(response.status).toBe(201);
+    expect(response.headers.get("x-answer")).toBe("yes");
+    expect(await response.json()).toEqual({
+      method: "POST",
+      url: at("/mirror?q=1"),
+      header: "1",
+      body: "hello ✓",
+      subject: "ann",
+    });
+  });
+
+  test("a bearer token that is not Convex's leaves the action without an identity", async () => {
+    const response = await fetch(at("/mirror"), {
+      method: "POST",
+      headers: { authorization: "Bearer api-key" },
+    });
+    expect(await response.json()).toMatchObject({ subject: null });
+  });
+
+  test("an empty 205", async () => {
+    const response = await fetch(at("/nothing"));
+    expect(response.status).toBe(205);
+    expect(await response.text()).toBe("");
+  });
+
+  test("a route that is not there is 404, one by prefix is found", async () => {
+    expect((await fetch(at("/nowhere"))).status).toBe(404);
+    expect((await fetch(at("/nothing"), { method: "POST" })).status).toBe(404);
+    expect(await (await fetch(at("/prefix/a/b"))).text()).toBe("/prefix/a/b");
+  });
+
+  test("a handler that throws is 500, and logged", async () => {
+    const response = await fetch(at("/throws"));
+    expect(response.status).toBe(500);
+    expect(await response.text()).toContain("out of order");
+    expect(local.log.join("\n")).toContain("GET /throws failed");
+  });
+});
+
+describe("the life of an HTTP action", () => {
+  test("text arrives as it is written", async () => {
+    const name = fresh();
+    const { received } = await rawPost("/gated", name);
+    await eventually(() => expect(received.text).toBe("one"));
+    local.gates.open(name);
+    await eventually(() => expect(received.ended).toBe(true));
+    expect(received.text).toBe("onetwo 1 saved");
+  });
+
+  test("the body is drained as fast as it is written, though the client reads nothing", async () => {
+    const request = httpRequest(at("/flood?count=1000&size=16384"));
+    request.on("response", (response) => response.pause());
+    request.on("error", () => {});
+    request.end();
+    await local.gates.passed("flooded");
+    request.destroy();
+  });
+
+  test("a client that goes aborts the request's signal, and nothing else", async () => {
+    const name = fresh();
+    const { response } = await rawPost("/gated", name);
+    await local.gates.passed(`${name} began`);
+    response.destroy();
+    await local.gates.passed(`${name} aborted`);
+    local.gates.open(name);
+    await eventually(async () => expect(await list(name)).toEqual(["two"]));
+  });
+
+  test("the action is over when its body ends: what it did not wait for never happens", async () => {
+    const name = fresh();
+    expect(await (await post("/hasty", name)).text()).toBe("text");
+    local.gates.open(name);
+    await local.gates.passed(`${name} tries`);
+    // Another action from start to end: time enough for the late mutation.
+    const other = fresh();
+    local.gates.open(other);
+    await (await post("/gated", other)).text();
+    expect(local.gates.hasReached(`${name} succeeded`)).toBe(false);
+    expect(await list(name)).toEqual([]);
+  });
+
+  test("a rejection that nobody handles ends the body, cleanly, and the action", async () => {
+    const { received } = await rawPost("/rejects", "");
+    await eventually(() => expect(received.ended).toBe(true));
+    expect(received).toEqual({ text: "before", ended: true, cut: false });
+    expect(local.log.join("\n")).toContain("forgotten");
+    local.gates.open("rejects");
+    const other = fresh();
+    local.gates.open(other);
+    await (await post("/gated", other)).text();
+    expect(local.gates.hasReached("rejects went on")).toBe(false);
+    expect(await list("rejects")).toEqual([]);
+  });
+
+  test("what an action schedules runs, though the action is over by then", async () => {
+    const name = fresh();
+    await (await post("/schedules", name)).text();
+    await eventually(async () =>
+      expect(await list(name)).toEqual(["scheduled"]),
+    );
+  });
+
+  test("past 20 MiB, chunks are dropped without an error", async () => {
+    const MiB = 1024 * 1024;
+    const response = await fetch(at(`/flood?count=25&size=${MiB}`));
+    expect((await response.arrayBuffer()).byteLength).toBe(20 * MiB);
+  });
+});
+
+describe("faults", () => {
+  test("cut connections: the client sees an error, the action runs on", async () => {
+    const name = fresh();
+    const { received } = await rawPost("/gated", name);
+    await eventually(() => expect(received.text).toBe("one"));
+    local.deployment.faults.cutConnections();
+    await eventually(() => expect(received.cut).toBe(true));
+    local.gates.open(name);
+    await eventually(async () => expect(await list(name)).toEqual(["two"]));
+  });
+
+  test("killed actions: the body ends cleanly, the action saves nothing more", async () => {
+    const name = fresh();
+    const { received } = await rawPost("/gated", name);
+    await eventually(() => expect(received.text).toBe("one"));
+    local.deployment.faults.killActions();
+    await eventually(() => expect(received.ended).toBe(true));
+    expect(received).toEqual({ text: "one", ended: true, cut: false });
+    local.gates.open(name);
+    const other = fresh();
+    local.gates.open(other);
+    await (await post("/gated", other)).text();
+    expect(await list(name)).toEqual([]);
+  });
+
+  test("offline, the site refuses connections; the sync port still serves", async () => {
+    const { deployment } = local;
+    await deployment.faults.siteOffline();
+    await expect(fetch(at("/nothing"))).rejects.toThrow();
+    const http = new ConvexHttpClient(deployment.url);
+    expect(await http.query(api.notes.everything, {})).toBe(0);
+    await deployment.faults.siteOnline();
+    expect((await fetch(at("/nothing"))).status).toBe(205);
+  });
+
+  test("a refused commit writes nothing, a lost answer hides one that was written", async () => {
+    const { deployment } = local;
+    const add = () => deployment.run(api.notes.add, { topic: "a", text: "x" });
+    deployment.faults.set({ refuseCommits: 1 });
+    await expect(add()).rejects.toThrow("was refused");
+    expect(await list("a")).toEqual([]);
+    deployment.faults.set({ loseAnswers: 1 });
+    await expect(add()).rejects.toThrow("was lost");
+    expect(await list("a")).toEqual(["x"]);
+    expect(await add()).toBe(1);
+  });
+
+  test("an action meets the same faults as a client", async () => {
+    const { deployment } = local;
+    const act = () =>
+      deployment.run(api.notes.addThroughAction, { topic: "a", text: "x" });
+    deployment.faults.set({ refuseCommits: 1 });
+    await expect(act()).rejects.toThrow("was refused");
+    expect(await list("a")).toEqual([]);
+    deployment.faults.set({ loseAnswers: 1 });
+    await expect(act()).rejects.toThrow("was lost");
+    expect(await list("a")).toEqual(["x"]);
+  });
+
+  test("faults may concern some functions only, and a share of commits", async () => {
+    const { deployment } = local;
+    const add = () => deployment.run(api.notes.add, { topic: "a", text: "x" });
+    deployment.faults.set({ refuseFraction: 1, only: "notes:store" });
+    expect(await add()).toBe(0);
+    await expect(
+      deployment.run(api.notes.store, { text: "x" }),
+    ).rejects.toThrow("was refused");
+    expect(() => deployment.faults.set({ nonsense: 1 } as object)).toThrow(
+      'no fault "nonsense"',
+    );
+  });
+
+  test("delayed commits wait beside one another", async () => {
+    const { deployment } = local;
+    deployment.faults.set({ commitDelayMs: 150 });
+    const began = performance.now();
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        deployment.run(api.notes.add, { topic: "a", text: "x" }),
+      ),
+    );
+    const took = performance.now() - began;
+    expect(took).toBeGreaterThanOrEqual(149);
+    // One after the other it would be 3 s.
+    expect(took).toBeLessThan(1500);
+  });
+});
+
+describe("the controls over HTTP", () => {
+  const control = async (path: string, body?: object) => {
+    const response = await fetch(`${local.deployment.siteUrl}/_local${path}`, {
+      method: body === undefined ? "GET" : "POST",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    expect(response.headers.get("access-control-allow-origin")).toBe("*");
+    return (await response.json()) as unknown;
+  };
+
+  test("counters can be read and reset", async () => {
+    await local.deployment.run(api.notes.add, { topic: "a", text: "x" });
+    expect(await control("/counters")).toMatchObject({ commits: 1 });
+    expect(await control("/reset", {})).toMatchObject({ commits: 0 });
+    expect(local.deployment.counters.read().commits).toBe(0);
+  });
+
+  test("faults can be set, and errors say what there is", async () => {
+    expect(await control("/faults", { commitDelayMs: 7 })).toMatchObject({
+      commitDelayMs: 7,
+    });
+    expect(local.deployment.faults.settings.commitDelayMs).toBe(7);
+    expect(await control("/faults", { commitDelay: 7 })).toMatchObject({
+      error: expect.stringContaining("There are: commitDelayMs") as string,
+    });
+  });
+
+  test("functions and crons can be called", async () => {
+    expect(
+      await control("/run", {
+        path: "lib:add",
+        args: { amount: 5 },
+        component: "counter",
+      }),
+    ).toEqual({ value: null });
+    expect(await control("/run", { path: "notes:total" })).toEqual({
+      value: 5,
+    });
+    await control("/cron", { name: "reset the counter", component: "counter" });
+    expect(await control("/run", { path: "notes:total" })).toEqual({
+      value: 0,
+    });
+  });
+
+  test("a site that was taken offline comes back through the sync port", async () => {
+    await control("/faults", { site: "offline" });
+    await expect(control("/counters")).rejects.toThrow();
+    await fetch(`${local.deployment.url}/_local/faults`, {
+      method: "POST",
+      body: JSON.stringify({ site: "online" }),
+    });
+    expect(await control("/counters")).toBeDefined();
+  });
+
+  test("the backend can be restarted", async () => {
+    await local.deployment.run(api.notes.add, { topic: "a", text: "kept" });
+    await control("/restart", {});
+    await eventually(async () => {
+      expect(await control("/run", { path: "notes:everything" })).toEqual({
+        value: 1,
+      });
+    });
+  });
+});
