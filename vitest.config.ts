@@ -41,6 +41,9 @@ export default defineConfig({
           name: "react",
           environment: "jsdom",
           include: ["src/react/**/*.test.{ts,tsx}"],
+          globalSetup: "src/testing/deployment.ts",
+          // They cut connections, and share the deployment.
+          fileParallelism: false,
         },
       },
       {

@@ -2,14 +2,13 @@
 import { useConvex } from "convex/react";
 import {
   getFunctionName,
-  makeFunctionReference,
   type FunctionArgs,
   type FunctionReference,
 } from "convex/server";
-import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 import type { StreamId } from "../client/index.js";
 import type { StreamBody } from "../shared.js";
-import { StreamReader, type Shown } from "./reader.js";
+import { StreamReader, type Shown, type Source } from "./reader.js";
 
 /** The app's query that returns what `getStreamBody` does. */
 export type StreamBodyQuery = FunctionReference<
@@ -76,33 +75,27 @@ export function useStream<Query extends StreamBodyQuery>(
   streamId: StreamId | undefined,
   opts?: UseStreamOptions<Query>,
 ): StreamBody {
+  const client = useConvex();
   // `new URL(…)`, `api.chat.…` and `{ headers }` are other objects at every
   // render; what counts is what they say.
-  const client = useConvex();
-  const query = getFunctionName(getPersistentBody);
-  const incremental = opts?.incremental === true;
-  const reader = useMemo(
-    () =>
-      streamId === undefined
-        ? null
-        : new StreamReader(
-            client,
-            makeFunctionReference(query),
-            streamId,
-            incremental,
-          ),
-    [client, query, streamId, incremental],
-  );
-  useEffect(() => {
-    const request = {
-      url: String(streamUrl),
-      headers: () => requestHeaders(opts),
-    };
-    reader?.drive(driven ? request : null);
-  });
+  const source: Source = {
+    query: getFunctionName(getPersistentBody),
+    incremental: opts?.incremental === true,
+    request: driven
+      ? { url: String(streamUrl), headers: () => requestHeaders(opts) }
+      : null,
+  };
+  const newReader = () => new StreamReader(client, streamId, source);
+  const [kept, keep] = useState(newReader);
+  let reader = kept;
+  if (kept.streamId !== streamId || kept.client !== client) {
+    reader = newReader();
+    keep(reader);
+  }
+  useEffect(() => reader.update(source));
   const shown = useSyncExternalStore(
-    reader?.subscribe ?? listenToNothing,
-    reader?.getShown ?? showNothing,
+    reader.subscribe,
+    reader.getShown,
     showNothing,
   );
   if ("error" in shown) throw shown.error;
@@ -111,7 +104,6 @@ export function useStream<Query extends StreamBodyQuery>(
 
 const nothing = { body: { text: "", status: "pending" } } as const;
 const showNothing = (): Shown => nothing;
-const listenToNothing = () => () => {};
 
 function requestHeaders(opts?: {
   headers?: HeadersInit;

@@ -1,5 +1,5 @@
 import type { ConvexReactClient, Watch } from "convex/react";
-import type { FunctionReference } from "convex/server";
+import { makeFunctionReference } from "convex/server";
 import { isFinal, type StreamBody, type StreamPage } from "../shared.js";
 import { onNextFrame } from "./frame.js";
 import { fetchText } from "./http.js";
@@ -11,8 +11,14 @@ const PATIENCE = 5000;
 const RETRY_DELAY = 1000;
 const RETRIES = 5;
 
-/** How to ask the HTTP action for the stream. */
-export type StreamRequest = { url: string; headers: () => Headers };
+/** Where to read a stream, in values: a render that says the same changes nothing. */
+export interface Source {
+  /** The name of the app's query, and whether to ask it from an offset on. */
+  query: string;
+  incremental: boolean;
+  /** How to ask the HTTP action; null if another session does. */
+  request: { url: string; headers: () => Headers } | null;
+}
 
 /** What the hook shows; `error` is what the query threw. */
 export type Shown = { body: StreamBody; error?: unknown };
@@ -32,7 +38,6 @@ type Http =
  */
 export class StreamReader {
   private readonly prefix = new Prefix();
-  private request: StreamRequest | null = null;
   private http: Http = { is: "unsent" };
   /** How much text came over HTTP (UTF-16 code units), and when the last of it did (ms). */
   private received = 0;
@@ -53,19 +58,14 @@ export class StreamReader {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly client: Pick<ConvexReactClient, "watchQuery">,
-    private readonly query: FunctionReference<
-      "query",
-      "public",
-      { streamId: string; from?: number },
-      StreamBody | StreamPage
-    >,
-    private readonly streamId: string,
-    private readonly incremental: boolean,
+    readonly client: Pick<ConvexReactClient, "watchQuery">,
+    /** Undefined: there is nothing to read yet. */
+    readonly streamId: string | undefined,
+    private source: Source,
   ) {
     // Another component may have the text already; then there is no reason to
     // show nothing first. Nothing is asked: React may throw this reader away.
-    this.take(this.saved());
+    if (streamId !== undefined) this.take(this.saved(streamId));
     this.error = undefined;
     this.shown = { body: this.prefix.body };
   }
@@ -83,11 +83,15 @@ export class StreamReader {
   /** For `useSyncExternalStore`: what to show, the same object until it changes. */
   readonly getShown = (): Shown => this.shown;
 
-  /** Says how to ask for the stream over HTTP, or with null not to. */
-  drive(request: StreamRequest | null): void {
-    const changed = (this.request === null) !== (request === null);
-    this.request = request;
-    if (changed) this.settleSoon();
+  /** Says where to read from now on. What has been read stays. */
+  update(source: Source): void {
+    const { query, incremental, request } = this.source;
+    this.source = source;
+    if (query !== source.query || incremental !== source.incremental) {
+      this.stop();
+      this.settleSoon();
+    }
+    if ((request === null) !== (source.request === null)) this.settleSoon();
   }
 
   /**
@@ -105,12 +109,12 @@ export class StreamReader {
 
   /** Opens and closes the two sources as the state asks for. */
   private settle(): void {
-    const { prefix } = this;
+    const { streamId, prefix, source } = this;
+    if (streamId === undefined) return;
     const wanted = this.listeners.size > 0;
-    const { request } = this;
 
-    if (wanted && request !== null && !isFinal(prefix.status)) {
-      if (this.http.is === "unsent") this.open(request);
+    if (wanted && source.request !== null && !isFinal(prefix.status)) {
+      if (this.http.is === "unsent") this.open(streamId, source.request);
     } else {
       this.close();
     }
@@ -120,18 +124,21 @@ export class StreamReader {
     const complete = prefix.status === "done" || prefix.status === "error";
     const overHttp = this.http.is === "open" && !this.stalled;
     if (!wanted || complete || (overHttp && this.received > 0)) this.stop();
-    else if (!overHttp) this.follow();
+    else if (!overHttp) this.follow(streamId);
   }
 
   // HTTP
 
-  private open({ url, headers }: StreamRequest): void {
+  private open(
+    streamId: string,
+    { url, headers }: NonNullable<Source["request"]>,
+  ): void {
     const controller = new AbortController();
     const open: Http = { is: "open", controller };
     this.http = open;
     const init = {
       method: "POST",
-      body: JSON.stringify({ streamId: this.streamId }),
+      body: JSON.stringify({ streamId }),
       headers: headers(),
       signal: controller.signal,
     };
@@ -208,23 +215,27 @@ export class StreamReader {
 
   // The database
 
-  private saved(): Watch<StreamBody | StreamPage> {
-    const { streamId, position } = this;
+  private saved(streamId: string): Watch<StreamBody | StreamPage> {
+    const { query, incremental } = this.source;
     return this.client.watchQuery(
-      this.query,
-      this.incremental ? { streamId, from: position } : { streamId },
+      makeFunctionReference<
+        "query",
+        { streamId: string; from?: number },
+        StreamBody | StreamPage
+      >(query),
+      incremental ? { streamId, from: this.position } : { streamId },
     );
   }
 
-  private follow(): void {
+  private follow(streamId: string): void {
     if (this.unfollow !== null) return;
-    const saved = this.saved();
+    const saved = this.saved(streamId);
     const look = () => {
       const moved = this.take(saved);
       this.changed();
       if (moved) {
         this.stop();
-        this.follow();
+        this.follow(streamId);
       }
       this.settleSoon();
     };

@@ -1,0 +1,65 @@
+import { describe, expect, test } from "vitest";
+import { isFinal, type StreamStatus } from "../shared.js";
+import { Prefix } from "./prefix.js";
+
+describe("the text", () => {
+  test.each([
+    { has: "", offset: 0, gets: "abc", becomes: "abc", why: "the beginning" },
+    {
+      has: "abc",
+      offset: 3,
+      gets: "def",
+      becomes: "abcdef",
+      why: "what follows",
+    },
+    {
+      has: "abc",
+      offset: 1,
+      gets: "bcde",
+      becomes: "abcde",
+      why: "an overlap",
+    },
+    { has: "abc", offset: 0, gets: "ab", becomes: "abc", why: "what is known" },
+    { has: "abc", offset: 4, gets: "e", becomes: "abc", why: "a gap" },
+    { has: "abc", offset: 3, gets: "", becomes: "abc", why: "nothing" },
+  ])("$has and $gets from $offset on make $becomes: $why", (row) => {
+    const prefix = new Prefix();
+    prefix.extend(0, row.has);
+    prefix.extend(row.offset, row.gets);
+    expect(prefix.text).toBe(row.becomes);
+  });
+});
+
+describe("the status", () => {
+  const statuses: StreamStatus[] = [
+    "pending",
+    "streaming",
+    "done",
+    "error",
+    "timeout",
+    "aborted",
+  ];
+
+  test("is streaming as soon as there is text", () => {
+    const prefix = new Prefix();
+    expect(prefix.status).toBe("pending");
+    prefix.extend(0, "a");
+    expect(prefix.status).toBe("streaming");
+  });
+
+  test.each(statuses.filter(isFinal))("stays %s for ever", (final) => {
+    for (const later of statuses) {
+      const prefix = new Prefix();
+      prefix.update(final);
+      prefix.update(later);
+      expect(prefix.status).toBe(final);
+    }
+  });
+
+  test("does not go back to pending", () => {
+    const prefix = new Prefix();
+    prefix.update("streaming");
+    prefix.update("pending");
+    expect(prefix.status).toBe("streaming");
+  });
+});

@@ -1,0 +1,462 @@
+import { cleanup, waitFor } from "@testing-library/react";
+import type { ConvexReactClient } from "convex/react";
+import { Component, type ReactNode } from "react";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { StreamId } from "../client/index.js";
+import {
+  chat,
+  control,
+  faults,
+  mount,
+  newClient,
+  writeUrl,
+  type ReaderProps,
+} from "../testing/hook.js";
+import { story } from "../testing/story.js";
+
+let client: ConvexReactClient;
+let streamId: StreamId;
+
+beforeEach(async () => {
+  client = newClient();
+  streamId = await client.mutation(chat.create, {});
+});
+afterEach(async () => {
+  cleanup();
+  await client.close();
+  await faults({ site: "online" });
+});
+
+const requests = async (id = streamId) =>
+  client.query(chat.requests, { streamId: id });
+
+/** A reader that has shown some of the text and not yet all. */
+async function inMidStream(
+  options: Partial<ReaderProps> & { strict?: boolean } = {},
+  sentences = 40,
+) {
+  const { strict, ...props } = options;
+  const reader = mount(
+    client,
+    {
+      url: writeUrl({ sentences, delay: 2 }),
+      driven: true,
+      streamId,
+      ...props,
+    },
+    { strict },
+  );
+  await waitFor(() =>
+    expect(reader.history.last.text.length).toBeGreaterThan(100),
+  );
+  expect(reader.history.last.text.length).toBeLessThan(story(sentences).length);
+  return reader;
+}
+
+describe.each([{ incremental: false }, { incremental: true }])(
+  "with incremental: $incremental",
+  ({ incremental }) => {
+    describe("a driven stream", () => {
+      test("shows the text as it arrives, with URL and headers written inline", async () => {
+        const reader = mount(client, {
+          url: writeUrl({ sentences: 20, delay: 2 }),
+          driven: true,
+          streamId,
+          incremental,
+          authToken: "secret",
+          headers: { "X-Extra": "more" },
+        });
+        await reader.shows(story(20), "done");
+        expect(reader.history.shown.length).toBeGreaterThan(3);
+        expect(await requests()).toMatchObject([
+          { authorization: "Bearer secret", extra: "more" },
+        ]);
+      });
+
+      test("sends exactly one request under StrictMode", async () => {
+        const reader = await inMidStream({ strict: true, incremental });
+        await reader.shows(story(40), "done");
+        expect(await requests()).toHaveLength(1);
+      });
+
+      test("takes no notice of being rendered at any time, with a token that changes", async () => {
+        const reader = mount(client, {
+          url: writeUrl({ sentences: 30, delay: 2 }),
+          driven: true,
+          streamId,
+          incremental,
+          authToken: "0",
+        });
+        for (let i = 1; reader.history.last.status !== "done"; i++) {
+          reader.update({ authToken: String(i) });
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+        await reader.shows(story(30), "done");
+        expect(await requests()).toHaveLength(1);
+      });
+
+      test("begins when the id is there", async () => {
+        const reader = mount(client, {
+          url: writeUrl({ sentences: 5 }),
+          driven: true,
+          streamId: undefined,
+          incremental,
+        });
+        expect(reader.history.last).toEqual({ text: "", status: "pending" });
+        expect(await requests()).toHaveLength(0);
+        reader.update({ streamId });
+        await reader.shows(story(5), "done");
+      });
+
+      test("can be followed by another, which starts clean", async () => {
+        const reader = await inMidStream({ incremental });
+        const first = reader.history.shown.splice(0);
+        const next = await client.mutation(chat.create, {});
+        reader.update({ streamId: next, url: writeUrl({ sentences: 7 }) });
+        expect(reader.history.last).toEqual({ text: "", status: "pending" });
+        await reader.shows(story(7), "done");
+        expect(first.length).toBeGreaterThan(0);
+        expect(await requests(next)).toHaveLength(1);
+        // The first one is written to its end all the same.
+        await waitFor(
+          async () =>
+            expect(await client.query(chat.body, { streamId })).toEqual({
+              text: story(40),
+              status: "done",
+            }),
+          { timeout: 5000 },
+        );
+      });
+
+      test("may stop being driven and be driven again", async () => {
+        const reader = await inMidStream({ incremental });
+        reader.update({ driven: false });
+        const before = reader.history.last.text.length;
+        await waitFor(() =>
+          expect(reader.history.last.text.length).toBeGreaterThan(before),
+        );
+        reader.update({ driven: true });
+        await reader.shows(story(40), "done");
+        expect(await requests()).toHaveLength(1);
+      });
+
+      test("goes on from the database after an unmount and a mount in mid-stream", async () => {
+        const before = await inMidStream({ incremental });
+        before.unmount();
+        const after = mount(client, {
+          url: writeUrl({ sentences: 40, delay: 2 }),
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await after.shows(story(40), "done");
+      });
+
+      test("is written once when two tabs drive it", async () => {
+        const url = writeUrl({ sentences: 20, delay: 2 });
+        const other = newClient();
+        const props = { url, driven: true, streamId, incremental };
+        const tabs = [mount(client, props), mount(other, props)];
+        await Promise.all(tabs.map((tab) => tab.shows(story(20), "done")));
+        await other.close();
+      });
+
+      test("keeps a byte order mark at its beginning", async () => {
+        const url = writeUrl({ sentences: 3, bom: 1 });
+        const reader = mount(client, {
+          url,
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await reader.shows("\uFEFF" + story(3), "done");
+      });
+    });
+
+    describe("the database has the last word", () => {
+      test("when the writer throws: `error`, with all its text", async () => {
+        const url = writeUrl({ sentences: 10, delay: 1, failAt: 20 });
+        const reader = mount(client, {
+          url,
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await reader.shows(story(10).slice(0, 100), "error");
+      });
+
+      test("when the connection is cut", async () => {
+        const reader = await inMidStream({ incremental });
+        await faults({ cutConnections: true });
+        await reader.shows(story(40), "done");
+        expect(await requests()).toHaveLength(1);
+      });
+
+      test("when the action dies: the body just ends", async () => {
+        const reader = await inMidStream({ incremental });
+        await faults({ killActions: true });
+        await waitFor(async () => {
+          const saved = await client.query(chat.body, { streamId });
+          expect(saved.status).toBe("streaming");
+        });
+        await control("run", {
+          path: "lib:setStreamStatus",
+          args: { streamId, status: "timeout" },
+          component: "persistentTextStreaming",
+        });
+        await waitFor(() => expect(reader.history.last.status).toBe("timeout"));
+        const saved = await client.query(chat.body, { streamId });
+        // What came over HTTP and was not saved when the action died stays.
+        expect(reader.history.last.text.startsWith(saved.text)).toBe(true);
+        reader.history.expectOnlyForward();
+      });
+
+      test("when the stream is stopped: `aborted`, and everybody has the same text", async () => {
+        const reader = mount(client, {
+          url: writeUrl({ sentences: 40, delay: 2, hang: 50 }),
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await waitFor(() => expect(reader.history.last.text.length).toBe(250));
+        await client.mutation(chat.stop, { streamId });
+        await reader.shows(story(40).slice(0, 250), "aborted");
+        expect(await client.query(chat.body, { streamId })).toEqual({
+          text: story(40).slice(0, 250),
+          status: "aborted",
+        });
+      });
+
+      test.each([401, 404, 500])("when HTTP answers %i", async (status) => {
+        const url = writeUrl({ sentences: 10, status });
+        const refused = mount(client, {
+          url,
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await waitFor(async () => expect(await requests()).toHaveLength(1));
+        const writer = mount(client, {
+          url: writeUrl({ sentences: 10, delay: 1 }),
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await writer.shows(story(10), "done");
+        await refused.shows(story(10), "done");
+      });
+
+      test("when there is no such stream", async () => {
+        const gone = "nonsense" as StreamId;
+        const url = writeUrl({ sentences: 10 });
+        const reader = mount(client, {
+          url,
+          driven: true,
+          streamId: gone,
+          incremental,
+        });
+        await reader.shows("", "error");
+      });
+
+      test("when the site is offline, and goes on when it is back", async () => {
+        await faults({ site: "offline" });
+        const fetched = vi.spyOn(globalThis, "fetch");
+        const url = writeUrl({ sentences: 10, delay: 1 });
+        const reader = mount(client, {
+          url,
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await waitFor(() =>
+          expect(fetched.mock.settledResults[0]?.type).toBe("rejected"),
+        );
+        fetched.mockRestore();
+        expect(reader.history.last).toEqual({ text: "", status: "pending" });
+        await faults({ site: "online" });
+        await reader.shows(story(10), "done");
+      });
+
+      test("when the sockets drop while it follows", async () => {
+        const reader = await inMidStream({ incremental });
+        reader.update({ driven: false });
+        await faults({ dropSockets: true });
+        await reader.shows(story(40), "done");
+      });
+    });
+
+    describe("a follower", () => {
+      test("sees the same text, early or late", async () => {
+        const url = writeUrl({ sentences: 60, delay: 1 });
+        const props = { url, streamId, incremental };
+        const early = mount(client, { ...props, driven: false });
+        const driver = await inMidStream({ url, incremental }, 60);
+        const late = mount(client, { ...props, driven: false });
+        await Promise.all(
+          [early, driver, late].map((reader) =>
+            reader.shows(story(60), "done"),
+          ),
+        );
+        const after = mount(client, { ...props, driven: false });
+        await after.shows(story(60), "done");
+        expect(await requests()).toHaveLength(1);
+      });
+
+      test.skipIf(incremental)(
+        "has the text at once where another component shows it",
+        async () => {
+          const props = {
+            url: writeUrl(),
+            streamId,
+            incremental,
+            driven: false,
+          };
+          const reader = mount(client, props);
+          const driver = await inMidStream({ incremental });
+          await waitFor(() => expect(reader.history.last.text).not.toBe(""));
+          const second = mount(client, props);
+          expect(second.history.shown[0]?.text).not.toBe("");
+          await driver.shows(story(40), "done");
+          await second.shows(story(40), "done");
+        },
+      );
+
+      test("keeps what it shows when the stream is deleted", async () => {
+        const driver = await inMidStream({ incremental });
+        await driver.shows(story(40), "done");
+        await client.mutation(chat.remove, { streamId });
+        await waitFor(async () =>
+          expect(await client.query(chat.body, { streamId })).toEqual({
+            text: "",
+            status: "error",
+          }),
+        );
+        expect(driver.history.last).toEqual({
+          text: story(40),
+          status: "done",
+        });
+      });
+    });
+
+    describe("renders", () => {
+      test("at most once a frame", async () => {
+        let frames = 0;
+        let counting = true;
+        const count = () => {
+          frames++;
+          if (counting) requestAnimationFrame(count);
+        };
+        requestAnimationFrame(count);
+        const reader = mount(client, {
+          url: writeUrl({ sentences: 100, delay: 1 }),
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await reader.shows(story(100), "done");
+        counting = false;
+        // 0.1 s of a frame that did not come counts as one, too: a busy machine.
+        expect(reader.history.renders).toBeLessThanOrEqual(frames + 3);
+      });
+
+      test("also in a hidden tab, where no frame ever comes", async () => {
+        const noFrames = vi
+          .spyOn(window, "requestAnimationFrame")
+          .mockReturnValue(0);
+        const reader = mount(client, {
+          url: writeUrl({ sentences: 20, delay: 1 }),
+          driven: true,
+          streamId,
+          incremental,
+        });
+        await reader.shows(story(20), "done");
+        noFrames.mockRestore();
+      });
+    });
+  },
+);
+
+/** Random numbers from 0 to 1 that are the same in every run (mulberry32). */
+function randomFrom(seed: number) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+test("whatever happens when, everybody ends with the exact text", async () => {
+  const schedules = 60;
+  const atOnce = 6;
+  for (let first = 0; first < schedules; first += atOnce) {
+    const readers = await Promise.all(
+      Array.from({ length: atOnce }, async (_, i) => {
+        const random = randomFrom(first + i);
+        const id = await client.mutation(chat.create, {});
+        const sentences = 10 + Math.floor(random() * 30);
+        const props = {
+          url: writeUrl({ sentences, delay: 1 }),
+          streamId: id,
+          incremental: random() < 0.5,
+        };
+        const strict = random() < 0.5;
+        const driver = mount(client, { ...props, driven: true }, { strict });
+        const follower = mount(client, { ...props, driven: false }, { strict });
+        const text = story(sentences);
+        const at = Math.floor(random() * text.length);
+        const shown = () => driver.history.last;
+        await waitFor(
+          () => {
+            if (shown().status === "done") return;
+            expect(shown().text.length).toBeGreaterThanOrEqual(at);
+          },
+          { timeout: 20_000, interval: 5 },
+        );
+        const what = Math.floor(random() * 6);
+        if (what === 0) await faults({ cutConnections: true });
+        if (what === 1) await faults({ dropSockets: true });
+        if (what === 2) driver.update({ driven: false });
+        if (what === 3) follower.update({ driven: true });
+        if (what === 4) driver.update({ incremental: !props.incremental });
+        if (what === 5) {
+          driver.unmount();
+          const again = mount(client, { ...props, driven: true }, { strict });
+          return [again, follower].map((reader) => ({ reader, text }));
+        }
+        return [driver, follower].map((reader) => ({ reader, text }));
+      }),
+    );
+    for (const { reader, text } of readers.flat()) {
+      await reader.shows(text, "done");
+    }
+    cleanup();
+  }
+}, 120_000);
+
+test("what the query throws is thrown in the component, as useQuery does", async () => {
+  const { render } = await import("@testing-library/react");
+  const { ConvexProvider } = await import("convex/react");
+  const { useStream } = await import("./index.js");
+  function Refused() {
+    useStream(chat.refused, writeUrl(), false, streamId);
+    return null;
+  }
+  class Boundary extends Component<{ children: ReactNode }, { error?: Error }> {
+    override state: { error?: Error } = {};
+    static getDerivedStateFromError = (error: Error) => ({ error });
+    override render() {
+      return this.state.error ? this.state.error.message : this.props.children;
+    }
+  }
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  const view = render(
+    <ConvexProvider client={client}>
+      <Boundary>
+        <Refused />
+      </Boundary>
+    </ConvexProvider>,
+  );
+  await waitFor(() => expect(view.container.textContent).toMatch(/Not yours/));
+  vi.mocked(console.error).mockRestore();
+});

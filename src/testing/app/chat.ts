@@ -1,0 +1,81 @@
+/**
+ * An app for the hook's tests: written as an app is, with queries that read
+ * streams and an HTTP action (`http.ts`) that writes them.
+ */
+import {
+  componentsGeneric,
+  mutationGeneric as mutation,
+  queryGeneric as query,
+} from "convex/server";
+import { v } from "convex/values";
+import {
+  PersistentTextStreaming,
+  StreamIdValidator,
+  streamBodyArgs,
+  type StreamId,
+} from "../../client/index.js";
+import type { ComponentApi } from "../../component/_generated/component.js";
+
+const components = componentsGeneric() as unknown as {
+  persistentTextStreaming: ComponentApi;
+};
+
+export const streaming = new PersistentTextStreaming(
+  components.persistentTextStreaming,
+);
+
+export const create = mutation({
+  args: {},
+  handler: (ctx) => streaming.createStream(ctx),
+});
+
+export const stop = mutation({
+  args: { streamId: StreamIdValidator },
+  handler: (ctx, { streamId }) =>
+    streaming.abortStream(ctx, streamId as StreamId),
+});
+
+export const remove = mutation({
+  args: { streamId: StreamIdValidator },
+  handler: (ctx, { streamId }) =>
+    streaming.deleteStream(ctx, streamId as StreamId),
+});
+
+/** As an app of version 0.3 has it. */
+export const body = query({
+  args: { streamId: StreamIdValidator },
+  handler: (ctx, { streamId }) =>
+    streaming.getStreamBody(ctx, streamId as StreamId),
+});
+
+export const page = query({
+  args: streamBodyArgs,
+  handler: (ctx, { streamId, from }) =>
+    streaming.getStreamBody(ctx, streamId as StreamId, from),
+});
+
+export const refused = query({
+  args: { streamId: StreamIdValidator },
+  handler: (): { text: string; status: "pending" } => {
+    throw new Error("Not yours to read.");
+  },
+});
+
+export const noteRequest = mutation({
+  args: { streamId: v.string(), authorization: v.string(), extra: v.string() },
+  handler: async (ctx, args) => {
+    await ctx.db.insert("requests", args);
+  },
+});
+
+/** The requests that the HTTP action got for a stream. */
+export const requests = query({
+  args: { streamId: v.string() },
+  handler: async (ctx, { streamId }) => {
+    const found: unknown = await ctx.db
+      .query("requests")
+      .filter((q) => q.eq(q.field("streamId"), streamId))
+      .collect();
+    return found;
+  },
+});

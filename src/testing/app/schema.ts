@@ -1,0 +1,10 @@
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+export default defineSchema({
+  requests: defineTable({
+    streamId: v.string(),
+    authorization: v.string(),
+    extra: v.string(),
+  }),
+});

@@ -1,0 +1,24 @@
+import { fileURLToPath } from "node:url";
+import type { TestProject } from "vitest/node";
+import { startDeployment } from "../../example/local/deployment.js";
+
+const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** The local deployment that runs `src/testing/app`. */
+    deployment: { url: string; siteUrl: string };
+  }
+}
+
+/** Vitest's global set-up: one local deployment for all the hook's tests. */
+export default async function setup({ provide }: TestProject) {
+  const deployment = await startDeployment({
+    functionsDir: folder("./app"),
+    components: { persistentTextStreaming: folder("../component") },
+    log: () => {},
+  });
+  const { url, siteUrl } = deployment;
+  provide("deployment", { url, siteUrl });
+  return () => deployment.stop();
+}

@@ -1,0 +1,172 @@
+/** What the hook's tests share: a client, a page that shows a stream, and a history of all it ever showed. */
+import { render, waitFor, type RenderResult } from "@testing-library/react";
+import { ConvexProvider, ConvexReactClient } from "convex/react";
+import { makeFunctionReference } from "convex/server";
+import { StrictMode, type ReactNode } from "react";
+import { expect, inject } from "vitest";
+import { WebSocket } from "ws";
+import type { StreamId } from "../client/index.js";
+import { useStream } from "../react/index.js";
+import { isFinal, type StreamBody, type StreamPage } from "../shared.js";
+
+export const chat = {
+  create: makeFunctionReference<"mutation", Record<string, never>, StreamId>(
+    "chat:create",
+  ),
+  stop: makeFunctionReference<"mutation", { streamId: string }>("chat:stop"),
+  remove: makeFunctionReference<"mutation", { streamId: string }>(
+    "chat:remove",
+  ),
+  body: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:body",
+  ),
+  page: makeFunctionReference<
+    "query",
+    { streamId: string; from?: number },
+    StreamBody | StreamPage
+  >("chat:page"),
+  refused: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:refused",
+  ),
+  requests: makeFunctionReference<
+    "query",
+    { streamId: string },
+    { authorization: string; extra: string }[]
+  >("chat:requests"),
+};
+
+export function newClient(): ConvexReactClient {
+  return new ConvexReactClient(inject("deployment").url, {
+    // jsdom's own WebSocket does not work with Node's events.
+    webSocketConstructor: WebSocket as never,
+  });
+}
+
+/** The URL of the HTTP action, a new object each time, as apps write it. */
+export function writeUrl(options: Record<string, string | number> = {}): URL {
+  const search = new URLSearchParams(
+    Object.entries(options).map(([name, value]) => [name, String(value)]),
+  );
+  return new URL(`/write?${search}`, inject("deployment").siteUrl);
+}
+
+/** What can go wrong on the way, by way of the local deployment. */
+export async function control(
+  path: string,
+  body: Record<string, unknown> = {},
+): Promise<Record<string, unknown>> {
+  const response = await fetch(
+    new URL(`/_local/${path}`, inject("deployment").url),
+    { method: "POST", body: JSON.stringify(body) },
+  );
+  const answer = (await response.json()) as Record<string, unknown>;
+  if (!response.ok) throw new Error(JSON.stringify(answer));
+  return answer;
+}
+
+export const faults = (changes: Record<string, unknown>) =>
+  control("faults", changes);
+
+export interface ReaderProps {
+  url: URL;
+  driven: boolean;
+  streamId: StreamId | undefined;
+  incremental?: boolean;
+  authToken?: string;
+  headers?: Record<string, string>;
+}
+
+/** Everything a reader ever showed, and whether it only went forward. */
+export class History {
+  renders = 0;
+  readonly shown: StreamBody[] = [];
+
+  note(body: StreamBody): void {
+    this.renders++;
+    if (this.shown.at(-1) !== body) this.shown.push(body);
+  }
+
+  get last(): StreamBody {
+    return this.shown.at(-1) ?? { text: "", status: "pending" };
+  }
+
+  /** Never shorter, never another text, no way back from a final status, from the first to the last. */
+  expectOnlyForward(): void {
+    let before = this.shown[0];
+    for (const body of this.shown.slice(1)) {
+      if (before !== undefined) {
+        expect(body.text.startsWith(before.text)).toBe(true);
+        if (isFinal(before.status)) expect(body.status).toBe(before.status);
+        if (before.status === "streaming") {
+          expect(body.status).not.toBe("pending");
+        }
+      }
+      before = body;
+    }
+  }
+}
+
+export interface Mounted {
+  history: History;
+  /** Renders again, with changes if there are any. */
+  update(changes?: Partial<ReaderProps>): void;
+  unmount(): void;
+  /** Waits until the reader shows this. */
+  shows(text: string, status: StreamBody["status"]): Promise<void>;
+  view: RenderResult;
+}
+
+function Reader(props: ReaderProps & { history: History }) {
+  const { url, driven, streamId, history, authToken, headers } = props;
+  // New objects at every render, as an app writes them.
+  const body = useStream(
+    props.incremental ? chat.page : (chat.body as typeof chat.page),
+    new URL(url),
+    driven,
+    streamId,
+    {
+      authToken,
+      headers: { ...headers },
+      incremental: props.incremental ?? false,
+    },
+  );
+  history.note(body);
+  return <p data-status={body.status}>{body.text.length}</p>;
+}
+
+export function mount(
+  client: ConvexReactClient,
+  props: ReaderProps,
+  { strict = false, history = new History() } = {},
+): Mounted {
+  let current = props;
+  const tree = (): ReactNode => {
+    const page = (
+      <ConvexProvider client={client}>
+        <Reader {...current} history={history} />
+      </ConvexProvider>
+    );
+    return strict ? <StrictMode>{page}</StrictMode> : page;
+  };
+  const view = render(tree());
+  return {
+    history,
+    view,
+    update(changes = {}) {
+      current = { ...current, ...changes };
+      view.rerender(tree());
+    },
+    unmount: () => view.unmount(),
+    async shows(text, status) {
+      await waitFor(
+        () => {
+          expect(history.last.status).toBe(status);
+          expect(history.last.text.length).toBe(text.length);
+        },
+        { timeout: 20_000 },
+      );
+      expect(history.last.text).toBe(text);
+      history.expectOnlyForward();
+    },
+  };
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+/** The tests in a real browser: they start the demo and drive Chromium. */
+export default defineConfig({
+  test: {
+    environment: "node",
+    include: ["example/e2e/**/*.test.ts"],
+    // Each file starts a demo and a browser of its own, which is work for a machine.
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
