@@ -257,12 +257,10 @@ describe("a reply", () => {
 
   test("that was stopped is not written any more", async () => {
     const asked = stubModel(["Never."]);
-    const { streamId, conversationId } = await alice.mutation(
-      api.chat.sendMessage,
-      { prompt: "Hi" },
-    );
-    const [message] = await messagesOf(alice, conversationId);
-    await alice.mutation(api.chat.stop, { messageId: message!._id });
+    const { streamId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "Hi",
+    });
+    await alice.mutation(api.chat.stop, { streamId });
     expect(await drive(alice, streamId)).toEqual({ status: 205, text: "" });
     expect(await bodyOf(alice, streamId)).toMatchObject({ status: "aborted" });
     expect(asked).toEqual([]);
@@ -324,7 +322,7 @@ describe("another user, who knows every id,", () => {
     ).rejects.toThrow("not yours");
     expect(await drive(user, streamId)).toMatchObject({ status: 404 });
     expect(asked).toEqual([]);
-    await user.mutation(api.chat.stop, { messageId });
+    await user.mutation(api.chat.stop, { streamId });
     await expect(user.mutation(api.chat.retry, { messageId })).rejects.toThrow(
       "This message is gone",
     );

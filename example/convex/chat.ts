@@ -192,12 +192,12 @@ export const retry = mutation({
 
 /** Stops a reply that is being written. What there is of it stays. */
 export const stop = mutation({
-  args: { messageId: v.id("userMessages") },
+  args: { streamId: StreamIdValidator },
   returns: v.null(),
   handler: async (ctx, args) => {
-    const message = await ownMessage(ctx, args.messageId);
-    if (message !== null) {
-      await streaming.abortStream(ctx, message.responseStreamId as StreamId);
+    const streamId = args.streamId as StreamId;
+    if ((await ownMessageOfStream(ctx, streamId)) !== null) {
+      await streaming.abortStream(ctx, streamId);
     }
     return null;
   },

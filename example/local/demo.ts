@@ -102,12 +102,12 @@ async function main() {
     return;
   }
 
-  // What is open, to be closed in the opposite order.
-  const open: { close(): unknown }[] = [];
+  // What was started, to be ended in the opposite order.
+  const endings: (() => Promise<void>)[] = [];
   let closing: Promise<void> | undefined;
   const close = () =>
     (closing ??= (async () => {
-      for (const part of open.reverse()) await part.close();
+      for (const end of endings.reverse()) await end();
     })());
   const end = () => void close().finally(() => process.exit());
   process.once("SIGINT", end);
@@ -122,7 +122,7 @@ async function main() {
         "the model",
         { "--model-port": modelPort },
       );
-      open.push(model);
+      endings.push(() => model.close());
       process.env.OPENAI_API_KEY = "none-needed";
       process.env.OPENAI_BASE_URL = model.baseURL;
       process.env.OPENAI_MODEL = "demo";
@@ -142,10 +142,10 @@ async function main() {
       "the deployment",
       { "--convex-port": convexPort, "--site-port": sitePort },
     );
-    open.push(deployment);
+    endings.push(() => deployment.stop());
 
-    process.env.VITE_CONVEX_URL = `http://127.0.0.1:${convexPort}`;
-    process.env.VITE_CONVEX_SITE_URL = `http://127.0.0.1:${sitePort}`;
+    process.env.VITE_CONVEX_URL = deployment.url;
+    process.env.VITE_CONVEX_SITE_URL = deployment.siteUrl;
     process.env.VITE_LOCAL_DEPLOYMENT = "true";
     const vite = await createVite({
       configFile: projectPath("example/vite.config.ts"),
@@ -153,15 +153,14 @@ async function main() {
       clearScreen: false,
       logLevel: "warn",
     });
-    open.push(vite);
+    endings.push(() => vite.close());
     await listening(vite.listen(), "the page", { "--port": port });
 
     console.log(`
   The demo is running:  http://localhost:${port}
 
   page        http://localhost:${port}, and http://localhost:${port}/compare
-  functions   http://127.0.0.1:${convexPort} (a local deployment, for trying out)
-  HTTP        http://127.0.0.1:${sitePort}
+  functions   ${deployment.url}, HTTP actions ${deployment.siteUrl}
   model       ${modelName}
 
   All data is in memory and ends with the demo. Press Ctrl-C to end it.

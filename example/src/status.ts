@@ -15,9 +15,9 @@ export const statusLabel: Record<StreamStatus, string> = {
   aborted: "Stopped",
 };
 
-/** What happened, and what may be done about it; nothing if all is well. */
+/** What happened; nothing if all is well. */
 export const statusExplanation: Partial<Record<StreamStatus, string>> = {
   error: "This reply broke off. What had come of it is saved.",
   timeout: "Nothing was heard of this reply for 20 minutes.",
-  aborted: "You stopped this reply. What had come of it is saved.",
+  aborted: "What had come of this reply is saved.",
 };

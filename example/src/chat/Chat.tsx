@@ -51,7 +51,7 @@ export function Chat() {
     live &&
     (() =>
       void attempt(async () => {
-        await stop({ messageId: live._id });
+        await stop({ streamId: live.responseStreamId });
       }));
 
   // Escape stops from wherever the focus is, and so has to listen to the page.

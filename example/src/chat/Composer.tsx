@@ -32,7 +32,7 @@ export function Composer({
 
   return (
     <form
-      className="mx-auto w-full max-w-[46rem] shrink-0 px-4 pb-4"
+      className="mx-auto w-full max-w-[46rem] shrink-0 px-4 pb-1 sm:pb-4"
       onSubmit={(event) => {
         event.preventDefault();
         void send();

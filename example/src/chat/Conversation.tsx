@@ -61,7 +61,7 @@ function Messages(
         tabIndex={0}
         role="region"
         aria-label="Messages"
-        className="h-full overflow-y-auto overscroll-contain [scrollbar-gutter:stable]"
+        className="h-full overflow-y-auto overscroll-contain md:[scrollbar-gutter:stable_both-edges]"
       >
         <div ref={contentRef} className="mx-auto max-w-[46rem] px-4 pt-6 pb-4">
           {messages.length === 0 ? (

@@ -33,7 +33,6 @@ export function Reply(props: {
   // A saved reply reads as empty and pending until its text has arrived.
   const loading = body.text === "" && isLive(body.status) && ended;
   const status = loading ? message.status : body.status;
-  const explanation = statusExplanation[status];
 
   return (
     <article
@@ -47,35 +46,29 @@ export function Reply(props: {
       ) : (
         <Markdown text={body.text} live={isLive(status)} />
       )}
-      {explanation !== undefined && !loading ? (
-        <div className="mt-4 flex flex-wrap items-center justify-between gap-x-4 gap-y-2 rounded-lg border border-border px-3.5 py-2.5 text-sm">
-          <p className="text-muted-foreground">{explanation}</p>
-          <button type="button" className="button h-8" onClick={props.onRetry}>
-            <RotateCcw size={14} aria-hidden /> Retry
-          </button>
-        </div>
-      ) : null}
-      <footer className="mt-2 flex h-8 items-center gap-0.5">
+      <footer className="mt-2 flex min-h-8 items-start gap-3 text-xs leading-8">
         <StatusMark status={status} />
-        <span className="flex-1" />
-        <CopyButton text={body.text} />
-        {explanation === undefined && !isLive(status) ? (
-          <button
-            type="button"
-            className="icon-button"
-            aria-label="Answer again"
-            title="Answer again"
-            onClick={props.onRetry}
-          >
-            <RotateCcw size={15} aria-hidden />
-          </button>
-        ) : null}
-        <ConfirmButton
-          label="Delete this message and its reply"
-          question="Delete?"
-          icon={<Trash2 size={15} aria-hidden />}
-          onConfirm={props.onDelete}
-        />
+        <span className="flex items-center gap-0.5">
+          <CopyButton text={body.text} />
+          {isLive(status) ? null : (
+            <button
+              type="button"
+              className="icon-button"
+              aria-label="Retry"
+              title="Answer this message again"
+              onClick={props.onRetry}
+            >
+              <RotateCcw size={15} aria-hidden />
+              {status === "done" ? null : "Retry"}
+            </button>
+          )}
+          <ConfirmButton
+            label="Delete this message and its reply"
+            question="Delete?"
+            icon={<Trash2 size={15} aria-hidden />}
+            onConfirm={props.onDelete}
+          />
+        </span>
       </footer>
     </article>
   );
@@ -92,14 +85,20 @@ const markColor: Record<StreamStatus, string> = {
 
 /** Colour and word: neither alone would do for everyone. */
 function StatusMark({ status }: { status: StreamStatus }) {
+  const explanation = statusExplanation[status];
   return (
-    <span className="flex items-center gap-2 text-xs text-muted-foreground">
+    <p className="flex min-w-0 flex-1 items-baseline gap-2 py-1.5 leading-5 text-muted-foreground">
       <span
         aria-hidden
-        className={`size-2 ${status === "aborted" ? "" : "rounded-full"} ${markColor[status]}`}
+        className={`size-2 shrink-0 ${status === "aborted" ? "" : "rounded-full"} ${markColor[status]}`}
       />
-      {statusLabel[status]}
-    </span>
+      <span>
+        <span className={explanation ? "font-semibold text-foreground" : ""}>
+          {statusLabel[status]}
+        </span>
+        {explanation ? ` · ${explanation}` : null}
+      </span>
+    </p>
   );
 }
 

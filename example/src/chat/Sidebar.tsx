@@ -30,7 +30,7 @@ export function Sidebar(props: { current: string | undefined }) {
           {conversations?.map(({ _id, title }) => (
             <li
               key={_id}
-              className={`group flex items-center rounded-lg pr-1 transition-colors hover:bg-muted ${_id === props.current ? "bg-muted" : ""}`}
+              className={`group flex items-center rounded-lg pr-1 transition-colors ${_id === props.current ? "bg-foreground/8" : "hover:bg-foreground/5"}`}
             >
               <Link
                 href={`/c/${_id}`}

@@ -1,0 +1,99 @@
+import type {
+  StreamBody,
+  StreamId,
+} from "@convex-dev/persistent-text-streaming";
+import { useStream } from "@convex-dev/persistent-text-streaming/react";
+import { useSyncExternalStore } from "react";
+import { api } from "../../convex/_generated/api";
+import { siteAddress } from "../backend";
+import { authToken, BackendProvider } from "../identity";
+import type { meteredClient, Meter } from "./meter";
+import { Figure, Pane } from "./Pane";
+import { useUpdateCount } from "./useUpdateCount";
+
+type Metered = ReturnType<typeof meteredClient>;
+
+/** Reads the stream as another window would: with its own client, from the database. */
+function useFollowed(streamId: StreamId | undefined): StreamBody {
+  return useStream(
+    api.chat.getStreamBody,
+    siteAddress("/chat-stream"),
+    false,
+    streamId,
+    { incremental: true, authToken },
+  );
+}
+
+function useBytes(meter: Meter): number {
+  return useSyncExternalStore(meter.subscribe, () => meter.bytes);
+}
+
+type FollowerProps = {
+  metered: Metered;
+  streamId: StreamId | undefined;
+  /** How many characters the driver shows. */
+  ahead: number;
+};
+
+export function FollowerPane(props: FollowerProps) {
+  return (
+    <BackendProvider client={props.metered.client}>
+      <FollowedPane {...props} />
+    </BackendProvider>
+  );
+}
+
+function FollowedPane({ metered, streamId, ahead }: FollowerProps) {
+  const body = useFollowed(streamId);
+  const updates = useUpdateCount(body.text);
+  return (
+    <Pane
+      title="Followed"
+      subtitle="What another window reads from the database"
+      body={streamId && body}
+      figures={
+        <>
+          <Figure name="Characters" value={body.text.length} />
+          <Figure name="Updates" value={updates} />
+          <Figure name="Received" value={useBytes(metered.meter)} unit="B" />
+          <Figure
+            name="Behind"
+            value={Math.max(0, ahead - body.text.length)}
+            unit="chars"
+          />
+        </>
+      }
+    />
+  );
+}
+
+export function FollowerRow(props: FollowerProps & { number: number }) {
+  return (
+    <BackendProvider client={props.metered.client}>
+      <FollowedRow {...props} />
+    </BackendProvider>
+  );
+}
+
+function FollowedRow(props: FollowerProps & { number: number }) {
+  const body = useFollowed(props.streamId);
+  const bytes = useBytes(props.metered.meter);
+  const name = `Follower ${props.number}`;
+  return (
+    <li className="flex items-center gap-3 text-xs tabular-nums">
+      <span className="w-20 shrink-0">{name}</span>
+      <progress
+        aria-label={`${name}: characters`}
+        className="h-1.5 min-w-0 flex-1 appearance-none overflow-hidden rounded-full bg-muted [&::-moz-progress-bar]:bg-primary [&::-webkit-progress-bar]:bg-muted [&::-webkit-progress-value]:bg-primary"
+        value={body.text.length}
+        max={Math.max(props.ahead, body.text.length, 1)}
+      />
+      <span className="w-16 shrink-0 text-right" data-characters>
+        {body.text.length.toLocaleString("en")}
+      </span>
+      <span className="w-20 shrink-0 text-right text-muted-foreground">
+        {bytes.toLocaleString("en")} B
+      </span>
+    </li>
+  );
+}
