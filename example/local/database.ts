@@ -1,7 +1,7 @@
 import { getDocumentSize, jsonToConvex, type Value } from "convex/values";
 import type { RangeRead, ReadSet } from "./reads.js";
 import {
-  compareBy,
+  insertInOrder,
   isWithin,
   Table,
   tableOf,
@@ -267,9 +267,10 @@ export class Database {
       .slice(first, end)
       .filter((doc) => !pending.has(doc._id));
     for (const doc of pending.values()) {
-      if (doc !== null && isWithin(doc, bounds)) docs.push(doc);
+      if (doc !== null && isWithin(doc, bounds)) {
+        insertInOrder(fields, docs, doc);
+      }
     }
-    docs.sort((a, b) => compareBy(fields, a, b));
     return { docs, first: 0, end: docs.length };
   }
 

@@ -24,8 +24,8 @@ import { Jobs } from "./jobs.js";
 import { sendJson } from "./json.js";
 import { Listener } from "./listener.js";
 import { QueryCache } from "./queries.js";
-import { unwatchRejections, watchRejections } from "./rejections.js";
 import { Site } from "./site.js";
+import { unwatchStrayErrors, watchStrayErrors } from "./stray-errors.js";
 import { SyncHub } from "./sync.js";
 
 export { localToken } from "./identity.js";
@@ -124,7 +124,7 @@ export async function startDeployment(
     port: options.port ?? 0,
     sitePort: options.sitePort ?? 0,
   });
-  watchRejections();
+  watchStrayErrors();
   try {
     await deployment.up();
   } catch (error) {
@@ -236,7 +236,7 @@ class Deployment implements LocalDeployment {
     this.isStopped = true;
     await this.down();
     this.sockets.close();
-    unwatchRejections();
+    unwatchStrayErrors();
   }
 
   private async invoke(

@@ -136,6 +136,11 @@ describe("the life of an HTTP action", () => {
     expect(await list("rejects")).toEqual([]);
   });
 
+  test("so does an exception in one of its timers", async () => {
+    expect(await (await post("/throws-later", "")).text()).toBe("before");
+    expect(local.log.join("\n")).toContain("in a timer");
+  });
+
   test("what an action schedules runs, though the action is over by then", async () => {
     const name = fresh();
     await (await post("/schedules", name)).text();

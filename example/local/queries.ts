@@ -43,13 +43,15 @@ export class CachedQuery {
   }
 }
 
-/** Results that nobody subscribes to are kept up to this many. */
+/** Results that nobody subscribes to are kept, up to this many. */
 const MAX_UNUSED = 5000;
 
 /** The results of queries, as long as what they read has not changed. */
 export class QueryCache {
   private readonly engine: Engine;
   private readonly entries = new Map<string, CachedQuery>();
+  /** Have no subscribers; the longest unused first. */
+  private readonly unused = new Set<CachedQuery>();
   private readonly readers = new Readers<CachedQuery>();
   /** Have subscribers, and no valid result. */
   private readonly stale = new Set<CachedQuery>();
@@ -66,13 +68,16 @@ export class QueryCache {
   ): CachedQuery {
     const entry = this.entry(path, args, identity);
     entry.subscribers.add(subscriber);
+    this.unused.delete(entry);
     if (!entry.isValid) this.stale.add(entry);
     return entry;
   }
 
   unsubscribe(entry: CachedQuery, subscriber: Subscriber): void {
     entry.subscribers.delete(subscriber);
-    if (entry.subscribers.size === 0) this.stale.delete(entry);
+    if (entry.subscribers.size > 0) return;
+    this.stale.delete(entry);
+    this.keepUnused(entry);
   }
 
   /** The result of a query now, from the cache if it is still right. */
@@ -105,7 +110,7 @@ export class QueryCache {
       this.readers.remove(entry);
       entry.isValid = false;
       if (entry.subscribers.size > 0) this.stale.add(entry);
-      else if (entry.running === null) this.entries.delete(entry.key);
+      else if (entry.running === null) this.forget(entry);
     }
   }
 
@@ -134,22 +139,28 @@ export class QueryCache {
     let entry = this.entries.get(key);
     if (entry === undefined) {
       entry = new CachedQuery(key, path, args, identity);
-      this.evict();
+      this.entries.set(key, entry);
     }
-    // Again the newest: the oldest are the first to be forgotten.
-    this.entries.delete(key);
-    this.entries.set(key, entry);
+    if (entry.subscribers.size === 0) this.keepUnused(entry);
     return entry;
   }
 
-  private evict(): void {
-    if (this.entries.size < MAX_UNUSED) return;
-    for (const entry of this.entries.values()) {
-      if (entry.subscribers.size > 0 || entry.running !== null) continue;
-      this.readers.remove(entry);
-      this.entries.delete(entry.key);
-      if (this.entries.size < MAX_UNUSED) return;
+  /** The most recently used is the last to be forgotten. */
+  private keepUnused(entry: CachedQuery): void {
+    this.unused.delete(entry);
+    this.unused.add(entry);
+    if (this.unused.size <= MAX_UNUSED) return;
+    for (const oldest of this.unused) {
+      if (oldest.running !== null) continue;
+      this.forget(oldest);
+      return;
     }
+  }
+
+  private forget(entry: CachedQuery): void {
+    this.readers.remove(entry);
+    this.unused.delete(entry);
+    this.entries.delete(entry.key);
   }
 
   private async run(entry: CachedQuery): Promise<Outcome> {

@@ -65,6 +65,36 @@ export function tableOf(id: string): string {
   return id.replace(/^[0-9]+/, "");
 }
 
+/** Puts a document into its place among others that are in order. */
+export function insertInOrder(
+  fields: readonly string[],
+  docs: Doc[],
+  doc: Doc,
+): void {
+  docs.splice(positionOf(fields, docs, doc), 0, doc);
+}
+
+/** Where a document is, or would be, among others that are in order. */
+function positionOf(
+  fields: readonly string[],
+  docs: readonly Doc[],
+  doc: Doc,
+): number {
+  return partition(docs, (other) => compareBy(fields, other, doc) >= 0);
+}
+
+/** The first position at which the test holds; it holds for all that follow. */
+function partition(docs: readonly Doc[], test: (doc: Doc) => boolean): number {
+  let low = 0;
+  let high = docs.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (test(docs[middle]!)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
 /** The documents of one table in the order of one index. */
 export class SortedIndex {
   readonly docs: Doc[];
@@ -76,35 +106,19 @@ export class SortedIndex {
   }
 
   insert(doc: Doc): void {
-    this.docs.splice(this.positionOf(doc), 0, doc);
+    insertInOrder(this.fields, this.docs, doc);
   }
 
   remove(doc: Doc): void {
-    const position = this.positionOf(doc);
+    const position = positionOf(this.fields, this.docs, doc);
     if (this.docs[position]?._id === doc._id) this.docs.splice(position, 1);
   }
 
   /** The positions of the documents within the bounds: from `first` up to, not including, `end`. */
   range(bounds: readonly Bound[]): { first: number; end: number } {
-    const first = this.partition((doc) => sideOf(doc, bounds) >= 0);
-    const end = this.partition((doc) => sideOf(doc, bounds) > 0);
+    const first = partition(this.docs, (doc) => sideOf(doc, bounds) >= 0);
+    const end = partition(this.docs, (doc) => sideOf(doc, bounds) > 0);
     return { first, end };
-  }
-
-  private positionOf(doc: Doc): number {
-    return this.partition((other) => compareBy(this.fields, other, doc) >= 0);
-  }
-
-  /** The first position at which the test holds; it holds for all that follow. */
-  private partition(test: (doc: Doc) => boolean): number {
-    let low = 0;
-    let high = this.docs.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (test(this.docs[middle]!)) high = middle;
-      else low = middle + 1;
-    }
-    return low;
   }
 }
 
