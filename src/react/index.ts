@@ -110,7 +110,9 @@ function requestHeaders(opts?: {
   authToken?: string | null;
 }): Headers {
   const headers = new Headers(opts?.headers);
-  headers.set("Content-Type", "application/json");
+  if (!headers.has("Content-Type")) {
+    headers.set("Content-Type", "application/json");
+  }
   if (opts?.authToken) headers.set("Authorization", `Bearer ${opts.authToken}`);
   return headers;
 }
