@@ -79,7 +79,12 @@ export const listMessages = query({
   },
 });
 
-/** A reply's text and status, for its owner: what `useStream` subscribes to. */
+/**
+ * A reply's text and status, for its owner: what `useStream` subscribes to.
+ *
+ * To anyone else the stream reads as one that does not exist. It is not an error:
+ * a window that shows a reply which another one deletes should not fall over.
+ */
 export const getStreamBody = query({
   args: streamBodyArgs,
   returns: v.object({
@@ -90,11 +95,11 @@ export const getStreamBody = query({
   }),
   handler: async (ctx, args) => {
     const streamId = args.streamId as StreamId;
-    const message = await ownMessageOfStream(ctx, streamId);
-    if (message === null) {
-      throw refusal("unknown_stream", "This reply is gone, or is not yours.");
+    const from = args.from ?? 0;
+    if ((await ownMessageOfStream(ctx, streamId)) === null) {
+      return { text: "", status: "error" as const, from, next: from };
     }
-    return await streaming.getStreamBody(ctx, streamId, args.from ?? 0);
+    return await streaming.getStreamBody(ctx, streamId, from);
   },
 });
 

@@ -18,7 +18,7 @@ export function ConnectionBanner() {
           <WifiOff size={16} className="shrink-0 text-danger" aria-hidden />
           <span>
             <strong className="font-semibold">Connection lost.</strong> Trying
-            again. Replies go on being written and saved meanwhile.
+            again. Nothing that was saved is lost.
           </span>
         </p>
       ) : null}

@@ -148,6 +148,7 @@ export function Chat() {
             <Composer
               ref={composer}
               problem={problem}
+              onEdit={() => setProblem(null)}
               onSend={send}
               onStop={stopLive}
             />

@@ -6,11 +6,13 @@ import { MAX_PROMPT_LENGTH } from "../../convex/limits";
 export function Composer({
   ref,
   problem,
+  onEdit,
   onSend,
   onStop,
 }: {
   ref: Ref<HTMLTextAreaElement>;
   problem: string | null;
+  onEdit: () => void;
   /** Says whether it could be sent. */
   onSend: (prompt: string) => Promise<boolean>;
   /** Stops the reply that is being written; `undefined` if none is. */
@@ -32,7 +34,7 @@ export function Composer({
 
   return (
     <form
-      className="mx-auto w-full max-w-[46rem] shrink-0 px-4 pb-1 sm:pb-4"
+      className="relative mx-auto w-full max-w-[46rem] shrink-0 px-4 pb-1 before:pointer-events-none before:absolute before:inset-x-4 before:-top-6 before:h-6 before:bg-linear-to-t before:from-background sm:pb-4"
       onSubmit={(event) => {
         event.preventDefault();
         void send();
@@ -53,7 +55,10 @@ export function Composer({
           className="max-h-48 min-h-9 flex-1 resize-none [field-sizing:content] bg-transparent px-2.5 py-1.5 outline-none placeholder:text-muted-foreground"
           value={draft}
           readOnly={sending}
-          onChange={(event) => setDraft(event.currentTarget.value)}
+          onChange={(event) => {
+            setDraft(event.currentTarget.value);
+            onEdit();
+          }}
           onKeyDown={(event) => {
             // Enter also ends the composition of a Chinese or Japanese word.
             const composing = event.nativeEvent.isComposing;

@@ -96,7 +96,7 @@ function Messages(
         <button
           type="button"
           className="button absolute bottom-3 left-1/2 -translate-x-1/2 rounded-full shadow-md"
-          onClick={() => void scrollToBottom()}
+          onClick={() => void scrollToBottom({ animation: "instant" })}
         >
           <ArrowDown size={16} aria-hidden /> Latest
         </button>

@@ -34,6 +34,8 @@ export function Reply(props: {
   const loading = body.text === "" && isLive(body.status) && ended;
   const status = loading ? message.status : body.status;
 
+  const stalled = useStalled(body.text) && isLive(status);
+
   return (
     <article
       aria-label="Reply"
@@ -47,10 +49,10 @@ export function Reply(props: {
         <Markdown text={body.text} live={isLive(status)} />
       )}
       <footer className="mt-2 flex min-h-8 items-start gap-3 text-xs leading-8">
-        <StatusMark status={status} />
+        <StatusMark status={status} stalled={stalled} />
         <span className="flex items-center gap-0.5">
           <CopyButton text={body.text} />
-          {isLive(status) ? null : (
+          {isLive(status) && !stalled ? null : (
             <button
               type="button"
               className="icon-button"
@@ -74,6 +76,20 @@ export function Reply(props: {
   );
 }
 
+/**
+ * Whether a text has not changed for long. A backend that was restarted while it
+ * wrote leaves a reply that nobody writes any more; it times out after 20 minutes,
+ * and a reader should not have to wait for that.
+ */
+function useStalled(text: string, afterMs = 15_000): boolean {
+  const [stalledAt, setStalledAt] = useState<string>();
+  useEffect(() => {
+    const timer = setTimeout(() => setStalledAt(text), afterMs);
+    return () => clearTimeout(timer);
+  }, [text, afterMs]);
+  return stalledAt === text;
+}
+
 const markColor: Record<StreamStatus, string> = {
   pending: "bg-muted-foreground animate-[breathe_1.4s_ease-in-out_infinite]",
   streaming: "bg-primary animate-[breathe_1.4s_ease-in-out_infinite]",
@@ -84,8 +100,11 @@ const markColor: Record<StreamStatus, string> = {
 };
 
 /** Colour and word: neither alone would do for everyone. */
-function StatusMark({ status }: { status: StreamStatus }) {
-  const explanation = statusExplanation[status];
+function StatusMark(props: { status: StreamStatus; stalled: boolean }) {
+  const { status } = props;
+  const explanation = props.stalled
+    ? "Nothing has come for a while. Wait, or retry."
+    : statusExplanation[status];
   return (
     <p className="flex min-w-0 flex-1 items-baseline gap-2 py-1.5 leading-5 text-muted-foreground">
       <span
