@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type JSONValue } from "convex/values";
 import type { Engine } from "./engine.js";
-import { describeError, failureOf } from "./failure.js";
+import { failureOf } from "./failure.js";
 import { identityOf } from "./identity.js";
 import { readJson, sendJson } from "./json.js";
 import type { QueryCache } from "./queries.js";
@@ -45,7 +45,7 @@ export async function handleClientApi(
       kind === "query"
         ? await cache.call(path, args, identity)
         : kind === "mutation"
-          ? (await engine.mutation(path, args, identity)).value
+          ? (await engine.remoteMutation(path, args, identity)).value
           : await engine.action(path, args, identity);
     sendJson(outgoing, 200, {
       status: "success",
@@ -53,7 +53,7 @@ export async function handleClientApi(
       logLines: [],
     });
   } catch (error) {
-    engine.log(`${body.path} failed: ${describeError(error)}`);
+    engine.report(body.path, error);
     const { message, data } = failureOf(error);
     sendJson(outgoing, FUNCTION_FAILED, {
       status: "error",

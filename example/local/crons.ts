@@ -2,7 +2,6 @@ import { clearTimeout, setTimeout } from "node:timers";
 import type { CronJob } from "convex/server";
 import { jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
-import { describeError } from "./failure.js";
 import { canonicalPath } from "./functions.js";
 
 type Schedule = CronJob["schedule"];
@@ -95,7 +94,7 @@ export class CronRunner {
       // A cron that takes longer than its interval skips runs.
       if (this.running.has(cron)) return;
       this.call(component, cron).catch((error: unknown) => {
-        this.engine.log(`The cron "${name}" failed: ${describeError(error)}`);
+        this.engine.report(`The cron "${name}"`, error);
       });
     }, wait);
     timer.unref();

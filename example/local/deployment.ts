@@ -15,6 +15,7 @@ import { CronRunner } from "./crons.js";
 import { Engine } from "./engine.js";
 import type { Faults, FaultSettings } from "./faults.js";
 import {
+  canonicalPath,
   resolveReference,
   type FunctionKind,
   type FunctionPath,
@@ -198,7 +199,7 @@ class Deployment implements LocalDeployment {
   ): Promise<Value> {
     const identity = token === undefined ? null : identityOf(token);
     return await this.invoke(
-      { componentPath: component, udfPath: path },
+      { componentPath: component, udfPath: canonicalPath(path) },
       args,
       identity,
     );
@@ -249,7 +250,7 @@ class Deployment implements LocalDeployment {
       case "query":
         return await this.cache.call(path, args, identity);
       case "mutation":
-        return (await this.engine.mutation(path, args, identity)).value;
+        return (await this.engine.remoteMutation(path, args, identity)).value;
       case "action":
         return await this.engine.action(path, args, identity);
     }
@@ -298,6 +299,7 @@ class Deployment implements LocalDeployment {
         socket.destroy();
         return;
       }
+      socket.on("error", () => socket.destroy());
       this.sockets.handleUpgrade(request, socket, head, (webSocket) => {
         this.hub.connect(webSocket);
       });

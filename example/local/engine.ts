@@ -11,7 +11,8 @@ import type {
 import { jsonToConvex, type JSONValue, type Value } from "convex/values";
 import { CounterBoard, type RunFigures } from "./counters.js";
 import { Database, type DatabaseFake } from "./database.js";
-import { Faults } from "./faults.js";
+import { describeError } from "./failure.js";
+import { Faults, InjectedFault } from "./faults.js";
 import {
   canonicalPath,
   FunctionFolder,
@@ -204,12 +205,22 @@ export class Engine {
     identity: UserIdentity | null,
   ): Promise<{ value: Value; ts: bigint }> {
     const invocation = new Invocation("mutation", path.udfPath, identity);
-    await this.delay(this.faults.settings.commitDelayMs);
     const value = await this.invoke(invocation, () =>
       this.as(identity).mutationFromPath(path, args),
     );
-    this.faults.afterCommit(path.udfPath);
     return { value: value as Value, ts: invocation.ts };
+  }
+
+  /** Runs a mutation for somebody who waits for the answer: it takes a while, and can get lost. */
+  async remoteMutation(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<{ value: Value; ts: bigint }> {
+    await this.delay(this.faults.settings.commitDelayMs);
+    const result = await this.mutation(path, args, identity);
+    this.faults.afterCommit(path.udfPath);
+    return result;
   }
 
   async action(
@@ -247,6 +258,14 @@ export class Engine {
       ),
     );
     return await Promise.race([response, invocation.failed]);
+  }
+
+  /** Says that something has failed, and where. */
+  report(what: string, error: unknown): void {
+    const isExpected =
+      !(error instanceof Error) || error instanceof InjectedFault;
+    const details = isExpected ? describeError(error) : error.stack;
+    this.log(`${what} failed: ${details ?? describeError(error)}`);
   }
 
   /** Runs code in a transaction of its own, for the engine's bookkeeping. */

@@ -28,8 +28,13 @@ export const NO_FAULTS: FaultSettings = {
   only: "",
 };
 
+/** An error that the deployment was told to make. */
+export class InjectedFault extends Error {
+  override name = "InjectedFault";
+}
+
 /** The error of a commit that was refused; a scheduled mutation is run again. */
-export class CommitRefused extends Error {
+export class CommitRefused extends InjectedFault {
   override name = "CommitRefused";
 }
 
@@ -72,7 +77,7 @@ export class Faults {
     } else if (!(Math.random() < this.settings.loseFraction)) {
       return;
     }
-    throw new Error(
+    throw new InjectedFault(
       `The answer of "${path}" was lost, as the deployment was told to. It may have been applied.`,
     );
   }

@@ -1,7 +1,6 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { Value } from "convex/values";
 import type { Engine } from "./engine.js";
-import { describeError } from "./failure.js";
 import { CommitRefused } from "./faults.js";
 import type { FunctionPath } from "./functions.js";
 
@@ -58,9 +57,7 @@ export class Jobs {
       () => {
         this.timers.delete(job.id);
         this.run(job).catch((error: unknown) => {
-          this.engine.log(
-            `A scheduled run of ${job.path.udfPath} failed: ${describeError(error)}`,
-          );
+          this.engine.report(`Scheduled ${job.path.udfPath}`, error);
         });
       },
       Math.min(wait, MAX_TIMER_MS),
@@ -97,9 +94,7 @@ export class Jobs {
         return;
       }
       outcome = "failed";
-      this.engine.log(
-        `Scheduled ${path.udfPath} failed: ${describeError(error)}`,
-      );
+      this.engine.report(`Scheduled ${path.udfPath}`, error);
     }
     this.waiting.delete(id);
     await this.engine.bookkeeping(componentPath, (db) => {

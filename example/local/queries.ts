@@ -189,9 +189,7 @@ export class QueryCache {
       );
       outcome = { ok: true, json: JSON.stringify(convexToJson(value)) };
     } catch (error) {
-      this.engine.log(
-        `Query ${entry.path.udfPath} failed: ${describeError(error)}`,
-      );
+      this.engine.report(entry.path.udfPath, error);
       outcome = { ok: false, error, failure: failureOf(error) };
       // It failed before it read anything: no commit will change that.
       if (!hasRead) entry.isValid = true;

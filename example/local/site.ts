@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { UserIdentity } from "convex/server";
 import type { Engine } from "./engine.js";
-import { describeError, failureOf } from "./failure.js";
+import { failureOf } from "./failure.js";
 import { identityOf } from "./identity.js";
 import { Invocation } from "./invocation.js";
 import { MAX_RESPONSE_BYTES } from "./limits.js";
@@ -37,7 +37,7 @@ export class Site {
       const response = await engine.httpAction(request, invocation);
       await this.answer(invocation, response, outgoing);
     } catch (error) {
-      engine.log(`${invocation.name} failed: ${describeError(error)}`);
+      engine.report(invocation.name, error);
       this.fail(outgoing, error);
     } finally {
       // The action is over when its body has ended. What it had not waited

@@ -68,9 +68,7 @@ export class SyncHub {
     this.engine.turns.hold();
     this.refreshAndPush()
       .catch((error: unknown) => {
-        this.engine.log(
-          `Subscriptions could not be brought up to date: ${describeError(error)}`,
-        );
+        this.engine.report("Bringing subscriptions up to date", error);
       })
       .finally(() => {
         this.isSettling = false;
@@ -146,6 +144,9 @@ class SyncSession {
     this.socket = socket;
     this.pings = setInterval(() => this.send({ type: "Ping" }), PING_MS);
     this.pings.unref();
+    socket.on("error", () => {
+      // What comes next is "close".
+    });
     socket.on("message", (data: Buffer) => {
       try {
         this.onMessage(JSON.parse(data.toString("utf8")) as ClientMessage);
@@ -324,7 +325,11 @@ class SyncSession {
         try {
           const path = engine.publicFunction(udfPath, "mutation");
           const args = jsonToConvex(message.args[0] ?? {});
-          const { value, ts } = await engine.mutation(path, args, identity);
+          const { value, ts } = await engine.remoteMutation(
+            path,
+            args,
+            identity,
+          );
           return {
             type: "MutationResponse",
             requestId,
@@ -372,7 +377,7 @@ class SyncSession {
     udfPath: string,
     error: unknown,
   ): ServerMessage {
-    this.hub.engine.log(`${udfPath} failed: ${describeError(error)}`);
+    this.hub.engine.report(udfPath, error);
     const { message, data } = failureOf(error);
     return {
       type,
