@@ -1,0 +1,25 @@
+import { componentsGeneric, queryGeneric } from "convex/server";
+import {
+  PersistentTextStreaming,
+  streamBodyArgs,
+  type StreamId,
+} from "../../../src/client/index.js";
+import type { ComponentApi } from "../../../src/component/_generated/component.js";
+import { streamsApp } from "../streams.js";
+
+const components = componentsGeneric() as unknown as {
+  persistentTextStreaming: ComponentApi;
+};
+
+const streaming = new PersistentTextStreaming(
+  components.persistentTextStreaming,
+);
+
+export const { create, body, http } = streamsApp(streaming);
+
+/** For `useStream(…, { incremental: true })`. */
+export const page = queryGeneric({
+  args: streamBodyArgs,
+  handler: (ctx, { streamId, from }) =>
+    streaming.getStreamBody(ctx, streamId as StreamId, from),
+});

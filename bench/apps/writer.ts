@@ -1,0 +1,118 @@
+/** The writer of every app here: a model that emits a text at its own pace. */
+import { clock } from "../clock.js";
+import { tokens } from "../texts.js";
+
+export interface Plan {
+  tokens: number;
+  /** Milliseconds from one token to the next; 0: as fast as they are taken. */
+  pace: number;
+  /** Stops the clock for the time of writing, and waits for `settled` after each commit. */
+  stopClock: boolean;
+}
+
+/** How the plan is written in the URL of an HTTP action. */
+export function planQuery(plan: Plan): string {
+  return new URLSearchParams({
+    tokens: String(plan.tokens),
+    pace: String(plan.pace),
+    ...(plan.stopClock ? { stopClock: "yes" } : {}),
+  }).toString();
+}
+
+export function planOf(url: string): Plan {
+  const { searchParams } = new URL(url);
+  return {
+    tokens: Number(searchParams.get("tokens")),
+    pace: Number(searchParams.get("pace")),
+    stopClock: searchParams.has("stopClock"),
+  };
+}
+
+/** What was written, for the sections that ask for it. Times are ms since 1970, on the real clock. */
+export interface WriterRecord {
+  /** How long each append took (ms). */
+  waits: number[];
+  /** When each token was appended. */
+  times: number[];
+  /** How long the writer ran (ms). */
+  took: number;
+}
+
+/** Where apps and sections, which live in the same process, meet. */
+interface Meeting {
+  records: Map<string, WriterRecord>;
+  /** Resolves when all followers have what has been saved, up to `progress`. */
+  settled: (progress: number) => Promise<void>;
+}
+
+const holder = globalThis as unknown as { benchMeeting?: Meeting };
+
+export const meeting: Meeting = (holder.benchMeeting ??= {
+  records: new Map(),
+  settled: () => Promise.resolve(),
+});
+
+const wallClock = () => performance.timeOrigin + performance.now();
+
+export async function write(
+  streamId: string,
+  plan: Plan,
+  append: (token: string) => Promise<void>,
+  commits: Commits,
+): Promise<void> {
+  const record: WriterRecord = { waits: [], times: [], took: 0 };
+  meeting.records.set(streamId, record);
+  const begin = wallClock();
+  try {
+    // The model does not wait: who takes a token late has the next at once.
+    const first = clock.now();
+    for (const [i, token] of tokens(plan.tokens).entries()) {
+      if (plan.pace > 0) await clock.until(first + i * plan.pace);
+      if (plan.stopClock) await commits.settle();
+      const before = wallClock();
+      await append(token);
+      record.times.push(before);
+      record.waits.push(wallClock() - before);
+      if (plan.stopClock) await commits.settle();
+    }
+  } finally {
+    if (plan.stopClock) clock.start();
+    record.took = wallClock() - begin;
+  }
+}
+
+type RunMutation = (
+  fn: never,
+  args?: { text?: string; end?: number },
+) => Promise<unknown>;
+
+/** The commits of one writer: how far the text is saved, and whether one is in flight. */
+export class Commits {
+  private readonly inFlight = new Set<Promise<unknown>>();
+  private progress = 0;
+  private settledAt = 0;
+
+  /** The `ctx` of an action, with its mutations watched. */
+  watch<Ctx extends object>(ctx: Ctx): Ctx {
+    const run = (ctx as { runMutation: RunMutation }).runMutation;
+    const runMutation: RunMutation = (fn, args) => {
+      const commit = run(fn, args).then((result) => {
+        this.progress = args?.end ?? this.progress + (args?.text ?? "").length;
+        return result;
+      });
+      this.inFlight.add(commit);
+      const over = () => void this.inFlight.delete(commit);
+      commit.then(over, over);
+      return commit;
+    };
+    return { ...ctx, runMutation };
+  }
+
+  /** Waits until no commit is in flight and every follower has what was saved. */
+  async settle(): Promise<void> {
+    while (this.inFlight.size > 0) await Promise.allSettled(this.inFlight);
+    if (this.progress === this.settledAt) return;
+    this.settledAt = this.progress;
+    await meeting.settled(this.progress);
+  }
+}

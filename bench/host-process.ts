@@ -1,0 +1,50 @@
+/** The process that `host.ts` starts: argument 1 is the target's name. */
+import "./clock.js";
+import { startDeployment } from "../example/local/deployment.js";
+import { meeting } from "./apps/writer.js";
+import { following } from "./following.js";
+import type { Answer, Question, Tasks } from "./host.js";
+import { targets, type TargetName } from "./targets.js";
+
+const target = targets[process.argv[2] as TargetName];
+const { name, folder } = target.component;
+
+const deployment = await startDeployment({
+  functionsDir: target.app,
+  components: { [name]: folder },
+  log: (line) => {
+    // Only what went wrong: the tables are what is to be seen.
+    if (/failed|error/i.test(line)) console.error(line);
+  },
+});
+
+const tasks: Tasks = {
+  start: () =>
+    Promise.resolve({ url: deployment.url, siteUrl: deployment.siteUrl }),
+  call: (path, args) => deployment.call(path, args as never),
+  counters: () => Promise.resolve(deployment.counters.read()),
+  reset: () => Promise.resolve(deployment.counters.reset()),
+  commitDelay: (ms) =>
+    Promise.resolve(deployment.faults.set({ commitDelayMs: ms })),
+  record: (streamId) => {
+    const record = meeting.records.get(streamId);
+    if (record === undefined) throw new Error(`${streamId} was not written.`);
+    return Promise.resolve(record);
+  },
+  memory: () => Promise.resolve(process.resourceUsage().maxRSS * 1024),
+  following: (what) => following(deployment, target, what),
+};
+
+async function answer({ id, task, args }: Question): Promise<Answer> {
+  try {
+    const run = tasks[task] as (...args: unknown[]) => Promise<unknown>;
+    return { id, value: await run(...args) };
+  } catch (error) {
+    return { id, error: (error as Error).stack ?? String(error) };
+  }
+}
+
+process.on("message", (question: Question) => {
+  void answer(question).then((message) => process.send?.(message));
+});
+process.on("disconnect", () => process.exit());
