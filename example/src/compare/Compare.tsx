@@ -102,7 +102,7 @@ function SideBySide() {
   }
 
   return (
-    <div className="relative mx-auto flex max-w-7xl flex-col gap-4 p-4 lg:h-dvh lg:p-6">
+    <main className="relative mx-auto flex max-w-7xl flex-col gap-4 p-4 lg:h-dvh lg:p-6">
       <ConnectionBanner />
       <header className="flex flex-wrap items-start gap-x-6 gap-y-3">
         <div className="min-w-0 flex-1 basis-80">
@@ -122,6 +122,7 @@ function SideBySide() {
         <div className="flex flex-wrap gap-2">
           {live ? (
             <button
+              key="stop"
               type="button"
               className="button"
               onClick={() => attempt(() => stop({ streamId }))}
@@ -130,6 +131,7 @@ function SideBySide() {
             </button>
           ) : (
             <button
+              key="start"
               type="button"
               className="button button-primary"
               onClick={start}
@@ -188,7 +190,7 @@ function SideBySide() {
         </p>
       )}
 
-      <main className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] gap-4 lg:grid-cols-2">
+      <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] gap-4 lg:grid-cols-2">
         <Pane
           title="Driven"
           subtitle={
@@ -210,7 +212,7 @@ function SideBySide() {
           streamId={streamId}
           ahead={driver.text.length}
         />
-      </main>
+      </div>
 
       {crowd.length > 0 ? (
         <ol
@@ -229,7 +231,7 @@ function SideBySide() {
         </ol>
       ) : null}
       {isLocal ? <BackendFigures live={live} /> : null}
-    </div>
+    </main>
   );
 }
 
