@@ -76,6 +76,12 @@ type AnyFunction = FunctionReference<FunctionKind, "public" | "internal">;
  *
  * What it counts and what can go wrong is reachable from other processes too,
  * as JSON under `/_local/` at both of its ports: see `control.ts`.
+ *
+ * The parts, along the way of a mutation: a client's message arrives in
+ * `sync.ts`; `engine.ts` runs the function when it is its turn (`turns.ts`) on
+ * the documents of `database.ts` and commits; `queries.ts` runs again what had
+ * read what was written (`reads.ts`); `sync.ts` tells the clients. Beside it:
+ * `site.ts` for HTTP actions, `jobs.ts` and `crons.ts` for what runs later.
  */
 export interface LocalDeployment {
   readonly url: string;

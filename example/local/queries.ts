@@ -77,7 +77,8 @@ export class QueryCache {
     entry.subscribers.delete(subscriber);
     if (entry.subscribers.size > 0) return;
     this.stale.delete(entry);
-    this.keepUnused(entry);
+    if (entry.isValid || entry.running !== null) this.keepUnused(entry);
+    else this.forget(entry);
   }
 
   /** The result of a query now, from the cache if it is still right. */
