@@ -17,6 +17,8 @@ export async function claim(
   ctx: RunActionCtx,
   streamId: string,
 ): Promise<{ stream: ClaimedStream } | { status: StreamStatus | null }> {
+  // It often comes straight from a request's body, where it may be missing.
+  if (typeof streamId !== "string") return { status: null };
   const { lib } = component;
   // The name makes a claim repeatable: a claim whose answer was lost is still ours.
   const writer = crypto.randomUUID();

@@ -33,6 +33,11 @@ export function flushPolicy(
   flush: "sentence" | "line" | FlushOptions = {},
 ): FlushPolicy {
   const given = typeof flush === "string" ? { boundary: flush } : flush;
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(
+      `flush must be "sentence", "line" or an object with boundary, maxChars and maxDelayMs; it is ${String(given)}.`,
+    );
+  }
   const policy: FlushPolicy = {
     boundary: given.boundary ?? defaults.boundary,
     maxChars: given.maxChars ?? defaults.maxChars,
@@ -49,9 +54,9 @@ export function flushPolicy(
     );
   }
   for (const name of ["maxChars", "maxDelayMs"] as const) {
-    if (!(policy[name] > 0)) {
+    if (typeof policy[name] !== "number" || !(policy[name] > 0)) {
       throw new TypeError(
-        `flush: ${name} must be a number greater than 0; it is ${policy[name]}.`,
+        `flush: ${name} must be a number greater than 0; it is ${JSON.stringify(policy[name])}.`,
       );
     }
   }

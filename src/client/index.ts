@@ -128,14 +128,15 @@ export class PersistentTextStreaming {
       return new Response(null, { status: 205 });
     }
     const body = new Body();
-    // Not awaited: the response has to be on its way first. It never rejects,
-    // and the action goes on until it closes the body.
+    // Not awaited: the response has to be on its way first. It never rejects.
     void write(streamId, claimed.stream, this.flush, body, (append, signal) =>
       writer(ctx, request, streamId, append, signal),
-    ).then(({ error }) => {
-      if (error !== undefined) {
-        console.error(`Stream ${streamId} ended with an error:`, error);
+    ).then((ending) => {
+      if ("error" in ending) {
+        console.error(`Stream ${streamId} ended with an error:`, ending.error);
       }
+      // Last of all: on a deployment, what still runs when the body ends is cut off.
+      body.close();
     });
     return textResponse(body);
   }

@@ -21,8 +21,10 @@ const COMMIT_DISTANCE = 250;
 const COMMIT_LIMIT = 1024 * 1024;
 /** Appending waits while more than this is unsaved (UTF-16 code units). */
 const UNSAVED_LIMIT = 1024 * 1024;
-/** In a pause, the stream's status is asked for this often (ms): somebody may have aborted it. */
+/** When nothing was heard of the stream for this long (ms), its status is asked for: somebody may have aborted it. */
 const WATCH_INTERVAL = 1000;
+/** No timer runs longer (ms): on a deployment one that is cleared runs on, and 1,000 of them end the function. */
+const LONGEST_TIMER = 10_000;
 /** In a long pause, a sign of life is given this often (ms): the cron takes a stream for dead after 20 minutes. */
 const HEARTBEAT_INTERVAL = 5 * 60 * 1000;
 /** After so many failures in a row (6 s) the writer is stopped: no more tokens are paid for that cannot be saved. */
@@ -106,11 +108,8 @@ export class Saver {
       if (this.deleted) return null;
       if (this.failures > 0) await sleep(this.notBefore - Date.now());
       const length = cutLength(this.unsaved.text, COMMIT_LIMIT);
-      // An ended stream takes but one more save, so that must carry everything.
-      const last = length === this.unsaved.length || this.signal.aborted;
-      const status = last
-        ? await this.commit(this.unsaved.length, final)
-        : await this.commit(length);
+      const last = length === this.unsaved.length;
+      const status = await this.commit(length, last ? final : undefined);
       if (last && status !== undefined) return status;
     }
     throw this.lastError;
@@ -123,8 +122,10 @@ export class Saver {
     const now = Date.now();
     if (now < this.notBefore) return this.wake(this.notBefore);
     const age = this.unsaved.age(now);
+    // A batch that failed goes again whole; and where appends wait for room,
+    // no boundary is waited for: there may be none in so much text.
     const length =
-      this.failures > 0
+      this.failures > 0 || this.unsaved.length > UNSAVED_LIMIT
         ? this.unsaved.length
         : this.lengthDue(this.unsaved.text, age);
     if (length === 0) return this.wake(now - age + this.policy.maxDelayMs);
@@ -167,23 +168,22 @@ export class Saver {
       return undefined;
     }
     this.failures = 0;
-    this.heard(status);
-    // What ended the stream from outside also refused the text; it goes with the last save.
-    if (this.signal.aborted && final === undefined) return status;
+    // Ended from outside or not, the text is saved.
     this.unsaved.drop(length);
     this.saved += length;
-    this.savedAt = this.heardAt;
+    this.savedAt = Date.now();
+    this.heard(status, final);
     this.notBefore =
       this.savedAt + Math.min(COMMIT_DISTANCE, this.policy.maxDelayMs);
     this.letWaitersGoOn();
     return status;
   }
 
-  /** Takes note of what the database says of the stream. */
-  private heard(status: StreamStatus | null): void {
+  /** Takes note of what the database says of the stream; `final` is what it was just told. */
+  private heard(status: StreamStatus | null, final?: "done" | "error"): void {
     this.heardAt = Date.now();
     if (status === null) this.deleted = true;
-    if (status === null || isFinal(status)) {
+    if (status === null || (isFinal(status) && status !== final)) {
       this.cut(endedError(this.streamId, status, this.length));
     }
   }
@@ -227,29 +227,37 @@ export class Saver {
         this.wakeAt = Infinity;
         this.pump();
       },
-      Math.max(0, time - Date.now()),
+      Math.min(LONGEST_TIMER, Math.max(0, time - Date.now())),
     );
   }
 
   /** Learns of an abort even while nothing is appended, when no commit's answer would tell. */
   private watch(): void {
-    this.watchTimer = setTimeout(() => {
-      void this.look().then(() => {
-        if (!this.finishing && !this.signal.aborted) this.watch();
-      });
-    }, WATCH_INTERVAL);
+    const quiet = Date.now() - this.heardAt;
+    const left = WATCH_INTERVAL - quiet;
+    this.watchTimer = setTimeout(
+      () => {
+        void this.look().then(() => {
+          if (!this.finishing && !this.signal.aborted) this.watch();
+        });
+      },
+      left > 0 ? left : WATCH_INTERVAL,
+    );
   }
 
   private async look(): Promise<void> {
     const now = Date.now();
-    if (this.inFlight !== null || now - this.heardAt < WATCH_INTERVAL / 2)
+    if (now - this.heardAt < WATCH_INTERVAL) return;
+    // A commit that is under way, or about to be, will tell.
+    if (this.inFlight !== null || this.wakeAt - now < WATCH_INTERVAL / 4)
       return;
     try {
-      this.heard(
+      const status =
         now - this.savedAt < HEARTBEAT_INTERVAL
           ? await this.stream.status()
-          : await this.heartbeat(),
-      );
+          : await this.heartbeat();
+      // What it has to say while the stream is being ended, the last save says.
+      if (!this.finishing) this.heard(status);
     } catch {
       // The next look or the next commit will tell.
     }

@@ -15,20 +15,17 @@ export type Written = Promise<void> | AsyncIterable<string>;
 export type Ending = {
   /** The stream's status, null if it was deleted or could not be saved. */
   status: StreamStatus | null;
-  /** What the writer threw, or why its text could not be saved. */
+  /** What the writer threw, `undefined` included, or why its text could not be saved. Not there if all went well. */
   error?: unknown;
 };
 
 /** How long (ms) a writer has, once its signal has fired, to end by itself. */
 const GRACE = 5000;
 
-/** How much of one append (UTF-16 code units) is passed on before the saver is asked for room. */
-const APPEND_LIMIT = 1024 * 1024;
-
 /**
  * Runs a writer to its end. Each piece of text goes to the body, if there is
  * one, and to the saver; when the writer has ended, what is left is saved with
- * the final status, and the body closes after that.
+ * the final status. Closing the body is left to the caller, as the last thing.
  *
  * Never rejects: on a deployment an unhandled rejection would end the action.
  */
@@ -60,10 +57,10 @@ export async function write(
         `The writer of stream ${streamId} has ended; nothing can be appended any more. Await each append, or return only when all are done.`,
       );
     }
-    for (let at = 0; at < text.length; at += APPEND_LIMIT) {
-      pass(joiner.push(text.slice(at, at + APPEND_LIMIT)));
-      await saver.room();
-    }
+    // All of it, before anything is waited for: the next append, of a writer
+    // that does not await this one, comes behind it.
+    pass(joiner.push(text));
+    await saver.room();
   };
   const append: ChunkAppender = (text) => {
     const appended = appendText(text);
@@ -73,26 +70,23 @@ export async function write(
     return appended;
   };
 
-  let error: unknown;
+  const ending: Ending = { status: null };
   const writing = run(writer, append, signal).catch((thrown: unknown) => {
     // One that throws because it was stopped has not failed.
-    if (!signal.aborted) error = thrown;
+    if (!signal.aborted) ending.error = thrown;
   });
   await Promise.race([writing, fired(signal)]);
   ended = true;
   if (!signal.aborted) pass(joiner.end());
-  error ??= saver.failure ?? undefined;
+  if (saver.failure !== null) ending.error = saver.failure;
 
-  let status: StreamStatus | null = null;
   try {
-    status = await saver.finish(error === undefined ? "done" : "error");
+    ending.status = await saver.finish("error" in ending ? "error" : "done");
   } catch (unsaved) {
-    error ??= unsaved;
+    if (!("error" in ending)) ending.error = unsaved;
   }
   if (signal.aborted) await Promise.race([writing, sleep(GRACE)]);
-  // Last of all: on a deployment, what still runs when the body ends is cut off.
-  body?.close();
-  return error === undefined ? { status } : { status, error };
+  return ending;
 }
 
 async function run(
@@ -124,7 +118,9 @@ async function close(iterator: AsyncIterator<string>): Promise<void> {
 }
 
 function fired(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) =>
-    signal.addEventListener("abort", () => resolve(), { once: true }),
-  );
+  return new Promise((resolve) => {
+    // It may have fired already, at the writer's first append.
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

@@ -67,8 +67,9 @@ export const claim = mutation({
  * in one commit. To be repeated until it is answered: what is there already is
  * not saved again. With nothing to save, it is a sign of life.
  *
- * A stream that was ended from outside takes no more text, but for one last
- * time from its writer: what that had appended before it was told.
+ * From its writer, a stream that was ended from outside still takes what that
+ * had appended before it was told. Its last save, the one with `final`, gives
+ * up the right to append.
  *
  * @returns The stream's status, or null if it has been deleted.
  */
@@ -86,14 +87,12 @@ export const append = mutation({
     if (stream === null) return null;
     const ended = isFinal(stream.status);
     if (stream.writer !== writer) {
-      // A writer gives its name back with its last save; this is that save again.
+      // A writer's last save takes its name off the stream; this is that save again.
       if (ended) return stream.status;
       throw new Error(
         `Stream ${streamId} has been claimed by another writer; this one cannot append to it.`,
       );
     }
-    if (ended && final === undefined) return stream.status;
-
     const newest = await newestChunk(ctx.db, streamId);
     const end = await endOfText(ctx.db, newest);
     const rest = await unsavedPart(ctx, stream, end, start, text);
@@ -110,6 +109,7 @@ export const append = mutation({
       await pack(ctx, streamId, end + rest.length);
       return status;
     }
+    if (ended) return stream.status;
     if (text === "") {
       if (newest === null)
         await ctx.db.patch(streamId, { claimedAt: Date.now() });
@@ -131,6 +131,12 @@ export const addChunk = mutation({
     if (isFinal(stream.status)) {
       throw new Error(
         `Stream ${streamId} is not streaming, it is ${stream.status}: nothing can be added to it. Create a new stream.`,
+      );
+    }
+    if (stream.writer !== undefined) {
+      // Text in between would not fit the offsets of the writer's own.
+      throw new Error(
+        `Stream ${streamId} has been claimed by a writer; nobody else can add to it.`,
       );
     }
     const newest = await newestChunk(ctx.db, streamId);

@@ -84,7 +84,10 @@ export async function readText(
   let boundary = 0;
   let complete = true;
   for await (const chunk of chunksFrom(db, stream._id, from)) {
-    bytes += encoder.encode(chunk.text).length;
+    // Rows of version 0.3 that lie before `from` are read and not returned.
+    if (chunk.start + chunk.text.length > from) {
+      bytes += encoder.encode(chunk.text).length;
+    }
     if (bytes > byteLimit && parts.length > 0) {
       complete = false;
       break;
