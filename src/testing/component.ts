@@ -1,0 +1,110 @@
+/// <reference types="vite/client" />
+import { convexTest } from "convex-test";
+import { vi } from "vitest";
+import { api } from "../component/_generated/api.js";
+import type { Doc, Id } from "../component/_generated/dataModel.js";
+import schema from "../component/schema.js";
+import type { StreamStatus } from "../shared.js";
+import { settled } from "./clock.js";
+
+const modules = import.meta.glob("../component/**/*.ts");
+
+export const statuses: StreamStatus[] = [
+  "pending",
+  "streaming",
+  "done",
+  "error",
+  "timeout",
+  "aborted",
+];
+
+/** The component by itself, with the limits of a deployment, and hands on its tables. */
+export function setUpComponent() {
+  const t = convexTest({ schema, modules, transactionLimits: true });
+
+  return {
+    t,
+
+    create: () => t.mutation(api.lib.createStream, {}),
+
+    /** A stream as a row, in whatever state. */
+    insertStream: (stream: Partial<Doc<"streams">>) =>
+      t.run((ctx) =>
+        ctx.db.insert("streams", { status: "pending", ...stream }),
+      ),
+
+    /** Chunks as version 0.3 wrote them. */
+    insertOldChunks: (streamId: Id<"streams">, texts: string[]) =>
+      t.run(async (ctx) => {
+        for (const text of texts) {
+          await ctx.db.insert("chunks", { streamId, text });
+        }
+      }),
+
+    /** Chunks that follow one another. */
+    insertChunks: (streamId: Id<"streams">, texts: string[], start = 0) =>
+      t.run(async (ctx) => {
+        for (const text of texts) {
+          await ctx.db.insert("chunks", { streamId, start, text });
+          start += text.length;
+        }
+      }),
+
+    chunks: (streamId: Id<"streams">) =>
+      t.run((ctx) =>
+        ctx.db
+          .query("chunks")
+          .withIndex("byStream", (q) => q.eq("streamId", streamId))
+          .collect(),
+      ),
+
+    stream: (streamId: Id<"streams">) => t.run((ctx) => ctx.db.get(streamId)),
+
+    status: (streamId: string) =>
+      t.query(api.lib.getStreamStatus, { streamId }),
+
+    text: (streamId: Id<"streams">) =>
+      t.query(api.lib.getStreamText, { streamId }),
+
+    read: (streamId: string, from?: number) =>
+      t.query(api.lib.read, { streamId, from }),
+
+    add: (streamId: Id<"streams">, text: string, final = false) =>
+      t.mutation(api.lib.addChunk, { streamId, text, final }),
+
+    claim: (streamId: string, writer = "writer") =>
+      t.mutation(api.lib.claim, { streamId, writer }),
+
+    append: (
+      streamId: Id<"streams">,
+      start: number,
+      text: string,
+      final?: "done" | "error",
+      writer = "writer",
+    ) => t.mutation(api.lib.append, { streamId, writer, start, text, final }),
+
+    /** Documents that one read of a stream reads. */
+    documentsRead: async (streamId: string, from?: number) => {
+      const metrics = await t.query(async (ctx) => {
+        await ctx.runQuery(api.lib.read, { streamId, from });
+        return ctx.meta.getTransactionMetrics();
+      });
+      return metrics.documentsRead.used;
+    },
+
+    /** Lets scheduled functions run to the end. Throws if one of them failed. */
+    finishScheduled: async () => {
+      await settled(
+        t.finishAllScheduledFunctions(() => vi.advanceTimersByTime(0)),
+      );
+      const jobs = await t.run((ctx) =>
+        ctx.db.system.query("_scheduled_functions").collect(),
+      );
+      const unfinished = jobs.filter(({ state }) => state.kind !== "success");
+      if (unfinished.length > 0) throw new Error(JSON.stringify(unfinished));
+      return jobs.length;
+    },
+  };
+}
+
+export type Component = ReturnType<typeof setUpComponent>;
