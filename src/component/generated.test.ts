@@ -31,9 +31,10 @@ test("the generated code has their arguments", () => {
 });
 
 test("the generated code has their results", () => {
+  // As the handlers have them, which may be narrower than the validators.
   expectTypeOf<{
-    [K in keyof Generated]: FunctionReturnType<Generated[K]>;
-  }>().toEqualTypeOf<{
     [K in keyof Lib]: Crossing<FunctionReturnType<Lib[K]>>;
+  }>().toExtend<{
+    [K in keyof Generated]: FunctionReturnType<Generated[K]>;
   }>();
 });
