@@ -7,7 +7,8 @@ export default defineConfig({
     include: ["example/e2e/**/*.test.ts"],
     // Each file starts a demo and a browser of its own, which is work for a machine.
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Nothing takes nearly as long, but a busy machine may.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });
