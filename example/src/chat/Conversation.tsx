@@ -1,10 +1,10 @@
 import type { FunctionReturnType } from "convex/server";
 import { ArrowDown } from "lucide-react";
 import { useEffect, useState } from "react";
-import { useStickToBottom } from "use-stick-to-bottom";
 import { Link } from "wouter";
 import type { api } from "../../convex/_generated/api";
 import type { Id } from "../../convex/_generated/dataModel";
+import { useStickToBottom } from "../useStickToBottom";
 import { Reply } from "./Reply";
 
 export type Message = NonNullable<
@@ -44,13 +44,12 @@ function Messages(
       ),
   );
 
-  const { scrollRef, contentRef, isAtBottom, scrollToBottom } =
-    useStickToBottom({ initial: "instant", resize: "instant" });
+  const { scrollRef, atBottom, scrollToBottom } = useStickToBottom();
   // Who sends a message wants to see it, wherever they were reading.
   const latest = messages.at(-1)?.responseStreamId;
   const sentLatest = latest !== undefined && driven.has(latest);
   useEffect(() => {
-    if (sentLatest) void scrollToBottom({ animation: "instant" });
+    if (sentLatest) scrollToBottom();
   }, [latest, sentLatest, scrollToBottom]);
 
   return (
@@ -63,7 +62,7 @@ function Messages(
         aria-label="Messages"
         className="h-full overflow-y-auto overscroll-contain md:[scrollbar-gutter:stable_both-edges]"
       >
-        <div ref={contentRef} className="mx-auto max-w-[46rem] px-4 pt-6 pb-4">
+        <div className="mx-auto max-w-[46rem] px-4 pt-6 pb-4">
           {messages.length === 0 ? (
             <p className="py-16 text-center text-muted-foreground">
               There are no messages left here. Write one below.
@@ -92,11 +91,11 @@ function Messages(
           </ol>
         </div>
       </div>
-      {isAtBottom ? null : (
+      {atBottom ? null : (
         <button
           type="button"
           className="button absolute bottom-3 left-1/2 -translate-x-1/2 rounded-full shadow-md"
-          onClick={() => void scrollToBottom({ animation: "instant" })}
+          onClick={scrollToBottom}
         >
           <ArrowDown size={16} aria-hidden /> Latest
         </button>

@@ -1,7 +1,7 @@
 import type { StreamBody } from "@convex-dev/persistent-text-streaming";
 import type { ReactNode } from "react";
-import { useStickToBottom } from "use-stick-to-bottom";
 import { Markdown } from "../Markdown";
+import { useStickToBottom } from "../useStickToBottom";
 import { isLive, statusLabel } from "../status";
 
 /** One way of seeing the stream, with its figures. */
@@ -14,10 +14,7 @@ export function Pane(props: {
 }) {
   const { body } = props;
   const live = body !== undefined && isLive(body.status);
-  const { scrollRef, contentRef } = useStickToBottom({
-    initial: "instant",
-    resize: "instant",
-  });
+  const { scrollRef } = useStickToBottom();
   return (
     <article
       aria-label={props.title}
@@ -44,7 +41,7 @@ export function Pane(props: {
         aria-label={`Text: ${props.title}`}
         className="min-h-0 flex-1 overflow-y-auto"
       >
-        <div ref={contentRef} className="px-4 py-4">
+        <div className="px-4 py-4">
           {body && <Markdown text={body.text} live={live} />}
         </div>
       </div>
