@@ -1,0 +1,103 @@
+import { describe, expect, test } from "vitest";
+import { PersistentTextStreaming } from "./index.js";
+import { due, flushPolicy, type FlushOptions } from "./flush.js";
+import { components } from "../testing/setup.js";
+
+describe("how much is due", () => {
+  const none = { boundary: () => false };
+  const table: {
+    flush?: "sentence" | "line" | FlushOptions;
+    unsaved: string;
+    age?: number;
+    due: number;
+  }[] = [
+    // Sentences: all that there is, as soon as one has ended.
+    { unsaved: "", due: 0 },
+    { unsaved: "Half a sentence", due: 0 },
+    { unsaved: "A sentence.", due: 11 },
+    { unsaved: "A sentence! And", due: 15 },
+    { unsaved: "A question? And", due: 15 },
+    { unsaved: "一句话。", due: 4 },
+    { unsaved: "什么？", due: 3 },
+    { unsaved: "好！", due: 2 },
+    { unsaved: "a line\n", due: 7 },
+    { unsaved: "a, b; c: d", due: 0 },
+    // Lines: whole ones.
+    { flush: "line", unsaved: "A sentence. And", due: 0 },
+    { flush: "line", unsaved: "one\n", due: 4 },
+    { flush: "line", unsaved: "one\ntwo\nthr", due: 8 },
+    { flush: { boundary: "line" }, unsaved: "one\n😀", due: 4 },
+    // A function decides for itself.
+    { flush: none, unsaved: "A sentence.\n", due: 0 },
+    { flush: { boundary: (t) => t.endsWith(";") }, unsaved: "a;", due: 2 },
+    { flush: { boundary: (t) => t.endsWith(";") }, unsaved: "a;b", due: 0 },
+    // The limits hold whatever the boundary.
+    { flush: { ...none, maxChars: 5 }, unsaved: "1234", due: 0 },
+    { flush: { ...none, maxChars: 5 }, unsaved: "12345", due: 5 },
+    { flush: { boundary: "line", maxChars: 5 }, unsaved: "1\n3456", due: 6 },
+    { flush: { ...none, maxDelayMs: 50 }, unsaved: "1", age: 49, due: 0 },
+    { flush: { ...none, maxDelayMs: 50 }, unsaved: "1", age: 50, due: 1 },
+    { flush: { ...none, maxDelayMs: 50 }, unsaved: "a😀", age: 99, due: 3 },
+    // The defaults.
+    { unsaved: "x".repeat(999), age: 999, due: 0 },
+    { unsaved: "x".repeat(1000), due: 1000 },
+    { unsaved: "x", age: 1000, due: 1 },
+  ];
+  test.each(table)(
+    "of $unsaved after $age ms, with $flush: $due",
+    ({ flush, unsaved, age = 0, due: length }) => {
+      expect(due(unsaved, age, flushPolicy(flush))).toBe(length);
+    },
+  );
+
+  test("what a boundary function throws is thrown", () => {
+    const policy = flushPolicy({
+      boundary: () => {
+        throw new Error("Not a good function.");
+      },
+    });
+    expect(() => due("x", 0, policy)).toThrow("Not a good function.");
+  });
+});
+
+describe("options that cannot be meant are TypeErrors", () => {
+  const bad: { flush: unknown; message: string }[] = [
+    { flush: "word", message: 'it is "word"' },
+    { flush: { boundary: "paragraph" }, message: 'it is "paragraph"' },
+    { flush: { boundary: 7 }, message: "the boundary must be" },
+    { flush: { maxChars: 0 }, message: "maxChars must be a number" },
+    { flush: { maxChars: -1 }, message: "it is -1" },
+    { flush: { maxChars: NaN }, message: "maxChars must be a number" },
+    { flush: { maxChars: "100" }, message: 'it is "100"' },
+    { flush: { maxDelayMs: 0 }, message: "maxDelayMs must be a number" },
+    { flush: { maxDelayMs: -5 }, message: "it is -5" },
+    { flush: () => true, message: "flush must be" },
+    { flush: null, message: "flush must be" },
+    { flush: 100, message: "flush must be" },
+  ];
+  test.each(bad)("$flush", ({ flush, message }) => {
+    const create = () =>
+      new PersistentTextStreaming(components.persistentTextStreaming, {
+        flush: flush as FlushOptions,
+      });
+    expect(create).toThrow(TypeError);
+    expect(create).toThrow(message);
+  });
+
+  test.each([
+    undefined,
+    "sentence" as const,
+    "line" as const,
+    {},
+    { boundary: "line" as const },
+    { maxChars: 1, maxDelayMs: 1 },
+    { maxChars: Infinity, maxDelayMs: Infinity },
+  ])("%j is fine", (flush) => {
+    expect(
+      () =>
+        new PersistentTextStreaming(components.persistentTextStreaming, {
+          flush,
+        }),
+    ).not.toThrow();
+  });
+});

@@ -1,0 +1,208 @@
+import { convexTest } from "convex-test";
+import {
+  componentsGeneric,
+  defineSchema,
+  type FunctionReference,
+  type GenericActionCtx,
+  type GenericDataModel,
+  type GenericMutationCtx,
+} from "convex/server";
+import { expect, vi } from "vitest";
+import {
+  PersistentTextStreaming,
+  type ChunkAppender,
+  type PersistentTextStreamingOptions,
+  type StreamId,
+} from "../client/index.js";
+import type { ComponentApi } from "../component/_generated/component.js";
+import type { DataModel } from "../component/_generated/dataModel.js";
+import { register } from "../test.js";
+import { settled } from "./clock.js";
+
+export const components = componentsGeneric() as unknown as {
+  persistentTextStreaming: ComponentApi;
+};
+
+export type ActionCtx = GenericActionCtx<GenericDataModel>;
+
+/** What happens to one mutation of an action: an error before it is carried out, after it, or no answer until the promise resolves. */
+export type Fault = "refused" | "lost" | Promise<void>;
+
+/** Says which of an action's mutations goes wrong, and how. `index` counts them from 0. */
+export type Faults = (mutation: {
+  index: number;
+  args: Record<string, unknown>;
+}) => Fault | undefined;
+
+type Writer =
+  | ((append: ChunkAppender, signal: AbortSignal) => Promise<void>)
+  | ((append: ChunkAppender, signal: AbortSignal) => AsyncIterable<string>);
+
+/** An app that uses the component, with the limits of a deployment. */
+export function setUp(options?: PersistentTextStreamingOptions) {
+  const t = convexTest({
+    schema: defineSchema({}),
+    modules: { "./_generated/api.ts": () => Promise.resolve({}) },
+    transactionLimits: true,
+  });
+  register(t);
+  const streaming = new PersistentTextStreaming(
+    components.persistentTextStreaming,
+    options,
+  );
+  const { lib } = components.persistentTextStreaming;
+
+  /** Runs an action. What it returns may be anything, a response too. */
+  async function act<T>(
+    action: (ctx: ActionCtx) => Promise<T>,
+    faults?: Faults,
+  ): Promise<T> {
+    let result!: T;
+    await t.action(async (ctx) => {
+      result = await action(deployed(ctx, faults));
+    });
+    return result;
+  }
+
+  const app = {
+    t,
+    streaming,
+    lib,
+    act,
+
+    create: () =>
+      t.mutation((ctx) => streaming.createStream(ctx)) as Promise<StreamId>,
+    abort: (streamId: StreamId) =>
+      t.mutation((ctx) => streaming.abortStream(ctx, streamId)),
+    remove: (streamId: StreamId) =>
+      t.mutation((ctx) => streaming.deleteStream(ctx, streamId)),
+
+    /** The response of an HTTP action that streams what the writer writes. */
+    respond: (streamId: StreamId, writer: Writer, faults?: Faults) =>
+      act(
+        (ctx) =>
+          streaming.stream(
+            ctx,
+            new Request("https://app.test/stream", { method: "POST" }),
+            streamId,
+            (_ctx, _request, _streamId, append, signal) =>
+              writer(append, signal) as Promise<void>,
+          ),
+        faults,
+      ),
+
+    generate: (streamId: StreamId, writer: Writer, faults?: Faults) =>
+      act(
+        (ctx) =>
+          streaming.generate(
+            ctx,
+            streamId,
+            writer as (append: ChunkAppender) => Promise<void>,
+          ),
+        faults,
+      ),
+
+    resume: (streamId: StreamId, from?: number, signal?: AbortSignal) =>
+      act((ctx) =>
+        streaming.resume(
+          ctx,
+          new Request("https://app.test/resume", { signal: signal ?? null }),
+          streamId,
+          { from },
+        ),
+      ),
+
+    body: (streamId: StreamId) =>
+      t.query((ctx) => streaming.getStreamBody(ctx, streamId)),
+    page: (streamId: StreamId, from: number) =>
+      t.query((ctx) => streaming.getStreamBody(ctx, streamId, from)),
+
+    /** Works on the component's own tables. */
+    inComponent: <T>(
+      run: (ctx: GenericMutationCtx<DataModel>) => Promise<T>,
+    ): Promise<T> =>
+      (
+        t as unknown as {
+          runInComponent: (
+            path: string,
+            run: (ctx: GenericMutationCtx<DataModel>) => Promise<T>,
+          ) => Promise<T>;
+        }
+      ).runInComponent("persistentTextStreaming", run),
+
+    chunks: (streamId: StreamId) =>
+      app.inComponent(async (ctx) => {
+        const all = await ctx.db.query("chunks").collect();
+        return all.filter((chunk) => String(chunk.streamId) === streamId);
+      }),
+
+    finishScheduled: () =>
+      settled(t.finishAllScheduledFunctions(() => vi.advanceTimersByTime(0))),
+  };
+  return app;
+}
+
+/**
+ * The `ctx` of an action as on a deployment, which refuses strings that are not
+ * valid Unicode, with the faults that a test asks for.
+ */
+function deployed(ctx: ActionCtx, faults: Faults = () => undefined): ActionCtx {
+  let index = 0;
+  const runMutation = async (
+    mutation: FunctionReference<"mutation", "public" | "internal">,
+    args: Record<string, unknown>,
+  ): Promise<unknown> => {
+    for (const value of Object.values(args)) {
+      if (typeof value === "string" && /\p{Surrogate}/u.test(value)) {
+        throw new Error("A string has an unpaired surrogate.");
+      }
+    }
+    const fault = faults({ index: index++, args });
+    if (fault === "refused") throw new Error("The commit was refused.");
+    const result: unknown = await ctx.runMutation(mutation, args);
+    if (fault === "lost") throw new Error("The answer was lost.");
+    await fault;
+    return result;
+  };
+  return { ...ctx, runMutation } as ActionCtx;
+}
+
+/** Reads a body as it comes. The text decoder does not take U+FEFF away. */
+export function readBody(response: Response) {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const seen = { text: "", closed: false };
+  const whole = (async () => {
+    const reader = response.body?.getReader();
+    for (;;) {
+      const read = await reader?.read();
+      if (read === undefined || read.done) break;
+      seen.text += decoder.decode(read.value as Uint8Array, { stream: true });
+    }
+    seen.text += decoder.decode();
+    seen.closed = true;
+    return seen.text;
+  })();
+  return { seen, whole };
+}
+
+/** The whole text of a response, while the clock runs. */
+export async function textOf(response: Response): Promise<string> {
+  return settled(readBody(response).whole);
+}
+
+/** Silences and hands on what is logged as an error. */
+export function errorsLogged() {
+  return vi.spyOn(console, "error").mockImplementation(() => {});
+}
+
+/** A writer that appends these texts. */
+export function writes(...texts: string[]): Writer {
+  return async (append: ChunkAppender) => {
+    for (const text of texts) await append(text);
+  };
+}
+
+/** A writer that must not run. */
+export const neverRuns: Writer = () => {
+  expect.unreachable("This writer must not run.");
+};
