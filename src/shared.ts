@@ -1,5 +1,13 @@
 import { v, type Infer } from "convex/values";
 
+export const streamStatus = v.union(
+  v.literal("pending"),
+  v.literal("streaming"),
+  v.literal("done"),
+  v.literal("error"),
+  v.literal("timeout"),
+  v.literal("aborted"),
+);
 /**
  * What a stream is up to.
  *
@@ -10,14 +18,6 @@ import { v, type Infer } from "convex/values";
  * - `timeout`: nothing was heard of the writer for 20 minutes.
  * - `aborted`: somebody called `abortStream`.
  */
-export const streamStatus = v.union(
-  v.literal("pending"),
-  v.literal("streaming"),
-  v.literal("done"),
-  v.literal("error"),
-  v.literal("timeout"),
-  v.literal("aborted"),
-);
 export type StreamStatus = Infer<typeof streamStatus>;
 
 /** A status that never changes again. */
@@ -28,9 +28,17 @@ export function isFinal(status: StreamStatus): status is FinalStatus {
   return status !== "pending" && status !== "streaming";
 }
 
+// The types of what users get are written out for the sake of their docstrings.
+// The component's functions return them under these validators and the client
+// takes them from there, so the compiler sees that they say the same.
 export const streamBody = v.object({ text: v.string(), status: streamStatus });
 /** All the saved text of a stream, and its status. */
-export type StreamBody = Infer<typeof streamBody>;
+export type StreamBody = {
+  /** The text. Its offsets count UTF-16 code units, as `string.length` does. */
+  text: string;
+  /** What the stream is up to. */
+  status: StreamStatus;
+};
 
 export const streamPage = streamBody.extend({
   from: v.number(),
@@ -38,16 +46,22 @@ export const streamPage = streamBody.extend({
 });
 /**
  * The saved text of a stream from an offset on. Offsets count UTF-16 code
- * units, as `string.length` does.
- *
- * - `text` starts at offset `from`. That is the offset that was asked for, or
- *   one less where that one would have cut a character in two.
- * - `next` is the offset to ask from in future. While text is being written it
- *   lags behind what has been read, so that all readers of a stream ask the
- *   same question and Convex answers it once for all of them.
- * - `status` is final only if `text` reaches the end of the stream.
+ * units, as `string.length` does. Its status is final only if its text reaches
+ * the end of the stream.
  */
-export type StreamPage = Infer<typeof streamPage>;
+export type StreamPage = StreamBody & {
+  /**
+   * The offset at which `text` starts: the one that was asked for, or one less
+   * where that one would have cut a character in two.
+   */
+  from: number;
+  /**
+   * The offset to ask from in future. While text is being written it lags
+   * behind what has been read, so that all readers of a stream ask the same
+   * question and Convex answers it once for all of them.
+   */
+  next: number;
+};
 
 /**
  * The largest length up to `length` at which `text` can be cut without

@@ -24,4 +24,14 @@ export function register(
   t.registerComponent(name, schema, modules);
 }
 
-export default { register, schema, modules };
+/** `register`, and what it registers: for tests that call `t.registerComponent` themselves. */
+const component: {
+  /** Registers the component with an app under test. */
+  register: typeof register;
+  /** The component's tables. */
+  schema: typeof schema;
+  /** The component's files, as `import.meta.glob` gives them. */
+  modules: typeof modules;
+} = { register, schema, modules };
+
+export default component;

@@ -12,7 +12,10 @@ export type { ChunkAppender, StreamBody, StreamPage, StreamStatus };
 export type { FlushBoundary, FlushOptions } from "./flush.js";
 
 /** The id of a stream: a string with a brand. */
-export type StreamId = string & { __isStreamId: true };
+export type StreamId = string & {
+  /** Exists for the compiler alone, which by it tells ids from other strings. */
+  __isStreamId: true;
+};
 
 /** The validator of stream ids, for schemas and arguments. */
 export const StreamIdValidator = v.string();
@@ -29,7 +32,9 @@ export const StreamIdValidator = v.string();
  * ```
  */
 export const streamBodyArgs = {
+  /** The stream to read. */
   streamId: StreamIdValidator,
+  /** The offset to read from (UTF-16 code units); without it, all of the text is read. */
   from: v.optional(v.number()),
 };
 
@@ -73,6 +78,7 @@ export class PersistentTextStreaming {
   /**
    * @param component `components.persistentTextStreaming`, from the app's
    *   `_generated/api`.
+   * @param options When text is saved.
    * @throws TypeError for options that cannot be meant.
    */
   constructor(
@@ -207,21 +213,27 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * All the saved text of a stream, and its status; with `from`, the text from
-   * that offset on. A stream that does not exist reads as `error`.
+   * All the saved text of a stream, and its status. A stream that does not
+   * exist reads as `error`.
    *
-   * @param from An offset into the text (UTF-16 code units). Text of more than
-   *   4 MiB comes in pages: go on from the page's `next` until its status is
-   *   final.
-   * @throws If there is more text than one query may return (16 MiB), and no
-   *   `from`; if `from` is not an offset.
+   * @throws If there is more text than one query may return (16 MiB); read that
+   *   in pages, with `from`.
    */
   getStreamBody(ctx: RunQueryCtx, streamId: StreamId): Promise<StreamBody>;
+  /**
+   * The saved text of a stream from an offset on, and its status. Text of more
+   * than 4 MiB comes in pages: go on from the page's `next` until its status is
+   * final. A stream that does not exist reads as `error`.
+   *
+   * @param from An offset into the text (UTF-16 code units).
+   * @throws If `from` is not an offset.
+   */
   getStreamBody(
     ctx: RunQueryCtx,
     streamId: StreamId,
     from: number,
   ): Promise<StreamPage>;
+  /** One or the other, as a query with `args: streamBodyArgs` is asked for it. */
   getStreamBody(
     ctx: RunQueryCtx,
     streamId: StreamId,

@@ -14,7 +14,10 @@ import { StreamReader, type Shown, type Source } from "./reader.js";
 export type StreamBodyQuery = FunctionReference<
   "query",
   "public",
-  { streamId: string },
+  {
+    /** The stream. */
+    streamId: string;
+  },
   StreamBody
 >;
 
