@@ -6,6 +6,7 @@ import type { StreamId } from "../client/index.js";
 import {
   chat,
   control,
+  counters,
   faults,
   mount,
   newClient,
@@ -73,8 +74,12 @@ describe.each([{ incremental: false }, { incremental: true }])(
         ]);
       });
 
-      test("sends exactly one request under StrictMode", async () => {
+      test("makes exactly one request under StrictMode", async () => {
+        // Not even one that is taken back before it is sent.
+        const fetched = vi.spyOn(globalThis, "fetch");
         const reader = await inMidStream({ strict: true, incremental });
+        expect(fetched).toHaveBeenCalledTimes(1);
+        fetched.mockRestore();
         await reader.shows(story(40), "done");
         expect(await requests()).toHaveLength(1);
       });
@@ -300,6 +305,30 @@ describe.each([{ incremental: false }, { incremental: true }])(
         const after = mount(client, { ...props, driven: false });
         await after.shows(story(60), "done");
         expect(await requests()).toHaveLength(1);
+      });
+
+      test("gets what is new with each update, or everything", async () => {
+        await control("reset");
+        const url = writeUrl({ sentences: 300, delay: 1 });
+        const driver = mount(client, { url, driven: true, streamId });
+        const follower = newClient();
+        const reader = mount(follower, {
+          url,
+          driven: false,
+          streamId,
+          incremental,
+        });
+        const text = story(300);
+        await reader.shows(text, "done");
+        await driver.shows(text, "done");
+        await follower.close();
+        const { bytesPushed, commits } = await counters();
+        // The text once, some of it twice where a page ends, and with each
+        // update half a page of 512 characters and a frame.
+        const bytes = new TextEncoder().encode(text).length;
+        const linear = 2 * bytes + 800 * commits;
+        if (incremental) expect(bytesPushed).toBeLessThan(linear);
+        else expect(bytesPushed).toBeGreaterThan(linear);
       });
 
       test.skipIf(incremental)(

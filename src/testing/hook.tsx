@@ -67,6 +67,17 @@ export async function control(
 export const faults = (changes: Record<string, unknown>) =>
   control("faults", changes);
 
+/** What the local deployment has counted since `control("reset")`. */
+export async function counters(): Promise<{
+  commits: number;
+  bytesPushed: number;
+}> {
+  const response = await fetch(
+    new URL("/_local/counters", inject("deployment").url),
+  );
+  return (await response.json()) as { commits: number; bytesPushed: number };
+}
+
 export interface ReaderProps {
   url: URL;
   driven: boolean;
