@@ -40,7 +40,11 @@ export async function* reply(
     );
   } catch (error) {
     if (!signal.aborted && error instanceof OpenAI.APIError) {
-      yield `**The model refused to answer.** ${error.message}`;
+      const what =
+        error instanceof OpenAI.APIConnectionError
+          ? "could not be reached"
+          : "refused to answer";
+      yield `**The model ${what}.** ${error.message}`;
     }
     throw error;
   }

@@ -12,7 +12,6 @@ export const Markdown = memo(function Markdown(props: {
       className="prose"
       plugins={plugins}
       isAnimating={props.live}
-      caret="block"
       controls={controls}
       lineNumbers={false}
       linkSafety={linkSafety}

@@ -145,13 +145,16 @@ export function Chat() {
             )}
           </ErrorBoundary>
           {messages === null ? null : (
-            <Composer
-              ref={composer}
-              problem={problem}
-              onEdit={() => setProblem(null)}
-              onSend={send}
-              onStop={stopLive}
-            />
+            // As wide as the messages, which have room for a scrollbar beside them.
+            <div className="shrink-0 overflow-hidden md:[scrollbar-gutter:stable_both-edges]">
+              <Composer
+                ref={composer}
+                problem={problem}
+                onEdit={() => setProblem(null)}
+                onSend={send}
+                onStop={stopLive}
+              />
+            </div>
           )}
         </main>
         <Announcement

@@ -34,7 +34,7 @@ export function Composer({
 
   return (
     <form
-      className="relative mx-auto w-full max-w-[46rem] shrink-0 px-4 pb-1 before:pointer-events-none before:absolute before:inset-x-4 before:-top-6 before:h-6 before:bg-linear-to-t before:from-background sm:pb-4"
+      className="mx-auto w-full max-w-[46rem] shrink-0 px-4 pb-1 sm:pb-4"
       onSubmit={(event) => {
         event.preventDefault();
         void send();

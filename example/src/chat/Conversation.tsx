@@ -53,7 +53,7 @@ function Messages(
   }, [latest, sentLatest, scrollToBottom]);
 
   return (
-    <div className="relative min-h-0 flex-1">
+    <div className="relative min-h-0 flex-1 after:pointer-events-none after:absolute after:inset-x-4 after:bottom-0 after:h-6 after:bg-linear-to-t after:from-background">
       <div
         ref={scrollRef}
         // Reachable by keyboard, so that it can be scrolled by keyboard.
@@ -94,7 +94,7 @@ function Messages(
       {atBottom ? null : (
         <button
           type="button"
-          className="button absolute bottom-3 left-1/2 -translate-x-1/2 rounded-full shadow-md"
+          className="button absolute bottom-3 left-1/2 z-10 -translate-x-1/2 rounded-full shadow-md"
           onClick={scrollToBottom}
         >
           <ArrowDown size={16} aria-hidden /> Latest
