@@ -29,6 +29,8 @@ export type Model = {
   /** What to set as OPENAI_BASE_URL. */
   baseURL: string;
   port: number;
+  /** How many replies it has been asked for. */
+  asked(): number;
   /** How many replies it is writing just now. */
   writing(): number;
   close(): Promise<void>;
@@ -176,6 +178,7 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
   return {
     port: actualPort,
     baseURL: `http://127.0.0.1:${actualPort}/v1`,
+    asked: () => served,
     writing: () => writing,
     close: () =>
       new Promise((resolve) => {

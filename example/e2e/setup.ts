@@ -1,0 +1,50 @@
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { launchBrowser } from "./browser.js";
+import { FAST, startDemo, type Demo } from "./demo.js";
+
+/** The demo and the browser for a file of tests, and for each test a user. */
+export function useDemo() {
+  let demo: Demo | undefined;
+  let browser: Browser | undefined;
+  const contexts: BrowserContext[] = [];
+
+  beforeAll(async () => {
+    [demo, browser] = await Promise.all([startDemo(), launchBrowser()]);
+    // Vite prepares the page when it is first asked for; no test should wait for that.
+    const page = await browser.newPage();
+    for (const path of ["/compare", "/"]) {
+      await page.goto(demo.url + path);
+      await page.getByRole("button").first().waitFor({ timeout: 90_000 });
+    }
+    await page.close();
+  });
+  afterEach(async () => {
+    await Promise.all(contexts.splice(0).map((context) => context.close()));
+    demo?.setKey("none-needed");
+    await demo?.pace(FAST);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await demo?.close();
+  });
+
+  return {
+    get demo(): Demo {
+      return demo!;
+    },
+    /** A browser of somebody who has never been here; its pages share a user. */
+    async newUser(
+      options?: Parameters<Browser["newContext"]>[0],
+    ): Promise<BrowserContext> {
+      const context = await browser!.newContext(options);
+      contexts.push(context);
+      return context;
+    },
+    async newPage(
+      options?: Parameters<Browser["newContext"]>[0],
+    ): Promise<Page> {
+      return await (await this.newUser(options)).newPage();
+    },
+  };
+}
