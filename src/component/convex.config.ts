@@ -1,3 +1,8 @@
-import { defineComponent } from "convex/server";
+import { defineComponent, type ComponentDefinition } from "convex/server";
 
-export default defineComponent("persistentTextStreaming");
+// The type is written out so that it means the same with each version of
+// convex: the one that is inferred has as many parameters as the version here.
+const component: ComponentDefinition = defineComponent(
+  "persistentTextStreaming",
+);
+export default component;
