@@ -204,7 +204,9 @@ export class PersistentTextStreaming {
   ): Promise<Response> {
     const read = (from: number) =>
       ctx.runQuery(this.component.lib.read, { streamId, from });
-    const page = await read(options.from ?? 0);
+    // It often comes straight from a request's URL, where it may be missing.
+    const named = typeof streamId === "string";
+    const page = named ? await read(options.from ?? 0) : null;
     if (page === null) return notFound(streamId);
     const body = new Body();
     // Not awaited, as above: it never rejects.

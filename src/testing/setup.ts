@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { convexTest } from "convex-test";
 import {
   componentsGeneric,
@@ -10,6 +11,7 @@ import {
 import { expect, vi } from "vitest";
 import {
   PersistentTextStreaming,
+  type BackgroundWriter,
   type ChunkAppender,
   type PersistentTextStreamingOptions,
   type StreamId,
@@ -33,10 +35,6 @@ export type Faults = (mutation: {
   index: number;
   args: Record<string, unknown>;
 }) => Fault | undefined;
-
-type Writer =
-  | ((append: ChunkAppender, signal: AbortSignal) => Promise<void>)
-  | ((append: ChunkAppender, signal: AbortSignal) => AsyncIterable<string>);
 
 /** An app that uses the component, with the limits of a deployment. */
 export function setUp(options?: PersistentTextStreamingOptions) {
@@ -70,15 +68,15 @@ export function setUp(options?: PersistentTextStreamingOptions) {
     lib,
     act,
 
-    create: () =>
-      t.mutation((ctx) => streaming.createStream(ctx)) as Promise<StreamId>,
+    create: (): Promise<StreamId> =>
+      t.mutation((ctx) => streaming.createStream(ctx)),
     abort: (streamId: StreamId) =>
       t.mutation((ctx) => streaming.abortStream(ctx, streamId)),
     remove: (streamId: StreamId) =>
       t.mutation((ctx) => streaming.deleteStream(ctx, streamId)),
 
     /** The response of an HTTP action that streams what the writer writes. */
-    respond: (streamId: StreamId, writer: Writer, faults?: Faults) =>
+    respond: (streamId: StreamId, writer: BackgroundWriter, faults?: Faults) =>
       act(
         (ctx) =>
           streaming.stream(
@@ -86,21 +84,13 @@ export function setUp(options?: PersistentTextStreamingOptions) {
             new Request("https://app.test/stream", { method: "POST" }),
             streamId,
             (_ctx, _request, _streamId, append, signal) =>
-              writer(append, signal) as Promise<void>,
+              writer(append, signal),
           ),
         faults,
       ),
 
-    generate: (streamId: StreamId, writer: Writer, faults?: Faults) =>
-      act(
-        (ctx) =>
-          streaming.generate(
-            ctx,
-            streamId,
-            writer as (append: ChunkAppender) => Promise<void>,
-          ),
-        faults,
-      ),
+    generate: (streamId: StreamId, writer: BackgroundWriter, faults?: Faults) =>
+      act((ctx) => streaming.generate(ctx, streamId, writer), faults),
 
     resume: (streamId: StreamId, from?: number, signal?: AbortSignal) =>
       act((ctx) =>
@@ -147,6 +137,9 @@ export function setUp(options?: PersistentTextStreamingOptions) {
  * valid Unicode, with the faults that a test asks for.
  */
 function deployed(ctx: ActionCtx, faults: Faults = () => undefined): ActionCtx {
+  // A fake timer calls from the test that moves the clock, not from the action
+  // that set it, and convex-test goes by who calls.
+  const inAction = AsyncLocalStorage.snapshot();
   let index = 0;
   const runMutation = async (
     mutation: FunctionReference<"mutation", "public" | "internal">,
@@ -159,12 +152,16 @@ function deployed(ctx: ActionCtx, faults: Faults = () => undefined): ActionCtx {
     }
     const fault = faults({ index: index++, args });
     if (fault === "refused") throw new Error("The commit was refused.");
-    const result: unknown = await ctx.runMutation(mutation, args);
+    const result: unknown = await inAction(() =>
+      ctx.runMutation(mutation, args),
+    );
     if (fault === "lost") throw new Error("The answer was lost.");
     await fault;
     return result;
   };
-  return { ...ctx, runMutation } as ActionCtx;
+  const runQuery: ActionCtx["runQuery"] = (query, ...args) =>
+    inAction(() => ctx.runQuery(query, ...args));
+  return { ...ctx, runQuery, runMutation } as ActionCtx;
 }
 
 /** Reads a body as it comes. The text decoder does not take U+FEFF away. */
@@ -176,7 +173,7 @@ export function readBody(response: Response) {
     for (;;) {
       const read = await reader?.read();
       if (read === undefined || read.done) break;
-      seen.text += decoder.decode(read.value as Uint8Array, { stream: true });
+      seen.text += decoder.decode(read.value, { stream: true });
     }
     seen.text += decoder.decode();
     seen.closed = true;
@@ -196,13 +193,13 @@ export function errorsLogged() {
 }
 
 /** A writer that appends these texts. */
-export function writes(...texts: string[]): Writer {
+export function writes(...texts: string[]): BackgroundWriter {
   return async (append: ChunkAppender) => {
     for (const text of texts) await append(text);
   };
 }
 
 /** A writer that must not run. */
-export const neverRuns: Writer = () => {
+export const neverRuns: BackgroundWriter = () => {
   expect.unreachable("This writer must not run.");
 };

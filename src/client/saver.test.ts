@@ -1,0 +1,686 @@
+import fc from "fast-check";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import * as arbitrary from "../testing/arbitraries.js";
+import { deferred, pass, settled, until, useClock } from "../testing/clock.js";
+import {
+  errorsLogged,
+  readBody,
+  setUp,
+  textOf,
+  writes,
+  type Fault,
+  type Faults,
+} from "../testing/setup.js";
+
+useClock();
+afterEach(() => vi.restoreAllMocks());
+
+const MINUTE = 60_000;
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Notes an action's saves as they begin. */
+function watchSaves(faults: Faults = () => undefined) {
+  const saves: { at: number; text: string; final: unknown }[] = [];
+  const watched: Faults = (mutation) => {
+    const { args } = mutation;
+    if ("start" in args) {
+      saves.push({
+        at: Date.now(),
+        text: String(args.text),
+        final: args.final,
+      });
+    }
+    return faults(mutation);
+  };
+  return { saves, faults: watched };
+}
+
+describe("exactly once", () => {
+  /** A plan: for each mutation of the action in turn, how it goes. */
+  const plans = fc.array(
+    fc.constantFrom<"ok" | Fault>("ok", "ok", "refused", "lost"),
+    { maxLength: 30 },
+  );
+  const byPlan =
+    (plan: ("ok" | Fault)[]): Faults =>
+    ({ index }) => {
+      // Four failures in a row at most: more than that is another matter.
+      const fault = index % 5 === 4 ? "ok" : (plan[index] ?? "ok");
+      return fault === "ok" ? undefined : fault;
+    };
+
+  test("whatever commits fail, and however: the saved text is the appended text, once, in order", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        arbitrary.tokens(60),
+        plans,
+        fc.constantFrom(0, 30, 400),
+        fc.constantFrom("sentence" as const, "line" as const, {
+          boundary: () => false,
+          maxChars: 7,
+        }),
+        async (tokens, plan, every, flush) => {
+          const { create, respond, body } = setUp({ flush });
+          const streamId = await create();
+          const response = await settled(
+            respond(
+              streamId,
+              async (append) => {
+                for (const token of tokens) {
+                  await append(token);
+                  if (every > 0) await sleep(every);
+                }
+              },
+              byPlan(plan),
+            ),
+          );
+          const text = tokens.join("");
+          expect(await textOf(response)).toBe(text);
+          expect(await body(streamId)).toEqual({ text, status: "done" });
+        },
+      ),
+      { numRuns: 120 },
+    );
+  });
+
+  test.each(["refused", "lost"] as const)(
+    "each commit in turn is %s",
+    async (fault) => {
+      const sentences = ["One. ", "Two 😀. ", "Three. ", "Four. ", "and five"];
+      for (let failing = 0; failing < 8; failing++) {
+        const { create, generate, body } = setUp();
+        const streamId = await create();
+        let mutations = 0;
+        await settled(
+          generate(
+            streamId,
+            async (append) => {
+              for (const sentence of sentences) {
+                await append(sentence);
+                await sleep(500);
+              }
+            },
+            ({ index }) => {
+              mutations = index;
+              return index === failing ? fault : undefined;
+            },
+          ),
+        );
+        // The claim and six commits at least; the failed one goes again.
+        expect(mutations).toBeGreaterThanOrEqual(5);
+        expect(await body(streamId)).toEqual({
+          text: sentences.join(""),
+          status: "done",
+        });
+      }
+    },
+  );
+
+  test("a batch that failed goes again with what has come since, from the same offset", async () => {
+    const { create, generate, body } = setUp();
+    const streamId = await create();
+    const starts: unknown[] = [];
+    await settled(
+      generate(
+        streamId,
+        async (append) => {
+          await append("One. ");
+          await sleep(10);
+          await append("Two");
+          await sleep(1000);
+        },
+        ({ args }) => {
+          if ("start" in args) starts.push([args.start, args.text]);
+          return starts.length === 1 ? "lost" : undefined;
+        },
+      ),
+    );
+    expect(starts).toEqual([
+      [0, "One. "],
+      [0, "One. Two"],
+      [8, ""],
+    ]);
+    expect((await body(streamId)).text).toBe("One. Two");
+  });
+});
+
+describe("when saving keeps failing", () => {
+  /** Every commit fails from the first text on, for as long as `broken()` says. */
+  const brokenWhile =
+    (broken: () => boolean): Faults =>
+    ({ args }) =>
+      "start" in args && broken() ? "refused" : undefined;
+
+  async function brokenStream(broken: () => boolean) {
+    const app = setUp();
+    const logged = errorsLogged();
+    const streamId = await app.create();
+    const state = { firedAt: NaN, reason: undefined as unknown, tokens: 0 };
+    const { saves, faults } = watchSaves(brokenWhile(broken));
+    const response = await app.respond(
+      streamId,
+      async (append, signal) => {
+        signal.addEventListener("abort", () => {
+          state.firedAt = Date.now();
+          state.reason = signal.reason;
+        });
+        for (;;) {
+          await append(`${state.tokens}. `);
+          state.tokens++;
+          await sleep(100);
+        }
+      },
+      faults,
+    );
+    const began = Date.now();
+    return {
+      ...app,
+      streamId,
+      state,
+      saves,
+      began,
+      logged,
+      ...readBody(response),
+    };
+  }
+
+  test("the writer is stopped after a few attempts, and the reader has what HTTP brought", async () => {
+    const { state, saves, seen, began } = await brokenStream(() => true);
+    await until(() => !Number.isNaN(state.firedAt));
+    expect(state.firedAt - began).toBeGreaterThan(3000);
+    expect(state.firedAt - began).toBeLessThan(15_000);
+    expect(saves.length).toBeLessThanOrEqual(8);
+    expect(state.reason).toBeInstanceOf(Error);
+    expect(String(state.reason)).toMatch(
+      /was stopped at character \d+: it cannot be saved/,
+    );
+    expect((state.reason as Error).cause).toEqual(
+      new Error("The commit was refused."),
+    );
+    expect(seen.text).toContain(`${state.tokens - 1}. `);
+    const tokens = state.tokens;
+    await pass(5000);
+    expect(state.tokens).toBe(tokens);
+    await until(() => seen.closed);
+  });
+
+  test("the status is error, with all the text, as soon as a commit works again", async () => {
+    let broken = true;
+    const app = await brokenStream(() => broken);
+    await until(() => !Number.isNaN(app.state.firedAt));
+    await pass(20_000);
+    expect((await app.body(app.streamId)).status).toBe("pending");
+    broken = false;
+    await until(() => app.seen.closed);
+    expect(await app.body(app.streamId)).toEqual({
+      text: app.seen.text,
+      status: "error",
+    });
+    expect(app.logged).toHaveBeenCalledOnce();
+  });
+
+  test("the attempts end, with one error logged, and the cron ends the stream", async () => {
+    const app = await brokenStream(() => true);
+    await until(() => app.seen.closed);
+    expect(Date.now() - app.began).toBeLessThan(3 * MINUTE);
+    expect(app.saves.length).toBeLessThan(30);
+    expect(app.logged).toHaveBeenCalledOnce();
+    await pass(21 * MINUTE);
+    const { internal } = await import("../component/_generated/api.js");
+    await app.inComponent(async (ctx) => {
+      await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {});
+    });
+    await app.finishScheduled();
+    expect((await app.body(app.streamId)).status).toBe("timeout");
+  });
+
+  test("a writer that has ended by itself is done as soon as a commit works again", async () => {
+    const { create, respond, body } = setUp();
+    const streamId = await create();
+    const began = Date.now();
+    const response = await respond(
+      streamId,
+      writes("One. ", "Two"),
+      brokenWhile(() => Date.now() - began < 30_000),
+    );
+    expect(await textOf(response)).toBe("One. Two");
+    expect(await body(streamId)).toEqual({ text: "One. Two", status: "done" });
+  });
+
+  test("generate rejects with the reason", async () => {
+    const { create, generate } = setUp();
+    const generating = generate(
+      await create(),
+      writes("One. "),
+      brokenWhile(() => true),
+    );
+    await expect(settled(generating)).rejects.toThrow(
+      "The commit was refused.",
+    );
+  });
+});
+
+describe("append", () => {
+  test("does not wait for a commit", async () => {
+    const { create, respond, body } = setUp();
+    const streamId = await create();
+    const commit = deferred();
+    let appended = 0;
+    const { saves, faults } = watchSaves(({ args }) =>
+      "start" in args ? commit.promise : undefined,
+    );
+    const response = await respond(
+      streamId,
+      async (append) => {
+        for (let i = 0; i < 5000; i++) {
+          await append(`Sentence ${i}. `);
+          appended++;
+        }
+      },
+      faults,
+    );
+    const { seen } = readBody(response);
+    await pass(0);
+    expect(appended).toBe(5000);
+    expect(seen.text).toContain("Sentence 4999.");
+    // The first is on its way still; nothing else has been sent.
+    expect(saves).toHaveLength(1);
+    commit.resolve();
+    await until(() => seen.closed);
+    expect(await body(streamId)).toEqual({ text: seen.text, status: "done" });
+  });
+
+  test("waits once about 1 MiB is unsaved, and goes on when some of it is saved", async () => {
+    const { create, generate, body } = setUp();
+    const streamId = await create();
+    const commit = deferred();
+    const piece = "x".repeat(10_000);
+    let appended = 0;
+    const generating = generate(
+      streamId,
+      async (append) => {
+        for (let i = 0; i < 300; i++) {
+          await append(piece);
+          appended++;
+        }
+      },
+      ({ args }) => ("start" in args ? commit.promise : undefined),
+    );
+    await pass(60_000);
+    expect(appended).toBeGreaterThan(90);
+    expect(appended).toBeLessThan(120);
+    commit.resolve();
+    await settled(generating);
+    expect(appended).toBe(300);
+    expect((await body(streamId)).text).toHaveLength(3_000_000);
+  });
+
+  test("waits for room until the stream is aborted, and rejects then", async () => {
+    const { create, generate, abort } = setUp();
+    const streamId = await create();
+    const commit = deferred();
+    let rejected: unknown;
+    const generating = generate(
+      streamId,
+      async (append) => {
+        await append("One. ");
+        await append("x".repeat(2_000_000)).catch((error: unknown) => {
+          rejected = error;
+        });
+      },
+      ({ args }) => (args.text === "One. " ? commit.promise : undefined),
+    );
+    await pass(100);
+    await abort(streamId);
+    expect(rejected).toBeUndefined();
+    commit.resolve();
+    await settled(generating);
+    expect(String(rejected)).toContain("was aborted");
+  });
+
+  test("does not wait for ever under a policy that never asks for a save", async () => {
+    const { create, generate, body } = setUp({
+      flush: {
+        boundary: () => false,
+        maxChars: Infinity,
+        maxDelayMs: Infinity,
+      },
+    });
+    const streamId = await create();
+    await settled(
+      generate(streamId, async (append) => {
+        for (let i = 0; i < 30; i++) await append("x".repeat(100_000));
+      }),
+    );
+    expect((await body(streamId)).text).toHaveLength(3_000_000);
+  });
+
+  test("of 3 MiB at once makes legal documents", async () => {
+    const { create, generate, body, chunks } = setUp();
+    const streamId = await create();
+    const text = "a" + "😀".repeat((3 * 1024 * 1024) / 4);
+    await settled(generate(streamId, (append) => append(text)));
+    expect((await body(streamId)).text === text).toBe(true);
+    for (const chunk of await chunks(streamId)) {
+      expect(new TextEncoder().encode(chunk.text).length).toBeLessThan(1048576);
+    }
+  });
+
+  test("of nothing does nothing", async () => {
+    const { create, generate } = setUp();
+    const { saves, faults } = watchSaves();
+    await settled(
+      generate(
+        await create(),
+        async (append) => {
+          for (let i = 0; i < 100; i++) {
+            await append("");
+            await sleep(20);
+          }
+        },
+        faults,
+      ),
+    );
+    expect(saves).toEqual([{ at: saves[0]?.at, text: "", final: "done" }]);
+  });
+});
+
+describe("when text is saved", () => {
+  /** What is saved of these appends, `[ms to wait, text]`, before the writer ends; times are since the first append. */
+  async function savesOf(
+    flush: Parameters<typeof setUp>[0],
+    appends: [number, string][],
+  ) {
+    const { create, generate } = setUp(flush);
+    const streamId = await create();
+    const { saves, faults } = watchSaves();
+    let began = 0;
+    await settled(
+      generate(
+        streamId,
+        async (append) => {
+          began = Date.now();
+          for (const [wait, text] of appends) {
+            await sleep(wait);
+            await append(text);
+          }
+          await sleep(5 * MINUTE - 1000);
+        },
+        faults,
+      ),
+    );
+    return saves
+      .filter(({ final }) => final === undefined)
+      .map(({ at, text }) => [at - began, text]);
+  }
+
+  test("at the end of a sentence", async () => {
+    expect(
+      await savesOf({}, [
+        [0, "A sen"],
+        [100, "tence. And"],
+        [500, " 又一句。"],
+      ]),
+    ).toEqual([
+      [100, "A sentence. And"],
+      [600, " 又一句。"],
+    ]);
+  });
+
+  test("after a second at the latest, even if nothing more is appended", async () => {
+    expect(await savesOf({}, [[0, "no boundary"]])).toEqual([
+      [1000, "no boundary"],
+    ]);
+  });
+
+  test("the age is that of the oldest character", async () => {
+    expect(
+      await savesOf({}, [
+        [0, "a"],
+        [300, "b"],
+        [300, "c"],
+        [300, "d"],
+        [300, "e"],
+      ]),
+    ).toEqual([
+      [1000, "abcd"],
+      [2200, "e"],
+    ]);
+  });
+
+  test("as soon as there are 1,000 characters", async () => {
+    expect(
+      await savesOf({}, [
+        [0, "x".repeat(999)],
+        [10, "y"],
+      ]),
+    ).toEqual([[10, "x".repeat(999) + "y"]]);
+  });
+
+  test("whole lines, with the rest when it is old", async () => {
+    expect(
+      await savesOf({ flush: "line" }, [
+        [0, '{"a": 1}\n{"b'],
+        [500, '": 2}\n'],
+        [500, "{"],
+      ]),
+    ).toEqual([
+      [0, '{"a": 1}\n'],
+      [500, '{"b": 2}\n'],
+      [2000, "{"],
+    ]);
+  });
+
+  test("where the app's function says so", async () => {
+    expect(
+      await savesOf({ flush: { boundary: (text) => text.endsWith(";") } }, [
+        [0, "one. two"],
+        [100, ";"],
+        [300, "three;"],
+      ]),
+    ).toEqual([
+      [100, "one. two;"],
+      [400, "three;"],
+    ]);
+  });
+
+  test("at maxChars and maxDelayMs of the app's own", async () => {
+    expect(
+      await savesOf(
+        { flush: { boundary: () => false, maxChars: 10, maxDelayMs: 3000 } },
+        [
+          [0, "123456789"],
+          [50, "0"],
+          [500, "abc"],
+        ],
+      ),
+    ).toEqual([
+      [50, "1234567890"],
+      [3550, "abc"],
+    ]);
+  });
+
+  test("a delay longer than any timer is no busy loop", async () => {
+    expect(
+      await savesOf({ flush: { boundary: () => false, maxDelayMs: 2 ** 40 } }, [
+        [0, "not saved before the end"],
+      ]),
+    ).toEqual([]);
+  });
+
+  test("a fast writer's commits keep a distance", async () => {
+    const saves = await savesOf(
+      {},
+      Array.from({ length: 400 }, (_, i) => [5, `${i}. `]),
+    );
+    expect(saves.length).toBeLessThanOrEqual(10);
+    const times = saves.map(([at]) => Number(at));
+    expect(Math.max(...times)).toBeLessThan(2500);
+  });
+
+  test.each([0, 5000])(
+    "a boundary function that throws, %d ms after the first append, ends the stream in error, with its text",
+    async (wait) => {
+      const { create, respond, body } = setUp({
+        flush: {
+          boundary: (text) => {
+            if (text.includes("b")) throw new Error("Not a good function.");
+            return false;
+          },
+        },
+      });
+      const logged = errorsLogged();
+      const streamId = await create();
+      const response = await respond(streamId, async (append, signal) => {
+        void append("a");
+        if (wait > 0) await sleep(wait);
+        void append("b");
+        await new Promise((resolve) =>
+          signal.aborted
+            ? resolve(null)
+            : signal.addEventListener("abort", resolve),
+        );
+      });
+      const { seen } = readBody(response);
+      await until(() => seen.closed);
+      expect(await body(streamId)).toEqual({ text: "ab", status: "error" });
+      expect(logged).toHaveBeenCalledOnce();
+      const error = logged.mock.calls[0]?.[1] as Error;
+      expect(error.message).toContain("its flush boundary threw");
+      expect(error.cause).toEqual(new Error("Not a good function."));
+    },
+  );
+
+  test("a boundary function that throws at once stops a writer that does not look", async () => {
+    const { create, respond } = setUp({
+      flush: {
+        boundary: () => {
+          throw new Error("Not a good function.");
+        },
+      },
+    });
+    errorsLogged();
+    const response = await respond(await create(), async (append) => {
+      void append("a");
+      await new Promise(() => {});
+    });
+    const { seen } = readBody(response);
+    await until(() => seen.closed);
+  });
+});
+
+describe("what it costs", () => {
+  test("one commit is in flight at a time, and takes all that has gathered", async () => {
+    for (const latency of [1, 50, 700, 5000]) {
+      const { create, generate, body } = setUp();
+      const streamId = await create();
+      let inFlight = 0;
+      let most = 0;
+      const { saves, faults } = watchSaves(({ args }) => {
+        if (!("start" in args)) return undefined;
+        most = Math.max(most, ++inFlight);
+        return sleep(latency).then(() => void inFlight--);
+      });
+      await settled(
+        generate(
+          streamId,
+          async (append) => {
+            for (let i = 0; i < 500; i++) {
+              await append(`${i}. `);
+              await sleep(20);
+            }
+          },
+          faults,
+        ),
+      );
+      expect(most).toBe(1);
+      expect(saves.length).toBeLessThan(Math.max(4, 12_000 / latency));
+      expect(saves.length).toBeLessThan(50);
+      expect((await body(streamId)).status).toBe("done");
+    }
+  });
+
+  /** Notes when each timer's time will have come. On a deployment one that is cleared runs on until then. */
+  function watchTimers() {
+    const fake = globalThis.setTimeout;
+    const ends: number[] = [];
+    globalThis.setTimeout = ((callback: () => void, ms = 0) => {
+      ends.push(Date.now() + ms);
+      return fake(callback, ms);
+    }) as typeof setTimeout;
+    return {
+      set: () => ends.length,
+      running: () => ends.filter((end) => end > Date.now()).length,
+      unwatchedSleep: (ms: number) =>
+        new Promise<void>((resolve) => fake(resolve, ms)),
+      stop: () => void (globalThis.setTimeout = fake),
+    };
+  }
+
+  test.each([
+    { flush: "sentence" as const },
+    { flush: { maxDelayMs: 60 * MINUTE } },
+  ])(
+    "few timers run at a time, however many tokens there are ($flush)",
+    async (options) => {
+      const { create, generate, body } = setUp(options);
+      const streamId = await create();
+      const timers = watchTimers();
+      let most = 0;
+      const { saves, faults } = watchSaves(({ args }) =>
+        "start" in args ? timers.unwatchedSleep(30) : undefined,
+      );
+      await settled(
+        generate(
+          streamId,
+          async (append) => {
+            for (let i = 0; i < 3000; i++) {
+              await append(i % 25 === 24 ? `${i}. ` : `${i} `);
+              most = Math.max(most, timers.running());
+              if (i % 3 === 0) await timers.unwatchedSleep(20);
+            }
+          },
+          faults,
+        ),
+      );
+      timers.stop();
+      expect((await body(streamId)).status).toBe("done");
+      expect(saves.length).toBeGreaterThan(20);
+      expect(timers.set()).toBeLessThan(4 * saves.length);
+      expect(most).toBeLessThan(60);
+    },
+  );
+
+  test("a steady text without boundaries asks for the status hardly ever: its commits tell", async () => {
+    const { create, act, streaming, body } = setUp();
+    const streamId = await create();
+    let queries = 0;
+    let mutations = 0;
+    await settled(
+      act((ctx) =>
+        streaming.generate(
+          {
+            runQuery: (query, ...args) => {
+              queries++;
+              return ctx.runQuery(query, ...args);
+            },
+            runMutation: (mutation, ...args) => {
+              mutations++;
+              return ctx.runMutation(mutation, ...args);
+            },
+          },
+          streamId,
+          async (append) => {
+            for (let i = 0; i < 1000; i++) {
+              await append(`${i} `);
+              await sleep(30);
+            }
+          },
+        ),
+      ),
+    );
+    expect((await body(streamId)).status).toBe("done");
+    expect(mutations).toBeLessThan(35);
+    expect(queries).toBeLessThan(5);
+  });
+});

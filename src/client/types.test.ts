@@ -1,0 +1,258 @@
+/**
+ * What TypeScript sees of the package. The assertions are checked by `tsc`;
+ * that the file runs shows no more than that it is there.
+ */
+import {
+  type DataModelFromSchemaDefinition,
+  defineSchema,
+  defineTable,
+  type GenericActionCtx,
+  type GenericDataModel,
+  type GenericMutationCtx,
+  type GenericQueryCtx,
+  mutationGeneric,
+  queryGeneric,
+} from "convex/server";
+import { type Infer, v } from "convex/values";
+import { describe, expectTypeOf, test } from "vitest";
+import type { api } from "../component/_generated/api.js";
+import type { ComponentApi } from "../component/_generated/component.js";
+import {
+  type BackgroundWriter,
+  type ChunkAppender,
+  type FlushBoundary,
+  type FlushOptions,
+  PersistentTextStreaming,
+  type PersistentTextStreamingOptions,
+  type StreamBody,
+  type StreamId,
+  StreamIdValidator,
+  type StreamPage,
+  type StreamStatus,
+  streamBodyArgs,
+  type StreamWriter,
+} from "./index.js";
+
+const _schema = defineSchema({
+  messages: defineTable({ prompt: v.string(), stream: StreamIdValidator }),
+});
+/** The ctx types of an app's `_generated/server`. */
+type DataModel = DataModelFromSchemaDefinition<typeof _schema>;
+type QueryCtx = GenericQueryCtx<DataModel>;
+type MutationCtx = GenericMutationCtx<DataModel>;
+type ActionCtx = GenericActionCtx<DataModel>;
+
+declare const streaming: PersistentTextStreaming;
+declare const component: ComponentApi;
+declare const id: StreamId;
+declare const request: Request;
+
+/** Type-checked, and never called. */
+const onlyTypes = (_: () => unknown) => {};
+
+describe("types", () => {
+  test("StreamId is a string with a brand", () => {
+    expectTypeOf<StreamId>().toExtend<string>();
+    expectTypeOf<string>().not.toExtend<StreamId>();
+    expectTypeOf<StreamId>().toEqualTypeOf<string & { __isStreamId: true }>();
+    expectTypeOf<Infer<typeof StreamIdValidator>>().toEqualTypeOf<string>();
+  });
+
+  test("StreamStatus and StreamBody", () => {
+    expectTypeOf<StreamStatus>().toEqualTypeOf<
+      "pending" | "streaming" | "done" | "error" | "timeout" | "aborted"
+    >();
+    expectTypeOf<StreamBody>().toEqualTypeOf<{
+      text: string;
+      status: StreamStatus;
+    }>();
+    expectTypeOf<StreamPage>().toExtend<StreamBody>();
+    expectTypeOf<StreamPage["from"]>().toEqualTypeOf<number>();
+    expectTypeOf<StreamPage["next"]>().toEqualTypeOf<number>();
+  });
+
+  test("ChunkAppender, StreamWriter and BackgroundWriter", () => {
+    expectTypeOf<ChunkAppender>().toEqualTypeOf<
+      (text: string) => Promise<void>
+    >();
+    expectTypeOf<Parameters<StreamWriter<ActionCtx>>>().toEqualTypeOf<
+      [ActionCtx, Request, StreamId, ChunkAppender, AbortSignal]
+    >();
+    expectTypeOf<Parameters<BackgroundWriter>>().toEqualTypeOf<
+      [ChunkAppender, AbortSignal]
+    >();
+    // As version 0.3 had it: four arguments, a promise.
+    type OldWriter = (
+      ctx: ActionCtx,
+      request: Request,
+      streamId: StreamId,
+      append: ChunkAppender,
+    ) => Promise<void>;
+    expectTypeOf<OldWriter>().toExtend<StreamWriter<ActionCtx>>();
+    type Generator = () => AsyncGenerator<string, void, unknown>;
+    expectTypeOf<Generator>().toExtend<StreamWriter<ActionCtx>>();
+    expectTypeOf<Generator>().toExtend<BackgroundWriter>();
+    expectTypeOf<
+      () => AsyncIterable<number>
+    >().not.toExtend<BackgroundWriter>();
+  });
+
+  test("the constructor takes what codegen makes, and options", () => {
+    expectTypeOf(PersistentTextStreaming).constructorParameters.toEqualTypeOf<
+      [component: ComponentApi, options?: PersistentTextStreamingOptions]
+    >();
+    expectTypeOf<ComponentApi<"drafts">>().toExtend<ComponentApi>();
+    expectTypeOf<PersistentTextStreamingOptions["flush"]>().toEqualTypeOf<
+      "sentence" | "line" | FlushOptions | undefined
+    >();
+    expectTypeOf<FlushBoundary>().toEqualTypeOf<
+      "sentence" | "line" | ((buffered: string) => boolean)
+    >();
+    expectTypeOf<(typeof api)["lib"]>().toHaveProperty("getStreamText");
+    onlyTypes(() => [
+      new PersistentTextStreaming(component),
+      new PersistentTextStreaming(component, { flush: "line" }),
+      // @ts-expect-error There is no such boundary.
+      new PersistentTextStreaming(component, { flush: "word" }),
+      // @ts-expect-error Nor such an option.
+      new PersistentTextStreaming(component, { flush: { maxWords: 10 } }),
+    ]);
+  });
+});
+
+describe("ctx", () => {
+  type AnyQueryCtx = QueryCtx | GenericQueryCtx<GenericDataModel>;
+  type AnyMutationCtx = MutationCtx | GenericMutationCtx<GenericDataModel>;
+  type AnyActionCtx = ActionCtx | GenericActionCtx<GenericDataModel>;
+  type Ctx<
+    Method extends
+      | "createStream"
+      | "getStreamBody"
+      | "abortStream"
+      | "deleteStream"
+      | "generate"
+      | "resume",
+  > = Parameters<PersistentTextStreaming[Method]>[0];
+
+  test("any ctx that can do it fits, generic or generated", () => {
+    expectTypeOf<AnyMutationCtx | AnyActionCtx>().toExtend<
+      Ctx<"createStream">
+    >();
+    expectTypeOf<AnyMutationCtx | AnyActionCtx>().toExtend<
+      Ctx<"abortStream">
+    >();
+    expectTypeOf<AnyMutationCtx | AnyActionCtx>().toExtend<
+      Ctx<"deleteStream">
+    >();
+    expectTypeOf<AnyQueryCtx | AnyMutationCtx | AnyActionCtx>().toExtend<
+      Ctx<"getStreamBody">
+    >();
+    expectTypeOf<AnyActionCtx>().toExtend<Ctx<"generate">>();
+    expectTypeOf<AnyActionCtx>().toExtend<Ctx<"resume">>();
+  });
+
+  test("no more than what is used is asked for", () => {
+    expectTypeOf<Pick<ActionCtx, "runMutation">>().toExtend<
+      Ctx<"createStream">
+    >();
+    expectTypeOf<Pick<ActionCtx, "runQuery">>().toExtend<
+      Ctx<"getStreamBody">
+    >();
+    expectTypeOf<Pick<ActionCtx, "runQuery" | "runMutation">>().toExtend<
+      Ctx<"generate">
+    >();
+  });
+
+  test("a query cannot write", () => {
+    expectTypeOf<QueryCtx>().not.toExtend<Ctx<"createStream">>();
+    expectTypeOf<QueryCtx>().not.toExtend<Ctx<"deleteStream">>();
+    expectTypeOf<QueryCtx>().not.toExtend<Ctx<"generate">>();
+  });
+});
+
+describe("the methods", () => {
+  test("stream infers the writer's ctx, whatever it is", () => {
+    onlyTypes(async () => {
+      const ctx = {} as ActionCtx;
+      const response = await streaming.stream(
+        ctx,
+        request,
+        id,
+        async (writerCtx, writerRequest, streamId, append, signal) => {
+          expectTypeOf(writerCtx).toEqualTypeOf<ActionCtx>();
+          expectTypeOf(writerRequest).toEqualTypeOf<Request>();
+          expectTypeOf(streamId).toEqualTypeOf<StreamId>();
+          expectTypeOf(append).toEqualTypeOf<ChunkAppender>();
+          expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+          await append("");
+        },
+      );
+      expectTypeOf(response).toEqualTypeOf<Response>();
+
+      const own = {} as ActionCtx & { model: string };
+      await streaming.stream(own, request, id, async function* ({ model }) {
+        expectTypeOf(model).toEqualTypeOf<string>();
+        yield await Promise.resolve(model);
+      });
+      const writer: StreamWriter<ActionCtx> = async () => {};
+      await streaming.stream(ctx, request, id, writer);
+      // @ts-expect-error A plain string is no StreamId.
+      await streaming.stream(ctx, request, "id", writer);
+    });
+  });
+
+  test("getStreamBody gives a body, and with from a page", () => {
+    onlyTypes(async () => {
+      const ctx = {} as QueryCtx;
+      expectTypeOf(
+        await streaming.getStreamBody(ctx, id),
+      ).toEqualTypeOf<StreamBody>();
+      expectTypeOf(
+        await streaming.getStreamBody(ctx, id, 7),
+      ).toEqualTypeOf<StreamPage>();
+      const from = 7 as number | undefined;
+      expectTypeOf(await streaming.getStreamBody(ctx, id, from)).toEqualTypeOf<
+        StreamBody | StreamPage
+      >();
+    });
+  });
+
+  test("what the others return", () => {
+    type Returned<Method extends keyof PersistentTextStreaming> =
+      PersistentTextStreaming[Method] extends (...args: never[]) => infer R
+        ? R
+        : never;
+    expectTypeOf<Returned<"createStream">>().toEqualTypeOf<Promise<StreamId>>();
+    expectTypeOf<Returned<"generate">>().toEqualTypeOf<Promise<void>>();
+    expectTypeOf<Returned<"abortStream">>().toEqualTypeOf<Promise<void>>();
+    expectTypeOf<Returned<"deleteStream">>().toEqualTypeOf<Promise<void>>();
+    expectTypeOf<Returned<"resume">>().toEqualTypeOf<Promise<Response>>();
+    expectTypeOf<
+      Parameters<PersistentTextStreaming["resume"]>[3]
+    >().toEqualTypeOf<{ from?: number } | undefined>();
+  });
+});
+
+describe("in an app's functions", () => {
+  test("streamBodyArgs are the arguments of its query", () => {
+    const query = queryGeneric({
+      args: streamBodyArgs,
+      handler: (ctx, { streamId, from }) => {
+        expectTypeOf(streamId).toEqualTypeOf<string>();
+        expectTypeOf(from).toEqualTypeOf<number | undefined>();
+        return streaming.getStreamBody(ctx, streamId as StreamId, from);
+      },
+    });
+    expectTypeOf(query).not.toBeAny();
+  });
+
+  test("a mutation creates a stream for a document of its own", () => {
+    mutationGeneric({
+      args: { prompt: v.string() },
+      handler: async (ctx, { prompt }) => {
+        const stream = await streaming.createStream(ctx);
+        return await ctx.db.insert("messages", { prompt, stream });
+      },
+    });
+  });
+});

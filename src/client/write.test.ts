@@ -1,0 +1,529 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { deferred, pass, settled, until, useClock } from "../testing/clock.js";
+import {
+  errorsLogged,
+  readBody,
+  setUp,
+  textOf,
+  writes,
+} from "../testing/setup.js";
+import type { BackgroundWriter, ChunkAppender } from "./index.js";
+
+useClock();
+afterEach(() => vi.restoreAllMocks());
+
+/** Never ends by itself, but when its signal fires it rejects with the reason, as `fetch` does. */
+function untilStopped(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as Error));
+  });
+}
+
+describe("a writer that throws", () => {
+  const error = new Error("The model broke off.");
+  const writers: [string, string, BackgroundWriter][] = [
+    [
+      "before it returns a promise",
+      "",
+      () => {
+        throw error;
+      },
+    ],
+    ["before its first token", "", () => Promise.reject(error)],
+    [
+      "half way, with text that is not saved yet",
+      "One. Half a sen",
+      async (append) => {
+        await append("One. ");
+        await append("Half a sen");
+        throw error;
+      },
+    ],
+    [
+      "after a pause",
+      "One. ",
+      async (append) => {
+        await append("One. ");
+        await new Promise((resolve) => setTimeout(resolve, 3000));
+        throw error;
+      },
+    ],
+    [
+      "without awaiting what it appends",
+      "One. Two",
+      async (append) => {
+        void append("One. ");
+        void append("Two");
+        await Promise.reject(error);
+      },
+    ],
+    [
+      "as a generator",
+      "One. Two",
+      async function* () {
+        yield "One. ";
+        await Promise.resolve();
+        yield "Two";
+        throw error;
+      },
+    ],
+  ];
+
+  test.each(writers)(
+    "%s: its text is saved, the status is error, the error is logged once",
+    async (_, text, writer) => {
+      const { create, respond, body } = setUp();
+      const logged = errorsLogged();
+      const streamId = await create();
+      const response = await respond(streamId, writer);
+      expect(response.status).toBe(200);
+      expect(await textOf(response)).toBe(text);
+      expect(await body(streamId)).toEqual({ text, status: "error" });
+      expect(logged).toHaveBeenCalledExactlyOnceWith(
+        `Stream ${streamId} ended with an error:`,
+        error,
+      );
+    },
+  );
+
+  test("undefined has failed all the same", async () => {
+    const { create, respond, generate, body } = setUp();
+    const logged = errorsLogged();
+    const fails = async () => {
+      await Promise.resolve();
+      throw undefined as unknown;
+    };
+    const streamId = await create();
+    await textOf(await respond(streamId, fails));
+    expect((await body(streamId)).status).toBe("error");
+    expect(logged).toHaveBeenCalledOnce();
+    const other = await create();
+    const generating = settled(generate(other, fails));
+    await expect(generating).rejects.toBeUndefined();
+    expect((await body(other)).status).toBe("error");
+  });
+
+  test("is logged before the body closes: the action ends with it", async () => {
+    const { create, respond } = setUp();
+    let closed = false;
+    let loggedFirst = false;
+    errorsLogged().mockImplementation(() => (loggedFirst = !closed));
+    const response = await respond(await create(), () => Promise.reject(error));
+    const { seen, whole } = readBody(response);
+    void whole.then(() => (closed = true));
+    await until(() => seen.closed);
+    expect(loggedFirst).toBe(true);
+  });
+
+  test("what is not a string is an error that says so", async () => {
+    const { create, generate } = setUp();
+    const generating = settled(
+      generate(await create(), (append) =>
+        append({ delta: "x" } as unknown as string),
+      ),
+    );
+    await expect(generating).rejects.toThrow(
+      /takes strings; what was appended to stream .* is of type object/,
+    );
+  });
+});
+
+describe("generator writers", () => {
+  test("a writer may be an async generator", async () => {
+    const { create, respond, body } = setUp();
+    const streamId = await create();
+    const response = await respond(streamId, async function* () {
+      yield "One. ";
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      yield "Two";
+    });
+    expect(await textOf(response)).toBe("One. Two");
+    expect(await body(streamId)).toEqual({ text: "One. Two", status: "done" });
+  });
+
+  test("any async iterable will do, as the streams of model SDKs are", async () => {
+    const { create, respond } = setUp();
+    const stream = new ReadableStream<string>({
+      start(controller) {
+        for (const token of ["One. ", "Two"]) controller.enqueue(token);
+        controller.close();
+      },
+    });
+    const response = await respond(await create(), () => stream);
+    expect(await textOf(response)).toBe("One. Two");
+  });
+
+  test("one that is stuck on its next token is told to return", async () => {
+    const { create, respond, abort, body } = setUp();
+    const streamId = await create();
+    const returned = vi.fn(() =>
+      Promise.resolve({ done: true as const, value: undefined }),
+    );
+    const tokens = ["So far. "];
+    const response = await respond(streamId, () => ({
+      [Symbol.asyncIterator]: () => ({
+        next: () => {
+          const value = tokens.shift();
+          return value === undefined
+            ? new Promise<never>(() => {})
+            : Promise.resolve({ done: false as const, value });
+        },
+        return: returned,
+      }),
+    }));
+    const { seen } = readBody(response);
+    await until(() => seen.text !== "");
+    await abort(streamId);
+    await pass(1500);
+    expect(returned).toHaveBeenCalled();
+    await until(() => seen.closed);
+    expect(await body(streamId)).toEqual({
+      text: "So far. ",
+      status: "aborted",
+    });
+  });
+
+  test("one that yields on after an abort gets to its finally", async () => {
+    const { create, respond, abort } = setUp();
+    const streamId = await create();
+    let cleanedUp = false;
+    const response = await respond(streamId, async function* () {
+      try {
+        for (;;) {
+          yield "More. ";
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      } finally {
+        cleanedUp = true;
+      }
+    });
+    const { seen } = readBody(response);
+    await until(() => seen.text.length > 20);
+    await abort(streamId);
+    await until(() => seen.closed);
+    expect(cleanedUp).toBe(true);
+  });
+});
+
+describe("a stream that ends from outside while its writer is in a pause", () => {
+  const endings = [
+    { how: "aborted", status: "aborted", reason: "was aborted" },
+    { how: "deleted", status: "error", reason: "was deleted" },
+    { how: "timed out", status: "timeout", reason: "has timed out" },
+  ] as const;
+
+  async function end(
+    app: ReturnType<typeof setUp>,
+    streamId: Awaited<ReturnType<typeof app.create>>,
+    how: (typeof endings)[number]["how"],
+  ) {
+    if (how === "aborted") await app.abort(streamId);
+    else if (how === "deleted") await app.remove(streamId);
+    else {
+      await app.t.mutation(app.lib.setStreamStatus, {
+        streamId,
+        status: "timeout",
+      });
+    }
+  }
+
+  let logged: ReturnType<typeof errorsLogged>;
+  beforeEach(() => {
+    logged = errorsLogged();
+  });
+  afterEach(() => {
+    // Being stopped is no failure.
+    expect(logged).not.toHaveBeenCalled();
+  });
+
+  test.each(endings)(
+    "$how: the signal fires within about a second, whenever it happens",
+    async ({ how }) => {
+      for (const pause of [0, 100, 400, 600, 950, 1700, 30_000]) {
+        const app = setUp();
+        const streamId = await app.create();
+        let firedAt = Infinity;
+        const response = await app.respond(streamId, async (append, signal) => {
+          await append("So far. ");
+          signal.addEventListener("abort", () => (firedAt = Date.now()));
+          await untilStopped(signal);
+        });
+        const { seen } = readBody(response);
+        await pass(pause);
+        const endedAt = Date.now();
+        await end(app, streamId, how);
+        await until(() => seen.closed);
+        expect(firedAt - endedAt).toBeLessThanOrEqual(1300);
+      }
+    },
+  );
+
+  test.each(endings)(
+    "$how: what had been appended is saved, and the status stays",
+    async ({ how, status }) => {
+      const app = setUp();
+      const streamId = await app.create();
+      const response = await app.respond(streamId, async (append, signal) => {
+        await append("Saved. And half a sen");
+        await append("tence that");
+        await untilStopped(signal);
+      });
+      const { seen } = readBody(response);
+      await pass(20);
+      await end(app, streamId, how);
+      await until(() => seen.closed);
+      await app.finishScheduled();
+      expect(seen.text).toBe("Saved. And half a sentence that");
+      const text = how === "deleted" ? "" : seen.text;
+      expect(await app.body(streamId)).toEqual({ text, status });
+      if (how === "deleted") {
+        expect(await app.chunks(streamId)).toEqual([]);
+      }
+    },
+  );
+
+  test.each(endings)(
+    "$how: append rejects with the signal's reason, an error that says why",
+    async ({ how, reason }) => {
+      const app = setUp();
+      const streamId = await app.create();
+      let signal: AbortSignal | undefined;
+      let thrown: unknown;
+      const response = await app.respond(streamId, async (append, s) => {
+        signal = s;
+        try {
+          for (;;) {
+            await append("More. ");
+            await new Promise((resolve) => setTimeout(resolve, 100));
+          }
+        } catch (error) {
+          thrown = error;
+          throw error;
+        }
+      });
+      const { seen } = readBody(response);
+      await pass(2000);
+      await end(app, streamId, how);
+      await until(() => seen.closed);
+      expect(thrown).toBeInstanceOf(Error);
+      expect(thrown).toBe(signal?.reason);
+      expect((thrown as Error).name).toBe("AbortError");
+      const { message } = thrown as Error;
+      expect(message).toMatch(`Stream ${streamId} ${reason}`);
+      expect(message).toMatch(
+        `at character ${seen.text.length}; nothing can be appended to it. Create a new stream to try again.`,
+      );
+    },
+  );
+
+  test("everything appended before the signal is saved, tokens without a boundary too", async () => {
+    for (const every of [1, 7, 90, 240]) {
+      const { create, respond, abort, body } = setUp();
+      const streamId = await create();
+      const response = await respond(streamId, async (append) => {
+        for (let i = 0; ; i++) {
+          await append(`${i} 😀 `);
+          await new Promise((resolve) => setTimeout(resolve, every));
+        }
+      });
+      const { seen } = readBody(response);
+      await pass(1777);
+      await abort(streamId);
+      await until(() => seen.closed);
+      expect(await body(streamId)).toEqual({
+        text: seen.text,
+        status: "aborted",
+      });
+    }
+  });
+
+  test("a large rest is saved too, in several commits", async () => {
+    const { create, generate, abort, body } = setUp();
+    const streamId = await create();
+    const large = "中文 ".repeat(700_000);
+    const first = deferred();
+    const generating = generate(
+      streamId,
+      async (append, signal) => {
+        void append("One. ");
+        void append(large);
+        await untilStopped(signal);
+      },
+      ({ args }) => (args.text === "One. " ? first.promise : undefined),
+    );
+    await pass(10);
+    await abort(streamId);
+    first.resolve();
+    await settled(generating);
+    const { text, status } = await body(streamId);
+    expect(text === "One. " + large).toBe(true);
+    expect(status).toBe("aborted");
+  });
+
+  test("a writer that ignores the signal does not keep the response open", async () => {
+    const { create, respond, abort } = setUp();
+    const streamId = await create();
+    const response = await respond(streamId, async (append) => {
+      await append("So far. ");
+      await new Promise(() => {});
+    });
+    const { seen } = readBody(response);
+    await pass(100);
+    await abort(streamId);
+    await pass(10_000);
+    expect(seen.closed).toBe(true);
+  });
+
+  test("nor does it keep generate from resolving", async () => {
+    const { create, generate, abort } = setUp();
+    const streamId = await create();
+    const generating = generate(streamId, () => new Promise(() => {}));
+    await pass(100);
+    await abort(streamId);
+    await settled(generating);
+  });
+
+  test("the writer has time to end by itself before the action is over", async () => {
+    const { create, respond, abort } = setUp();
+    const streamId = await create();
+    let cleanedUp = false;
+    const response = await respond(streamId, async (_append, signal) => {
+      await untilStopped(signal).catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      cleanedUp = true;
+    });
+    const { seen } = readBody(response);
+    await pass(100);
+    await abort(streamId);
+    await until(() => seen.closed);
+    expect(cleanedUp).toBe(true);
+  });
+
+  test("appends that nobody awaits reject quietly", async () => {
+    const { create, respond, abort, body } = setUp();
+    const streamId = await create();
+    const response = await respond(streamId, async (append) => {
+      for (let i = 0; i < 60; i++) {
+        void append(`${i}. `);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    });
+    const { seen } = readBody(response);
+    await pass(1000);
+    await abort(streamId);
+    await until(() => seen.closed);
+    // Vitest reports an unhandled rejection as a failure.
+    await pass(10_000);
+    expect(await body(streamId)).toEqual({
+      text: seen.text,
+      status: "aborted",
+    });
+  });
+});
+
+describe("the signal", () => {
+  test("does not fire when the writer ends by itself", async () => {
+    for (const end of ["returns", "throws"]) {
+      const { create, respond } = setUp();
+      errorsLogged();
+      let signal: AbortSignal | undefined;
+      const response = await respond(await create(), async (append, s) => {
+        signal = s;
+        await append("Text. ");
+        if (end === "throws") throw new Error("The model broke off.");
+      });
+      await textOf(response);
+      await pass(10_000);
+      expect(signal?.aborted).toBe(false);
+    }
+  });
+
+  test("an abort that comes as the writer ends changes nothing or everything", async () => {
+    for (let delay = 0; delay <= 60; delay += 5) {
+      const { create, respond, abort, body } = setUp();
+      const streamId = await create();
+      const response = await respond(
+        streamId,
+        async (append) => {
+          await append("One. ");
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          await append("Two");
+        },
+        ({ args }) =>
+          "start" in args
+            ? new Promise((resolve) => setTimeout(resolve, 15))
+            : undefined,
+      );
+      const { seen } = readBody(response);
+      await pass(delay);
+      await abort(streamId);
+      await until(() => seen.closed);
+      const { text, status } = await body(streamId);
+      expect(text).toBe(seen.text);
+      expect(["done", "aborted"]).toContain(status);
+      if (status === "done") expect(text).toBe("One. Two");
+    }
+  });
+});
+
+describe("characters", () => {
+  test("pairs that are cut between appends arrive whole on both paths", async () => {
+    const { create, respond, body } = setUp();
+    const streamId = await create();
+    const response = await respond(
+      streamId,
+      writes("a.\uD83D", "\uDE00.", "", "\uD835", "", "\uDCB3!"),
+    );
+    expect(await textOf(response)).toBe("a.😀.𝒳!");
+    expect((await body(streamId)).text).toBe("a.😀.𝒳!");
+  });
+
+  test("a lone half becomes U+FFFD on both paths alike", async () => {
+    const { create, respond, body } = setUp();
+    const streamId = await create();
+    const response = await respond(
+      streamId,
+      writes("\uDE00a\uD83D", "b. ", "\uD83D"),
+    );
+    expect(await textOf(response)).toBe("\uFFFDa\uFFFDb. \uFFFD");
+    expect((await body(streamId)).text).toBe("\uFFFDa\uFFFDb. \uFFFD");
+  });
+
+  test("text that begins with U+FEFF keeps it, and its offsets", async () => {
+    const { create, respond, body, page } = setUp();
+    const streamId = await create();
+    const response = await respond(streamId, writes("\uFEFF", "text."));
+    expect(await textOf(response)).toBe("\uFEFFtext.");
+    expect((await body(streamId)).text).toBe("\uFEFFtext.");
+    expect((await page(streamId, 1)).text).toBe("text.");
+  });
+
+  test("appends that nobody awaits stay in order, long ones too", async () => {
+    const { create, respond, body } = setUp();
+    const streamId = await create();
+    const long = "long 😀 ".repeat(400_000);
+    const response = await respond(streamId, async (append) => {
+      const appends = [append("first "), append(long), append(" last")];
+      await Promise.all(appends);
+    });
+    const whole = `first ${long} last`;
+    expect((await textOf(response)) === whole).toBe(true);
+    expect((await body(streamId)).text === whole).toBe(true);
+  });
+});
+
+test("append after the writer has ended is refused", async () => {
+  const { create, generate, body } = setUp();
+  const streamId = await create();
+  let append: ChunkAppender | undefined;
+  await settled(
+    generate(streamId, async (a) => {
+      append = a;
+      await a("Text.");
+    }),
+  );
+  await expect(append?.("Late.")).rejects.toThrow(
+    "has ended; nothing can be appended any more. Await each append",
+  );
+  expect((await body(streamId)).text).toBe("Text.");
+});

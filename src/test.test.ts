@@ -1,0 +1,84 @@
+/// <reference types="vite/client" />
+import { convexTest } from "convex-test";
+import { componentsGeneric, defineSchema } from "convex/server";
+import { expect, test } from "vitest";
+import { PersistentTextStreaming } from "./client/index.js";
+import type { ComponentApi } from "./component/_generated/component.js";
+import config from "./component/convex.config.js";
+import componentSchema from "./component/schema.js";
+import testing, { register } from "./test.js";
+
+const components = componentsGeneric() as unknown as Record<
+  "persistentTextStreaming" | "drafts",
+  ComponentApi
+>;
+
+function emptyApp() {
+  const modules = { "./_generated/api.ts": () => Promise.resolve({}) };
+  return convexTest({ schema: defineSchema({}), modules });
+}
+
+/** Creates, reads and deletes a stream of one mounted component. */
+async function use(t: ReturnType<typeof emptyApp>, component: ComponentApi) {
+  const streaming = new PersistentTextStreaming(component);
+  const streamId = await t.mutation((ctx) => streaming.createStream(ctx));
+  await t.mutation(component.lib.addChunk, {
+    streamId,
+    text: "Text.",
+    final: true,
+  });
+  const body = await t.query((ctx) => streaming.getStreamBody(ctx, streamId));
+  await t.mutation((ctx) => streaming.deleteStream(ctx, streamId));
+  return body;
+}
+
+test("register makes the component usable under its default name", async () => {
+  const t = emptyApp();
+  register(t);
+  expect(await use(t, components.persistentTextStreaming)).toEqual({
+    text: "Text.",
+    status: "done",
+  });
+  await expect(use(t, components.drafts)).rejects.toThrow();
+});
+
+test("register makes the component usable under another name, and under two", async () => {
+  const t = emptyApp();
+  register(t, "drafts");
+  expect((await use(t, components.drafts)).status).toBe("done");
+  await expect(use(t, components.persistentTextStreaming)).rejects.toThrow();
+  register(t);
+  expect((await use(t, components.persistentTextStreaming)).status).toBe(
+    "done",
+  );
+});
+
+test("an app with a schema of its own can register it", () => {
+  const schema = defineSchema({});
+  const t = convexTest(schema, {
+    "./_generated/api.ts": () => Promise.resolve({}),
+  });
+  expect(() => register(t)).not.toThrow();
+});
+
+test("the default export has what register uses", async () => {
+  expect(testing.register).toBe(register);
+  expect(testing.schema).toBe(componentSchema);
+  expect(Object.keys(testing.modules)).toEqual(
+    expect.arrayContaining([
+      "./component/lib.ts",
+      "./component/schema.ts",
+      "./component/_generated/api.ts",
+    ]),
+  );
+  const t = convexTest(testing.schema, testing.modules);
+  const { api } = await import("./component/_generated/api.js");
+  const streamId = await t.mutation(api.lib.createStream, {});
+  expect(await t.query(api.lib.getStreamStatus, { streamId })).toBe("pending");
+});
+
+test("the component is named persistentTextStreaming", () => {
+  expect((config as unknown as { _name: string })._name).toBe(
+    "persistentTextStreaming",
+  );
+});
