@@ -217,7 +217,7 @@ function SideBySide() {
       {crowd.length > 0 ? (
         <ol
           aria-label="Ten followers"
-          className="grid gap-x-8 gap-y-1.5 rounded-xl border border-border bg-card p-4 sm:grid-cols-2"
+          className="grid grid-cols-[minmax(0,1fr)] gap-x-8 gap-y-1.5 rounded-xl border border-border bg-card p-4 sm:grid-cols-2"
         >
           {crowd.map((metered, i) => (
             <FollowerRow

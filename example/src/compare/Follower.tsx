@@ -84,7 +84,7 @@ function FollowedRow(props: FollowerProps & { number: number }) {
       <span className="w-20 shrink-0">{name}</span>
       <progress
         aria-label={`${name}: characters`}
-        className="h-1.5 min-w-0 flex-1 appearance-none overflow-hidden rounded-full bg-muted [&::-moz-progress-bar]:bg-primary [&::-webkit-progress-bar]:bg-muted [&::-webkit-progress-value]:bg-primary"
+        className="h-1.5 w-0 flex-1 appearance-none overflow-hidden rounded-full bg-muted [&::-moz-progress-bar]:bg-primary [&::-webkit-progress-bar]:bg-muted [&::-webkit-progress-value]:bg-primary"
         value={body.text.length}
         max={Math.max(props.ahead, body.text.length, 1)}
       />
