@@ -1,0 +1,101 @@
+/** Whoever reads the page, and on whatever screen: axe's rules, and no scrolling sideways. */
+import axe from "axe-core";
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { Chat, PATIENCE } from "./chat.js";
+import { useDemo } from "./setup.js";
+
+const setup = useDemo();
+
+const screens = [
+  { colorScheme: "light", width: 1440 },
+  { colorScheme: "light", width: 360 },
+  { colorScheme: "dark", width: 1440 },
+  { colorScheme: "dark", width: 360 },
+] as const;
+
+/** What axe finds, serious or critical, and where. */
+async function findings(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: typeof import("axe-core") };
+    return axe.run();
+  });
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, help, nodes }) =>
+      nodes.map(
+        ({ html, failureSummary }) =>
+          `${id}: ${help}\n${html}\n${failureSummary}`,
+      ),
+    );
+}
+
+/** What is wider than the screen, or than the list of messages. */
+async function scrollsSideways(page: Page): Promise<string[]> {
+  return await page.evaluate(() =>
+    [
+      document.documentElement,
+      ...document.querySelectorAll("main, [aria-label=Messages]"),
+    ]
+      .filter((element) => element.scrollWidth > element.clientWidth)
+      .map(
+        (element) =>
+          `${element.tagName}: ${element.scrollWidth} > ${element.clientWidth}`,
+      ),
+  );
+}
+
+async function isFineFor(page: Page): Promise<void> {
+  expect(await findings(page)).toEqual([]);
+  expect(await scrollsSideways(page)).toEqual([]);
+}
+
+describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
+  const options = { colorScheme, viewport: { width, height: 800 } };
+
+  test("the chat: empty, in mid-stream, finished, failed, and unknown", async () => {
+    const chat = await Chat.open(await setup.newPage(options), setup.demo.url);
+    await isFineFor(chat.page);
+
+    await chat.send("Write a debounce function in TypeScript");
+    await setup.demo.pace(100);
+    await chat.grows(300);
+    // So slow now that nothing changes while axe looks.
+    await setup.demo.pace(0.1);
+    await isFineFor(chat.page);
+    expect(await chat.status()).toBe("streaming");
+
+    await setup.demo.pace(2000);
+    await chat.becomes("done");
+    await chat.send("Put the planets in a table, but fail half way");
+    await expect.poll(() => chat.replies.count(), PATIENCE).toBe(2);
+    await chat.becomes("error");
+    await isFineFor(chat.page);
+
+    await chat.page.goto(`${setup.demo.url}/c/nonsense`);
+    await chat.page.getByRole("alert").waitFor();
+    await isFineFor(chat.page);
+  });
+
+  test("side by side: in mid-stream with ten followers, and finished", async () => {
+    const page = await setup.newPage(options);
+    await page.goto(`${setup.demo.url}/compare`);
+    const followed = page.getByRole("article", { name: "Followed" });
+    await setup.demo.pace(100);
+    await page.getByRole("button", { name: "Start a reply" }).click();
+    await page.getByRole("button", { name: "Open ten followers" }).click();
+    await expect
+      .poll(async () => (await followed.innerText()).length, PATIENCE)
+      .toBeGreaterThan(500);
+    await setup.demo.pace(0.1);
+    await isFineFor(page);
+    expect(await followed.getAttribute("data-status")).toBe("streaming");
+
+    await setup.demo.pace(5000);
+    await expect
+      .poll(() => followed.getAttribute("data-status"), PATIENCE)
+      .toBe("done");
+    await isFineFor(page);
+  });
+});
