@@ -239,6 +239,16 @@ export const deleteChunks = internalMutation({
   },
 });
 
+/** What version 0.3 scheduled to go on with a deletion: it may be waiting to run when this version takes over. */
+export const _deleteChunksPage = internalMutation({
+  args: { streamId: v.id("streams"), cursor: v.union(v.string(), v.null()) },
+  returns: v.null(),
+  handler: async (ctx, { streamId }) => {
+    await deleteText(ctx, streamId);
+    return null;
+  },
+});
+
 /** Goes on with packing the text of a stream that has ended, from offset `from`. */
 export const packChunks = internalMutation({
   args: { streamId: v.id("streams"), from: v.number() },
