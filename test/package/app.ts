@@ -1,0 +1,113 @@
+/** Fresh apps, outside of the repository: what is not installed in them is not there. */
+import { execFile } from "node:child_process";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
+
+const path = (relative: string) =>
+  fileURLToPath(new URL(relative, import.meta.url));
+
+export const repository = path("../..");
+
+/** Runs a command. What it printed is the error if it fails. */
+export function run(cwd: string, command: string, ...args: string[]) {
+  return new Promise<string>((resolve, reject) => {
+    execFile(command, args, { cwd }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(`${stdout}\n${stderr}`));
+    });
+  });
+}
+
+/** A new app with these packages, in a folder that goes after the tests of the file. */
+export async function newApp(...packages: string[]): Promise<string> {
+  const app = mkdtempSync(join(tmpdir(), "app-"));
+  afterAll(() => rmSync(app, { recursive: true, force: true }));
+  write(app, "package.json", '{ "private": true, "type": "module" }');
+  await install(app, ...packages);
+  return app;
+}
+
+export async function install(app: string, ...packages: string[]) {
+  const options = ["--prefer-offline", "--ignore-scripts", "--no-audit"];
+  await run(app, "npm", "install", ...options, ...packages);
+}
+
+export function write(app: string, file: string, text: string): void {
+  mkdirSync(dirname(join(app, file)), { recursive: true });
+  writeFileSync(join(app, file), text);
+}
+
+/** Copies the sources of one of the apps in `apps/`. */
+export function copySources(name: string, app: string): void {
+  cpSync(path(`apps/${name}`), app, { recursive: true });
+}
+
+export const compilerOptions = {
+  target: "ES2022",
+  lib: ["ES2022", "DOM", "DOM.Iterable"],
+  jsx: "react-jsx",
+  types: [],
+  noEmit: true,
+  resolveJsonModule: true,
+  isolatedModules: true,
+  verbatimModuleSyntax: true,
+  // The strictest that an app may be: it goes for the sources and the
+  // declarations that it gets from the package, too.
+  strict: true,
+  skipLibCheck: false,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  noPropertyAccessFromIndexSignature: true,
+  noImplicitOverride: true,
+  noImplicitReturns: true,
+  noUnusedLocals: true,
+  noUnusedParameters: true,
+};
+
+const example = path("../../example/convex");
+
+/** Writes what `convex dev` would generate for an app that uses the component. */
+export function generate(app: string): void {
+  const from = join(example, "_generated");
+  for (const file of readdirSync(from)) {
+    const text = readFileSync(join(from, file), "utf8");
+    write(
+      app,
+      `convex/_generated/${file}`,
+      file === "api.d.ts"
+        ? generatedApi(text, modulesOf(join(app, "convex")))
+        : text,
+    );
+  }
+}
+
+/** The example's `api.d.ts` with the modules of another app. */
+export function generatedApi(text: string, modules: string[]): string {
+  const imports = modules.map(
+    (m) => `import type * as ${m} from "../${m}.js";\n`,
+  );
+  const entries = modules.map((m) => `  ${m}: typeof ${m};\n`);
+  return text
+    .replace(/(import type \* as .*\n)+/, imports.join(""))
+    .replace(/(?<=ApiFromModules<\{\n)[^}]*/, entries.join(""));
+}
+
+/** The names of the files that Convex takes for functions. */
+export function modulesOf(folder: string): string[] {
+  // Not those with another dot in their name: `convex.config.ts`, `chat.test.ts`.
+  return readdirSync(folder)
+    .filter((file) => /^[^.]+\.ts$/.test(file) && file !== "schema.ts")
+    .map((file) => file.slice(0, -".ts".length))
+    .sort();
+}

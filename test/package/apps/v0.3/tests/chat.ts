@@ -1,0 +1,20 @@
+/// <reference types="vite/client" />
+import component, {
+  register,
+} from "@convex-dev/persistent-text-streaming/test";
+import manifest from "@convex-dev/persistent-text-streaming/package.json" with { type: "json" };
+import { convexTest } from "convex-test";
+import { api } from "../convex/_generated/api.js";
+import schema from "../convex/schema.js";
+
+const modules = import.meta.glob("../convex/**/*.ts");
+
+export async function chatTest(): Promise<string> {
+  const t = convexTest(schema, modules);
+  register(t);
+  register(t, "anotherOne");
+  component.register(t);
+  t.registerComponent("aThird", component.schema, component.modules);
+  await t.mutation(api.chat.createChat, { prompt: "Hello?" });
+  return manifest.version;
+}

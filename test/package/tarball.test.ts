@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
+import { describe, expect, inject, test } from "vitest";
+import { repository, run } from "./app.js";
+
+const { tarball, files } = inject("packed");
+const read = (file: string) => readFileSync(join(repository, file), "utf8");
+const sources = files.filter((file) => file.startsWith("src/"));
+const built = files.filter((file) => file.startsWith("dist/"));
+
+describe("the package holds", () => {
+  test("its documents and its manifest", () => {
+    const rest = files.filter(
+      (f) => !sources.includes(f) && !built.includes(f),
+    );
+    expect(rest.sort()).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "package.json",
+    ]);
+  });
+
+  test("sources, without tests and what only these need", () => {
+    const notNeeded = sources.filter(
+      (file) => !/\.tsx?$/.test(file) || /\.test\.|^src\/testing\//.test(file),
+    );
+    expect(notNeeded).toEqual([]);
+  });
+
+  test("what is built of them, all of it and nothing older", () => {
+    // `src/test.ts` is for Vite, which compiles it.
+    const compiled = sources.filter((file) => file !== "src/test.ts");
+    const expected = compiled.flatMap((file) => {
+      const name = file.replace(/^src/, "dist").replace(/\.tsx?$/, "");
+      return [".js", ".js.map", ".d.ts", ".d.ts.map"].map((end) => name + end);
+    });
+    expect(built.sort()).toEqual(expected.sort());
+  });
+
+  test("the source behind each source map", () => {
+    for (const map of built.filter((file) => file.endsWith(".map"))) {
+      const { sources } = JSON.parse(read(map)) as { sources: string[] };
+      for (const source of sources) {
+        expect(files).toContain(posix.join(posix.dirname(map), source));
+      }
+    }
+  });
+});
+
+test("publint finds nothing, not even a suggestion", async () => {
+  const { buffer } = new Uint8Array(readFileSync(tarball));
+  const { messages, pkg } = await publint({
+    pack: { tarball: buffer },
+    strict: true,
+  });
+  expect(messages.map((message) => formatMessage(message, pkg))).toEqual([]);
+});
+
+test("attw finds the types of every entry", async () => {
+  // `esm-only`: nothing here is CommonJS, nor is anything that it works with;
+  // and resolution as in Node 10 does not know `exports`.
+  await run(repository, "npx", "attw", tarball, "--profile", "esm-only");
+});

@@ -1,0 +1,110 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, inject, test } from "vitest";
+import {
+  compilerOptions,
+  copySources,
+  generate,
+  generatedApi,
+  install,
+  modulesOf,
+  newApp,
+  repository,
+  run,
+  write,
+} from "./app.js";
+
+const { tarball } = inject("packed");
+const { peerDependencies } = JSON.parse(
+  readFileSync(join(repository, "package.json"), "utf8"),
+) as { peerDependencies: { convex: string } };
+const lowestConvex = peerDependencies.convex.replace("^", "");
+
+const newest = ["convex", "react@19", "@types/react@19", "convex-test"];
+const oldest = [
+  `convex@${lowestConvex}`,
+  "react@18.3",
+  "@types/react@18",
+  // The last one for so old a convex.
+  "convex-test@0.0.48",
+];
+const bundler = { module: "ESNext", moduleResolution: "Bundler" };
+const nodeNext = { module: "NodeNext", moduleResolution: "NodeNext" };
+
+const compilers = ["5.9", "6.0", "latest"];
+let compilersFolder: string;
+beforeAll(async () => {
+  compilersFolder = await newApp(
+    ...compilers.map((version) => `tsc-${version}@npm:typescript@${version}`),
+  );
+});
+
+/** Compiles the app's sources. Rejects with what the compiler says. */
+async function compile(app: string, version: string, resolution: object) {
+  const options = { ...compilerOptions, ...resolution };
+  const include = ["convex", "src", "tests"];
+  const config = JSON.stringify({ compilerOptions: options, include });
+  write(app, "tsconfig.json", config);
+  const tsc = join(compilersFolder, `node_modules/tsc-${version}/bin/tsc`);
+  await run(app, "node", tsc);
+}
+
+// Of all combinations, as many as have every two things meet that could clash.
+describe.each([
+  [
+    "on the newest convex and React",
+    newest,
+    [
+      ["5.9", bundler],
+      ["6.0", bundler],
+      ["latest", bundler],
+      ["latest", nodeNext],
+    ] as const,
+  ],
+  [
+    `on convex ${lowestConvex} and React 18.3`,
+    oldest,
+    [
+      ["5.9", bundler],
+      ["5.9", nodeNext],
+      ["6.0", nodeNext],
+      ["latest", bundler],
+    ] as const,
+  ],
+])("an app %s imports everything", (_, packages, cases) => {
+  let app: string;
+  beforeAll(async () => {
+    app = await newApp(tarball, "vite", ...packages);
+    copySources("v0.3", app);
+    copySources("v0.4", app);
+    generate(app);
+  });
+
+  test.each(cases)("with TypeScript %s, %o", (version, resolution) =>
+    compile(app, version, resolution),
+  );
+});
+
+describe("an app of 0.3", () => {
+  let app: string;
+  beforeAll(async () => {
+    const published = "@convex-dev/persistent-text-streaming@0.3.3";
+    app = await newApp(published, "vite", "react-dom@19", ...newest);
+    copySources("v0.3", app);
+    generate(app);
+  });
+
+  test("compiles with 0.3.3, and with this version in its place", async () => {
+    await compile(app, "5.9", bundler);
+    await install(app, tarball);
+    await compile(app, "5.9", bundler);
+  });
+});
+
+test("the fresh apps' generated code is what the Convex CLI writes", () => {
+  const generated = join(repository, "example/convex/_generated/api.d.ts");
+  const text = readFileSync(generated, "utf8");
+  const modules = modulesOf(join(repository, "example/convex"));
+  expect(generatedApi(text, modules)).toBe(text);
+  expect(generatedApi(text, ["a"])).not.toContain("chat");
+});
