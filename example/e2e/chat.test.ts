@@ -8,17 +8,18 @@ import { useDemo } from "./setup.js";
 
 const LONG = "Tell me a long story";
 const SHORT = "hello";
-const MEDIUM = "Why does the sea rise twice a day?";
+/** At which the long story takes half a minute: time for a busy machine. */
+const SLOW = 40;
 
 const setup = useDemo();
 
 const newChat = async () => Chat.open(await setup.newPage(), setup.demo.url);
 
 /** A conversation whose reply is being written, slowly enough to do something meanwhile. */
-async function inMidStream(prompt = LONG, tokensPerSecond = 100) {
+async function inMidStream() {
   const chat = await newChat();
-  await setup.demo.pace(tokensPerSecond);
-  await chat.send(prompt);
+  await setup.demo.pace(SLOW);
+  await chat.send(LONG);
   await chat.grows();
   return chat;
 }
@@ -58,7 +59,7 @@ async function sameText(...chats: Chat[]): Promise<string> {
 
 describe("one user, several windows", () => {
   test("a follower sees what the driver sees, word by word and in the end", async () => {
-    const driver = await inMidStream(MEDIUM);
+    const driver = await inMidStream();
     const follower = await secondWindow(driver);
     await follower.grows();
     await driver.grows();
@@ -68,7 +69,7 @@ describe("one user, several windows", () => {
 
   test("a page that is reloaded at random moments goes on where it was", async () => {
     const random = randomFrom(1);
-    const chat = await inMidStream(MEDIUM);
+    const chat = await inMidStream();
     const asked = setup.demo.model.asked();
     for (let i = 0; i < 3; i++) {
       await chat.grows(Math.floor(random() * 200));
@@ -96,7 +97,7 @@ describe("one user, several windows", () => {
       await route.continue();
     });
     const asked = setup.demo.model.asked();
-    await first.send(MEDIUM);
+    await first.send(LONG);
     await expect.poll(() => requests.length, PATIENCE).toBe(1);
     const second = await secondWindow(first);
     await expect.poll(() => requests.length, PATIENCE).toBe(2);
@@ -168,8 +169,8 @@ describe("connections", () => {
     const { context, close } = await launchBrowserWithTabs();
     try {
       const chat = await Chat.open(await context.newPage(), setup.demo.url);
-      await setup.demo.pace(100);
-      await chat.send(MEDIUM);
+      await setup.demo.pace(SLOW);
+      await chat.send(LONG);
       await chat.grows();
       const inFront = await context.newPage();
       await inFront.bringToFront();
@@ -294,7 +295,7 @@ describe("what goes wrong has a text, and a way on", () => {
 describe("with the keyboard alone", () => {
   test("Enter sends, Shift+Enter makes a new line, Escape stops, the focus stays in the box", async () => {
     const chat = await newChat();
-    await setup.demo.pace(100);
+    await setup.demo.pace(SLOW);
     const { keyboard } = chat.page;
     const boxHasFocus = () =>
       chat.box.evaluate((box) => box === document.activeElement);

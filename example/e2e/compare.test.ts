@@ -44,7 +44,7 @@ async function endTheSame(page: Page): Promise<string> {
 }
 
 test("both panes grow and end with the same text, also when the connection is cut and after a reload", async () => {
-  const page = await start(100);
+  const page = await start(50);
   await bothGrow(page);
   await page.getByRole("button", { name: "Cut the connection" }).click();
   await bothGrow(page);
@@ -56,7 +56,7 @@ test("both panes grow and end with the same text, also when the connection is cu
 });
 
 test("ten followers all have the whole text", async () => {
-  const page = await start(100);
+  const page = await start(50);
   await page.getByRole("button", { name: "Open ten followers" }).click();
   const followers = page.getByRole("list", { name: "Ten followers" });
   const characters = followers.locator("[data-characters]");
@@ -74,7 +74,7 @@ test("ten followers all have the whole text", async () => {
 });
 
 test("Stop ends both panes", async () => {
-  const page = await start(100);
+  const page = await start(50);
   await bothGrow(page);
   await page.getByRole("button", { name: "Stop" }).click();
   for (const name of ["Driven", "Followed"] as const) {

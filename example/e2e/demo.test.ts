@@ -22,7 +22,7 @@ afterEach(async () => {
 /** The demo on these ports, in the order of the options. */
 function runDemo(
   ports: number[],
-  [program = "", ...before] = ["npm", "run", "demo", "--"],
+  [program = "", ...before]: string[] = ["npm", "run", "demo", "--"],
 ): Command {
   const options = OPTIONS.flatMap((option, i) => [option, String(ports[i])]);
   const demo = new Command(program, [...before, ...options], withoutKey);

@@ -1,0 +1,438 @@
+/** The hook alone, in a real browser, with both builds of React, under StrictMode and not. */
+import { fileURLToPath } from "node:url";
+import type { Browser, Page } from "playwright-core";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  test,
+} from "vitest";
+import type { StreamBody } from "../../src/shared.js";
+import { story } from "../../src/testing/story.js";
+import { startDeployment, type LocalDeployment } from "../local/deployment.js";
+import { launchBrowser } from "./browser.js";
+import { PATIENCE } from "./chat.js";
+import { servePage, type ReactBuild } from "./hook/build.js";
+import type { Lab, ReaderProps } from "./hook/page.js";
+
+const folder = (path: string) =>
+  fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+
+/** Long enough for something to happen while it is written. */
+const SENTENCES = 80;
+const WHOLE = story(SENTENCES);
+
+let deployment: LocalDeployment;
+let browser: Browser;
+beforeAll(async () => {
+  [deployment, browser] = await Promise.all([
+    startDeployment({
+      functionsDir: folder("testing/app"),
+      components: { persistentTextStreaming: folder("component") },
+      log: () => {},
+    }),
+    launchBrowser(),
+  ]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await deployment?.stop();
+});
+
+/** The URL of the HTTP action that writes a story as the options say. */
+function writeUrl(options: Record<string, number> = {}): string {
+  const search = new URLSearchParams(
+    Object.entries(options).map(([name, value]) => [name, String(value)]),
+  );
+  return `${deployment.siteUrl}/write?${search}`;
+}
+
+const create = async () => (await deployment.call("chat:create")) as string;
+const saved = async (streamId: string) =>
+  (await deployment.call("chat:body", { streamId })) as StreamBody;
+const requests = async (streamId: string) =>
+  (await deployment.call("chat:requests", { streamId })) as {
+    authorization: string;
+    extra: string;
+  }[];
+
+/** A reader on a page. */
+class RemoteReader {
+  private constructor(
+    private readonly page: Page,
+    private readonly index: number,
+  ) {}
+
+  static async mount(page: Page, props: ReaderProps): Promise<RemoteReader> {
+    const index = await page.evaluate(
+      (given) => (window as unknown as { lab: Lab }).lab.mount(given),
+      props,
+    );
+    return new RemoteReader(page, index);
+  }
+
+  async update(changes: Partial<ReaderProps> = {}): Promise<void> {
+    await this.page.evaluate(
+      ([index, given]) =>
+        (window as unknown as { lab: Lab }).lab.reader(index).update(given),
+      [this.index, changes] as const,
+    );
+  }
+
+  /** Goes over to another stream. Its history begins anew. */
+  async begins(changes: Partial<ReaderProps>): Promise<void> {
+    await this.page.evaluate(
+      ([index, given]) => {
+        const reader = (window as unknown as { lab: Lab }).lab.reader(index);
+        reader.update(given);
+        reader.history.shown.length = 0;
+      },
+      [this.index, changes] as const,
+    );
+  }
+
+  async unmount(): Promise<void> {
+    await this.page.evaluate(
+      (index) =>
+        (window as unknown as { lab: Lab }).lab.reader(index).unmount(),
+      this.index,
+    );
+  }
+
+  /** Renders again and again, each time with another token, until the text is whole. */
+  async renderAllTheTime(): Promise<number> {
+    return await this.page.evaluate(async (index) => {
+      const reader = (window as unknown as { lab: Lab }).lab.reader(index);
+      let count = 0;
+      while (reader.history.last.status !== "done") {
+        reader.update({ authToken: String(count++) });
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      return count;
+    }, this.index);
+  }
+
+  async state() {
+    return await this.page.evaluate((index) => {
+      const { history } = (window as unknown as { lab: Lab }).lab.reader(index);
+      return {
+        ...history.last,
+        steps: history.shown.length,
+        mounts: history.mounts,
+        stepBack: history.stepBack(),
+      };
+    }, this.index);
+  }
+
+  async text(): Promise<string> {
+    return (await this.state()).text;
+  }
+
+  /** Waits until it shows this. It must never have shown anything that is not on the way there. */
+  async shows(text: string, status: StreamBody["status"]): Promise<void> {
+    await expect
+      .poll(async () => {
+        const now = await this.state();
+        return `${now.status}, ${now.text.length} characters`;
+      }, PATIENCE)
+      .toBe(`${status}, ${text.length} characters`);
+    const now = await this.state();
+    expect(now.text).toBe(text);
+    expect(now.stepBack).toBeNull();
+  }
+
+  /** Waits in the page itself, where nothing is late. */
+  async grows(by = 50): Promise<void> {
+    await this.page.evaluate(
+      async ([index, more]) => {
+        const { lab } = window as unknown as { lab: Lab };
+        const { history } = lab.reader(index);
+        const before = history.last.text.length;
+        while (history.last.text.length < before + more) {
+          if (history.last.status === "done") throw new Error("It has ended.");
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+      },
+      [this.index, by] as const,
+    );
+  }
+}
+
+const builds: ReactBuild[] = ["production", "development"];
+describe.each(builds)("React's %s build", (reactBuild) => {
+  let served: Awaited<ReturnType<typeof servePage>>;
+  beforeAll(async () => {
+    served = await servePage(reactBuild);
+  });
+  afterAll(() => served?.close());
+
+  async function newPage(strict: boolean): Promise<Page> {
+    // A context of its own: a browser opens only six connections to a host.
+    const page = await (await browser.newContext()).newPage();
+    const url = new URL(served.url);
+    url.searchParams.set("deployment", deployment.url);
+    if (strict) url.searchParams.set("strict", "");
+    await page.goto(url.href);
+    await page.waitForFunction(() => "lab" in window);
+    return page;
+  }
+
+  describe.each([false, true])("StrictMode: %s", (strict) => {
+    let page: Page;
+    let streamId: string;
+    beforeAll(async () => {
+      page = await newPage(strict);
+    });
+    afterAll(() => page?.context().close());
+    beforeEach(async () => {
+      streamId = await create();
+    });
+    afterEach(async () => {
+      await page.context().setOffline(false);
+      await deployment.faults.siteOnline();
+    });
+
+    const mount = (props: Partial<ReaderProps> = {}) =>
+      RemoteReader.mount(page, {
+        url: writeUrl({ sentences: SENTENCES, delay: 2 }),
+        driven: true,
+        streamId,
+        incremental: true,
+        ...props,
+      });
+
+    async function inMidStream(props: Partial<ReaderProps> = {}) {
+      const reader = await mount(props);
+      await reader.grows();
+      return reader;
+    }
+
+    describe("a driven stream", () => {
+      test.each([false, true])(
+        "arrives piece by piece over one request, with URL and headers written inline (incremental: %s)",
+        async (incremental) => {
+          const reader = await mount({
+            incremental,
+            authToken: "secret",
+            headers: { "X-Extra": "more" },
+          });
+          await reader.shows(WHOLE, "done");
+          expect(await requests(streamId)).toMatchObject([
+            { authorization: "Bearer secret", extra: "more" },
+          ]);
+          const { steps, mounts } = await reader.state();
+          expect(steps).toBeGreaterThan(5);
+          // Proof of which React this is.
+          const twice = strict && reactBuild === "development";
+          expect(mounts).toBe(twice ? 2 : 1);
+        },
+      );
+
+      test("takes no notice of renders at any time, with a token that changes", async () => {
+        const reader = await mount();
+        expect(await reader.renderAllTheTime()).toBeGreaterThan(20);
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("begins when there is an id", async () => {
+        const reader = await mount({ streamId: undefined });
+        expect(await reader.state()).toMatchObject({
+          text: "",
+          status: "pending",
+        });
+        await reader.update({ streamId });
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("is followed by another one, from nothing", async () => {
+        const reader = await inMidStream();
+        const next = await create();
+        await reader.begins({
+          streamId: next,
+          url: writeUrl({ sentences: 7, delay: 1 }),
+        });
+        await reader.shows(story(7), "done");
+        expect(await requests(next)).toHaveLength(1);
+        // The first one is written to its end all the same.
+        await expect
+          .poll(() => saved(streamId), PATIENCE)
+          .toEqual({ text: WHOLE, status: "done" });
+      });
+
+      test("may stop being driven, and be driven again", async () => {
+        const reader = await inMidStream();
+        await reader.update({ driven: false });
+        await reader.grows();
+        await reader.update({ driven: true });
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("goes on after an unmount and a mount in mid-stream", async () => {
+        const before = await inMidStream();
+        await before.unmount();
+        const after = await mount();
+        await after.shows(WHOLE, "done");
+      });
+
+      test("is written once when two tabs drive it: one gets a 205", async () => {
+        const statuses: number[] = [];
+        const other = await newPage(strict);
+        for (const tab of [page, other]) {
+          tab.on("response", (response) => {
+            if (response.request().method() === "POST") {
+              statuses.push(response.status());
+            }
+          });
+        }
+        const props = {
+          url: writeUrl({ sentences: SENTENCES, delay: 2 }),
+          driven: true,
+          streamId,
+        };
+        const [first, second] = await Promise.all([
+          RemoteReader.mount(page, props),
+          RemoteReader.mount(other, props),
+        ]);
+        await first.shows(WHOLE, "done");
+        await second.shows(WHOLE, "done");
+        expect(statuses.sort()).toEqual([200, 205]);
+        await other.context().close();
+      });
+    });
+
+    describe("the database has the last word", () => {
+      test.each([false, true])(
+        "when the connection is cut (incremental: %s)",
+        async (incremental) => {
+          const reader = await inMidStream({ incremental });
+          deployment.faults.cutConnections();
+          await reader.shows(WHOLE, "done");
+          expect(await requests(streamId)).toHaveLength(1);
+        },
+      );
+
+      test.each([401, 404, 500])("when HTTP answers %i", async (status) => {
+        const refused = await mount({ url: writeUrl({ status }) });
+        await expect.poll(() => requests(streamId), PATIENCE).toHaveLength(1);
+        const writer = await mount();
+        await writer.shows(WHOLE, "done");
+        await refused.shows(WHOLE, "done");
+      });
+
+      test("when the writer throws: `error`, with all its text", async () => {
+        const reader = await mount({
+          url: writeUrl({ sentences: 10, delay: 1, failAt: 20 }),
+        });
+        await reader.shows(story(10).slice(0, 100), "error");
+      });
+
+      test("when the action is killed: the body just ends", async () => {
+        const reader = await inMidStream();
+        deployment.faults.killActions();
+        // Nobody writes any more. The cron would say so after 20 minutes.
+        await deployment.call(
+          "lib:setStreamStatus",
+          { streamId, status: "timeout" },
+          { component: "persistentTextStreaming" },
+        );
+        await expect
+          .poll(async () => (await reader.state()).status, PATIENCE)
+          .toBe("timeout");
+        const { text, stepBack } = await reader.state();
+        // What came over HTTP and was not saved when the action died stays.
+        expect(text.startsWith((await saved(streamId)).text)).toBe(true);
+        expect(stepBack).toBeNull();
+      });
+
+      test("when the stream is stopped: `aborted`, with all its text", async () => {
+        const reader = await mount({
+          url: writeUrl({ sentences: SENTENCES, delay: 1, hang: 50 }),
+        });
+        await expect
+          .poll(async () => (await reader.text()).length, PATIENCE)
+          .toBe(250);
+        await deployment.call("chat:stop", { streamId });
+        await reader.shows(WHOLE.slice(0, 250), "aborted");
+      });
+
+      test("when the site is offline; it is asked again when it is back", async () => {
+        await deployment.faults.siteOffline();
+        const [reader] = await Promise.all([
+          mount(),
+          page.waitForEvent("requestfailed"),
+        ]);
+        expect((await reader.state()).status).toBe("pending");
+        await deployment.faults.siteOnline();
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("when the browser goes offline in mid-stream and comes back", async () => {
+        const reader = await inMidStream();
+        await page.context().setOffline(true);
+        // The emulation only refuses new connections: the present ones are cut here.
+        deployment.faults.cutConnections();
+        deployment.faults.dropSockets();
+        await expect
+          .poll(async () => (await saved(streamId)).status, PATIENCE)
+          .toBe("done");
+        await page.context().setOffline(false);
+        await reader.shows(WHOLE, "done");
+      });
+    });
+  });
+
+  test("100 random schedules of cuts, renders, toggles and mounts each end with the exact text", async () => {
+    const schedules = 50;
+    const atOnce = 5;
+    const results = await Promise.all(
+      [false, true].map(async (strict) => {
+        const page = await newPage(strict);
+        const firstSeed = [
+          "production false",
+          "production true",
+          "development false",
+          "development true",
+        ].indexOf(`${reactBuild} ${strict}`);
+        const result = await page.evaluate(
+          async ([first, count, lanes, siteUrl]) => {
+            const { lab } = window as unknown as { lab: Lab };
+            const found: string[] = [];
+            let inMidStream = 0;
+            const seeds = Array.from({ length: count }, (_, i) => first + i);
+            const lane = async () => {
+              for (let seed; (seed = seeds.shift()) !== undefined;) {
+                try {
+                  inMidStream += await lab.runSchedule(seed, siteUrl);
+                } catch (error) {
+                  found.push(String(error));
+                }
+              }
+            };
+            await Promise.all(Array.from({ length: lanes }, lane));
+            return { found, inMidStream };
+          },
+          [
+            firstSeed * schedules,
+            schedules,
+            atOnce,
+            deployment.siteUrl,
+          ] as const,
+        );
+        await page.context().close();
+        return result;
+      }),
+    );
+    for (const { found, inMidStream } of results) {
+      expect(found).toEqual([]);
+      // Most of what happens does so before the end.
+      expect(inMidStream).toBeGreaterThan(schedules);
+    }
+  });
+});
