@@ -134,7 +134,7 @@ function install(): Clock {
     if (timer instanceof Timer) clock.clear(timer);
     else clearRealTimeout(timer);
   };
-  Date.now = () => clock.now();
+  Date.now = () => Math.floor(clock.now());
   Object.assign(globalThis, { setTimeout, clearTimeout });
   return clock;
 }

@@ -4,7 +4,7 @@ import {
   type ConvexReactClientOptions,
   type Watch,
 } from "convex/react";
-import { makeFunctionReference } from "convex/server";
+import { makeFunctionReference, type FunctionReference } from "convex/server";
 import { WebSocket } from "ws";
 import { StreamReader } from "../src/react/reader.js";
 import type { Target } from "./targets.js";
@@ -18,22 +18,22 @@ export function connect(url: string): ConvexReactClient {
   });
 }
 
-/** What a query's result says of how far a follower has come. */
+/** How far a follower has come, by its newest result. */
 export interface Progress {
-  /** How much it has: code units of text, or parts. */
+  /** Up to where it has what is saved: code units of text, or parts. */
   has: number;
+  /** How much text that is (UTF-16 code units). */
+  characters: number;
   ended: boolean;
 }
 
 /** A follower keeps a subscription; which one, is up to its package. */
 export abstract class Follower {
-  progress: Progress = { has: -1, ended: false };
+  progress: Progress = { has: -1, characters: 0, ended: false };
   private waiting: {
     for: (progress: Progress) => boolean;
     goOn: () => void;
   }[] = [];
-
-  constructor(protected readonly client: ConvexReactClient) {}
 
   /** Resolves when it has so much, and its present subscription has been answered. */
   async reached(has: number): Promise<void> {
@@ -44,16 +44,12 @@ export abstract class Follower {
     await this.wait((progress) => progress.ended);
   }
 
-  async close(): Promise<void> {
-    await this.client.close();
-  }
-
   /** Called with every result of its present subscription. */
-  onProgress: () => void = () => {};
+  onProgress: (progress: Progress) => void = () => {};
 
   protected update(progress: Progress): void {
     this.progress = progress;
-    this.onProgress();
+    this.onProgress(progress);
     const still = [];
     for (const waiter of this.waiting) {
       if (waiter.for(progress)) waiter.goOn();
@@ -76,13 +72,14 @@ const isFinal = (status: string) =>
   status !== "pending" && status !== "streaming";
 
 function progressOf({ text, status, from = 0 }: Body): Progress {
-  return { has: from + text.length, ended: isFinal(status) };
+  const characters = from + text.length;
+  return { has: characters, characters, ended: isFinal(status) };
 }
 
 /** What `useQuery` does: one subscription on the whole text. */
 export class WholeFollower extends Follower {
   constructor(client: ConvexReactClient, streamId: string) {
-    super(client);
+    super();
     const watch = client.watchQuery(
       makeFunctionReference<"query">("streams:body"),
       { streamId },
@@ -103,10 +100,10 @@ export class ReaderFollower extends Follower {
     streamId: string,
     incremental: boolean,
   ) {
-    super(client);
+    super();
     const overheard = {
-      watchQuery: (...args: Parameters<ConvexReactClient["watchQuery"]>) => {
-        const watch = client.watchQuery(...args) as Watch<Body>;
+      watchQuery: (query: FunctionReference<"query">, args: object) => {
+        const watch = client.watchQuery(query, args) as Watch<Body>;
         return {
           ...watch,
           onUpdate: (callback: () => void) => {
@@ -137,12 +134,86 @@ export class ReaderFollower extends Follower {
   }
 }
 
+interface Delta {
+  start: number;
+  end: number;
+  parts: { type: string; delta?: string }[];
+}
+
+type Deltas =
+  | { kind: "list"; messages: { streamId: string; status: string }[] }
+  | { kind: "deltas"; deltas: Delta[] };
+
+/**
+ * What the agent's documentation says of its hooks: one subscription on the
+ * list of streams, and one on the deltas behind a cursor, which moves with each.
+ */
+export class DeltaFollower extends Follower {
+  private readonly query = makeFunctionReference<
+    "query",
+    Record<string, unknown>,
+    Deltas
+  >("streams:deltas");
+  private cursor = 0;
+  private unfollow: (() => void) | null = null;
+  private characters = 0;
+  private finished = false;
+
+  constructor(
+    private readonly client: ConvexReactClient,
+    private readonly threadId: string,
+  ) {
+    super();
+    const list = client.watchQuery(this.query, {
+      threadId,
+      streamArgs: { kind: "list", startOrder: 0 },
+    });
+    list.onUpdate(() => {
+      const result = list.localQueryResult();
+      if (result?.kind !== "list") return;
+      const [stream] = result.messages;
+      this.finished = stream?.status === "finished";
+      if (stream === undefined) this.report();
+      else if (this.unfollow === null) this.readOn(stream.streamId);
+      if (this.finished) this.report();
+    });
+  }
+
+  private readOn(streamId: string): void {
+    const deltas = this.client.watchQuery(this.query, {
+      threadId: this.threadId,
+      streamArgs: {
+        kind: "deltas",
+        cursors: [{ streamId, cursor: this.cursor }],
+      },
+    });
+    this.unfollow = deltas.onUpdate(() => {
+      const result = deltas.localQueryResult();
+      if (result?.kind !== "deltas") return;
+      const news = result.deltas.filter(({ start }) => start >= this.cursor);
+      for (const { end, parts } of news) {
+        this.cursor = end;
+        for (const { delta = "" } of parts) this.characters += delta.length;
+      }
+      if (news.length > 0) {
+        this.unfollow?.();
+        this.readOn(streamId);
+      } else this.report();
+    });
+  }
+
+  /** Its present subscription has been answered. */
+  private report(): void {
+    const { cursor: has, characters, finished: ended } = this;
+    this.update({ has, characters, ended });
+  }
+}
+
 export function follow(
-  url: string,
+  client: ConvexReactClient,
   kind: Target["follower"],
   streamId: string,
 ): Follower {
-  const client = connect(url);
   switch (kind) {
     case "pages":
       return new ReaderFollower(client, streamId, true);
@@ -151,6 +222,6 @@ export function follow(
     case "useQuery":
       return new WholeFollower(client, streamId);
     case "deltas":
-      throw new Error("not yet");
+      return new DeltaFollower(client, streamId);
   }
 }

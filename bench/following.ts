@@ -1,7 +1,8 @@
 /** One reply is written, and so many follow it: what that costs. */
 import type { Counters, LocalDeployment } from "../example/local/deployment.js";
 import { meeting, planQuery } from "./apps/writer.js";
-import { follow, type Follower } from "./followers.js";
+import { connect, follow, type Progress } from "./followers.js";
+import { drive } from "./request.js";
 import type { Target } from "./targets.js";
 import { charactersOf } from "./texts.js";
 
@@ -26,38 +27,29 @@ export async function following(
 ): Promise<FollowingResult> {
   deployment.counters.reset();
   const streamId = (await deployment.call("streams:create")) as string;
-  const followers = Array.from({ length: count }, () =>
-    follow(deployment.url, target.follower, streamId),
+  const clients = Array.from({ length: count }, () => connect(deployment.url));
+  const followers = clients.map((client) =>
+    follow(client, target.follower, streamId),
   );
   await Promise.all(followers.map((follower) => follower.reached(0)));
   meeting.settled = async (progress) => {
     await Promise.all(followers.map((follower) => follower.reached(progress)));
   };
   const plan = { tokens, pace, stopClock: clock === "stopped" };
-  await drive(deployment, streamId, planQuery(plan));
+  await drive(deployment.siteUrl, streamId, planQuery(plan));
   await Promise.all(followers.map((follower) => follower.ended()));
-  await atRest(deployment);
+  await atRest(deployment.counters);
   const counters = deployment.counters.read();
   const characters = charactersOf(tokens);
-  followers.forEach((follower) => checkComplete(follower, characters));
-  await Promise.all(followers.map((follower) => follower.close()));
+  for (const { progress } of followers) checkComplete(progress, characters);
+  await Promise.all(clients.map((client) => client.close()));
   return { ...counters, characters };
 }
 
-async function drive(
-  { siteUrl }: LocalDeployment,
-  streamId: string,
-  query: string,
-): Promise<void> {
-  const response = await fetch(`${siteUrl}/write?${query}`, {
-    method: "POST",
-    body: JSON.stringify({ streamId }),
-  });
-  await response.text();
-}
-
 /** Waits until nothing has happened for a while: what an ended stream schedules is over. */
-async function atRest({ counters }: LocalDeployment): Promise<void> {
+export async function atRest(
+  counters: LocalDeployment["counters"],
+): Promise<void> {
   let before = "";
   for (;;) {
     const now = JSON.stringify(counters.read());
@@ -67,10 +59,10 @@ async function atRest({ counters }: LocalDeployment): Promise<void> {
   }
 }
 
-function checkComplete({ progress }: Follower, characters: number): void {
-  if (progress.has !== characters) {
+function checkComplete(progress: Progress, characters: number): void {
+  if (progress.characters !== characters) {
     throw new Error(
-      `A follower ended with ${progress.has} of ${characters} characters.`,
+      `A follower ended with ${progress.characters} of ${characters} characters.`,
     );
   }
 }

@@ -2,7 +2,7 @@
 import "./clock.js";
 import { startDeployment } from "../example/local/deployment.js";
 import { meeting } from "./apps/writer.js";
-import { following } from "./following.js";
+import { atRest, following } from "./following.js";
 import type { Answer, Question, Tasks } from "./host.js";
 import { targets, type TargetName } from "./targets.js";
 
@@ -24,6 +24,7 @@ const tasks: Tasks = {
   call: (path, args) => deployment.call(path, args as never),
   counters: () => Promise.resolve(deployment.counters.read()),
   reset: () => Promise.resolve(deployment.counters.reset()),
+  atRest: () => atRest(deployment.counters),
   commitDelay: (ms) =>
     Promise.resolve(deployment.faults.set({ commitDelayMs: ms })),
   record: (streamId) => {
@@ -37,8 +38,11 @@ const tasks: Tasks = {
 
 async function answer({ id, task, args }: Question): Promise<Answer> {
   try {
-    const run = tasks[task] as (...args: unknown[]) => Promise<unknown>;
-    return { id, value: await run(...args) };
+    const run = tasks as unknown as Record<
+      keyof Tasks,
+      (...args: unknown[]) => Promise<unknown>
+    >;
+    return { id, value: await run[task](...args) };
   } catch (error) {
     return { id, error: (error as Error).stack ?? String(error) };
   }

@@ -15,6 +15,8 @@ export interface Tasks {
   call(path: string, args?: Record<string, unknown>): Promise<unknown>;
   counters(): Promise<Counters>;
   reset(): Promise<void>;
+  /** Resolves when the deployment does nothing any more. */
+  atRest(): Promise<void>;
   /** How long commits take from now on (ms). */
   commitDelay(ms: number): Promise<void>;
   /** What the writer of a stream has noted. */

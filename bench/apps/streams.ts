@@ -6,30 +6,31 @@ import {
   queryGeneric,
   type GenericActionCtx,
   type GenericDataModel,
+  type GenericMutationCtx,
 } from "convex/server";
 import { v } from "convex/values";
+import type { StreamId } from "../../src/client/index.js";
 import { clock } from "../clock.js";
 import { Commits, planOf, write } from "./writer.js";
 
 type ActionCtx = GenericActionCtx<GenericDataModel>;
+type MutationCtx = GenericMutationCtx<GenericDataModel>;
 
 /** What the two packages have in common. */
 interface Streaming {
-  createStream(
-    ctx: Pick<ActionCtx, "runQuery" | "runMutation">,
-  ): Promise<string>;
+  createStream(ctx: MutationCtx): Promise<StreamId>;
   getStreamBody(
     ctx: Pick<ActionCtx, "runQuery">,
-    streamId: never,
+    streamId: StreamId,
   ): Promise<{ text: string; status: string }>;
   stream(
     ctx: ActionCtx,
     request: Request,
-    streamId: never,
+    streamId: StreamId,
     writer: (
       ctx: ActionCtx,
       request: Request,
-      streamId: never,
+      streamId: StreamId,
       append: (text: string) => Promise<void>,
     ) => Promise<void>,
   ): Promise<Response>;
@@ -43,13 +44,13 @@ const cors = {
 export function streamsApp(streaming: Streaming) {
   const create = mutationGeneric({
     args: {},
-    handler: (ctx) => streaming.createStream(ctx as ActionCtx),
+    handler: (ctx: MutationCtx) => streaming.createStream(ctx),
   });
 
   const body = queryGeneric({
     args: { streamId: v.string() },
     handler: (ctx, { streamId }) =>
-      streaming.getStreamBody(ctx, streamId as never),
+      streaming.getStreamBody(ctx, streamId as StreamId),
   });
 
   const http = httpRouter();
@@ -65,7 +66,7 @@ export function streamsApp(streaming: Streaming) {
       const response = await streaming.stream(
         commits.watch(ctx),
         request,
-        streamId as never,
+        streamId as StreamId,
         (_ctx, _request, _streamId, append) =>
           write(streamId, plan, append, commits),
       );

@@ -1,0 +1,89 @@
+/**
+ * `npm run bench`: this package side by side with the published one, on the
+ * same inputs, in one table.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { parseArgs } from "node:util";
+import { format } from "prettier";
+import { isWorse, type Row } from "./rows.js";
+import { sections } from "./sections.js";
+import { summary, type Circumstances } from "./summary.js";
+import { markdown } from "./table.js";
+
+const USAGE = `npm run bench -- [sections] [options]
+
+  Sections: ${Object.keys(sections).join(", ")}. None named: all.
+
+  --quick   shorter texts, fewer followers: about two minutes
+  --json    prints the rows as JSON
+  --write   writes docs/benchmarks.md
+  --help`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const unknown = positionals.filter((name) => !(name in sections));
+if (values.help || unknown.length > 0) {
+  if (unknown.length > 0) console.error(`There is no ${unknown.join(", ")}.\n`);
+  console.log(USAGE);
+  process.exit(values.help ? 0 : 1);
+}
+
+const rows: Row[] = [];
+for (const [name, measure] of Object.entries(sections)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const report = (line: string) => console.error(`… ${line}`);
+  rows.push(...(await measure({ quick: values.quick, report })));
+}
+
+if (values.json)
+  console.log(JSON.stringify({ ...circumstances(), rows }, null, 2));
+else console.log(markdown(rows));
+if (values.write) await writeSummary();
+
+for (const { what, metric, reason } of rows.filter(isWorse)) {
+  if (reason === undefined)
+    console.error(`Worse, and no reason: ${what}, ${metric}`);
+}
+
+function versionOf(path: string): string {
+  const url = new URL(`../${path}/package.json`, import.meta.url);
+  const { version } = JSON.parse(readFileSync(url, "utf8")) as {
+    version: string;
+  };
+  return version;
+}
+
+function circumstances(): Circumstances {
+  const [cpu] = cpus();
+  const inModules = (name: string) => versionOf(`node_modules/${name}`);
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${cpu?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    versions: {
+      "this package": versionOf("."),
+      published: inModules("persistent-text-streaming-published"),
+      "@convex-dev/agent": inModules("@convex-dev/agent"),
+      convex: inModules("convex"),
+      "convex-test": inModules("convex-test"),
+      react: inModules("react"),
+      node: process.versions.node,
+    },
+  };
+}
+
+async function writeSummary(): Promise<void> {
+  const text = summary(circumstances(), rows);
+  writeFileSync(
+    new URL("../docs/benchmarks.md", import.meta.url),
+    await format(text, { parser: "markdown" }),
+  );
+}

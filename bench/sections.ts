@@ -1,0 +1,322 @@
+/** What is measured, section by section, and which rows come of it. */
+import { driving, firstByte } from "./driving.js";
+import type { FollowingCase, FollowingResult } from "./following.js";
+import { heap, rendering } from "./hook.js";
+import { withHost, type Host } from "./host.js";
+import { many } from "./many.js";
+import { opening } from "./opening.js";
+import { costOfThousand } from "./prices.js";
+import { rowsOf, type Row } from "./rows.js";
+import { sizeOf } from "./size.js";
+import { targets, type TargetName } from "./targets.js";
+
+export interface Scope {
+  /** Leaves out what takes long. */
+  quick: boolean;
+  /** Says what is going on. */
+  report: (line: string) => void;
+}
+
+type Section = (scope: Scope) => Promise<Row[]>;
+
+/** Milliseconds from token to token: a fast model, and one as they mostly are. */
+const FAST = 5;
+const USUAL = 1000 / 60;
+
+const CLAIM =
+  "The stream is claimed, in a commit, before the model is asked: two tabs or a retry must not run it twice. The published package only looks at the status.";
+
+/** Runs something with one target after the other, each in a fresh process. */
+async function each<Result>(
+  names: readonly TargetName[],
+  run: (host: Host, name: TargetName) => Promise<Result>,
+): Promise<Partial<Record<TargetName, Result>>> {
+  const results: Partial<Record<TargetName, Result>> = {};
+  for (const name of names) {
+    results[name] = await withHost(name, (host) => run(host, name));
+  }
+  return results;
+}
+
+const following: Section = async ({ quick, report }) => {
+  const all: TargetName[] = ["ours", "dropIn", "published", "agent"];
+  const texts = quick ? [200, 2000, 8000] : [200, 2000, 8000, 50_000];
+  const crowds = quick ? [10] : [10, 100, 1000];
+  const rows: Row[] = [];
+  const add = async (
+    what: Omit<FollowingCase, "clock">,
+    title: string,
+    rowsFor: (
+      title: string,
+      results: Partial<Record<TargetName, FollowingResult>>,
+    ) => Row[],
+  ) => {
+    report(`following: ${title}`);
+    const results = await each(all, (host) =>
+      host.following({ ...what, clock: "stopped" }),
+    );
+    rows.push(...rowsFor(title, results));
+  };
+  for (const tokens of texts) {
+    const title = `${tokens.toLocaleString("en")} tokens at 200/s`;
+    await add({ tokens, pace: FAST, followers: 1 }, title, costRows);
+  }
+  await add(
+    { tokens: 2000, pace: USUAL, followers: 1 },
+    "2,000 tokens at 60/s",
+    costRows,
+  );
+  for (const followers of crowds) {
+    await add(
+      { tokens: 2000, pace: FAST, followers },
+      `2,000 tokens at 200/s, ${followers.toLocaleString("en")} followers`,
+      crowdRows,
+    );
+  }
+  return rows;
+};
+
+function priced(results: Partial<Record<TargetName, FollowingResult>>) {
+  return Object.fromEntries(
+    Object.entries(results).map(([name, result]) => [
+      name,
+      {
+        ...result,
+        perCharacter: result.bytesPushed / result.characters,
+        cost: costOfThousand(result),
+      },
+    ]),
+  );
+}
+
+const pushed = {
+  name: "perCharacter",
+  metric: "bytes pushed per character",
+  unit: "perCharacter",
+} as const;
+const cost = {
+  name: "cost",
+  metric: "price of 1,000 replies",
+  unit: "dollars",
+} as const;
+const calls = {
+  name: "functionCalls",
+  metric: "function calls",
+  unit: "count",
+  reason:
+    "At this pace a sentence takes longer than the least distance of two commits, so both packages save once a sentence, this one also at line breaks; and a follower asks anew where a page ends.",
+} as const;
+const runs = {
+  name: "queryRuns",
+  metric: "query runs",
+  unit: "count",
+  reason: calls.reason,
+} as const;
+
+function costRows(
+  title: string,
+  results: Partial<Record<TargetName, FollowingResult>>,
+): Row[] {
+  return rowsOf("Following a reply", title, priced(results), [
+    { name: "commits", metric: "commits", unit: "count" },
+    runs,
+    calls,
+    { name: "documentsRead", metric: "documents read", unit: "count" },
+    {
+      name: "bytesRead",
+      metric: "bytes read",
+      unit: "bytes",
+      reason:
+        "A chunk is a page of some 500 characters that grows in place, and each commit reads it; the published package's many small chunks cost more from the second page on.",
+    },
+    {
+      name: "bytesWritten",
+      metric: "bytes written",
+      unit: "bytes",
+      reason:
+        "The newest page is written again with each commit, and once the reply is complete it is packed into as few documents as hold it: that is what makes reading cheap.",
+    },
+    pushed,
+    cost,
+  ]);
+}
+
+function crowdRows(
+  title: string,
+  results: Partial<Record<TargetName, FollowingResult>>,
+): Row[] {
+  return rowsOf("Following a reply", title, priced(results), [
+    runs,
+    calls,
+    pushed,
+    cost,
+  ]);
+}
+
+const drive: Section = async ({ quick, report }) => {
+  const names: TargetName[] = ["ours", "published"];
+  const tokens = quick ? 400 : 1000;
+  const rows: Row[] = [];
+  for (const commitDelay of [0, 20, 100]) {
+    const what = `commits of ${commitDelay} ms`;
+    report(`driving: ${what}`);
+    const results = await each(names, async (host) => {
+      await firstByte(host, 0, 3); // Once for all that is loaded only then.
+      const paced = await driving(host, { tokens, pace: FAST, commitDelay });
+      const unpaced = await driving(host, {
+        tokens: 2 * tokens,
+        pace: 0,
+        commitDelay,
+      });
+      return {
+        firstByte: await firstByte(host, commitDelay, 10),
+        ...paced,
+        overPace: paced.took / (paced.took - paced.beyond),
+        speed: unpaced.tokensPerSecond,
+      };
+    });
+    rows.push(
+      ...rowsOf("Driving a reply", what, results, [
+        {
+          name: "firstByte",
+          metric: "request to first byte",
+          unit: "ms",
+          reason: CLAIM,
+        },
+        { name: "appendP50", metric: "an append waits, p50", unit: "ms" },
+        { name: "appendP99", metric: "an append waits, p99", unit: "ms" },
+        { name: "appendMax", metric: "an append waits, at most", unit: "ms" },
+        {
+          name: "beyond",
+          metric: `${tokens} tokens at 200/s: ms beyond that`,
+          unit: "ms",
+          reason: `${CLAIM} And the response ends when the last text and the status are saved, so that nobody sees it end before that.`,
+        },
+        {
+          name: "speed",
+          metric: "tokens, if the writer never pauses",
+          unit: "perSecond",
+          better: "more",
+        },
+      ]),
+    );
+  }
+  return rows;
+};
+
+const open: Section = async ({ quick, report }) => {
+  const replies = 50;
+  const tokens = quick ? 500 : 2000;
+  const what = `${replies} replies of ${tokens.toLocaleString("en")} tokens`;
+  report(`opening: ${what}`);
+  const results = await each(["ours", "dropIn", "published"], (host, name) =>
+    opening(host, targets[name], { replies, tokens }),
+  );
+  return rowsOf("Opening a chat", what, results, [
+    { name: "documentsRead", metric: "documents read", unit: "count" },
+    { name: "bytesRead", metric: "bytes read", unit: "bytes" },
+    {
+      name: "bytesPushed",
+      metric: "bytes pushed",
+      unit: "bytes",
+      reason:
+        "Each page says where it starts and where to go on, some 25 bytes.",
+    },
+    { name: "took", metric: "until all are there", unit: "ms" },
+  ]);
+};
+
+const hook: Section = async ({ quick, report }) => {
+  const tokens = quick ? 200 : 1000;
+  const names = ["ours", "dropIn", "published"] as const;
+  const rows: Row[] = [];
+  for (const speed of [60, 500]) {
+    const what = `${speed} tokens a second`;
+    report(`hook: ${what}`);
+    const results = await each(names, (host, name) =>
+      rendering(host, name as (typeof names)[number], tokens, 1000 / speed),
+    );
+    rows.push(
+      ...rowsOf("The hook in Chromium", what, results, [
+        { name: "renders", metric: "renders per 1,000 tokens", unit: "count" },
+        {
+          name: "mainThread",
+          metric: "main thread per 1,000 tokens",
+          unit: "ms",
+        },
+      ]),
+    );
+  }
+  const replies = quick ? 3 : 10;
+  const what = `${replies} replies of 8,000 tokens`;
+  report(`hook: ${what}`);
+  const results = await each(names, async (host, name) => ({
+    heap: await heap(host, name as (typeof names)[number], replies, 8000),
+  }));
+  rows.push(
+    ...rowsOf("The hook in Chromium", what, results, [
+      { name: "heap", metric: "heap of the page", unit: "bytes" },
+    ]),
+  );
+  return rows;
+};
+
+const crowd: Section = async ({ quick, report }) => {
+  const streams = quick ? 50 : 200;
+  const tokens = quick ? 120 : 300;
+  const what = `${streams} streams of ${tokens} tokens at 60/s, each followed`;
+  report(`many: ${what}`);
+  const results = await each(["ours", "published"], (host, name) =>
+    many(host, targets[name], { streams, tokens, pace: USUAL }),
+  );
+  return rowsOf("Many at once", what, results, [
+    {
+      name: "commitsPerSecond",
+      metric: "commits a second",
+      unit: "perSecond",
+      reason: "This package also saves at line breaks.",
+    },
+    { name: "lagP50", metric: "append to follower, p50", unit: "ms" },
+    { name: "lagP99", metric: "append to follower, p99", unit: "ms" },
+    { name: "took", metric: "until all are complete", unit: "ms" },
+    { name: "memory", metric: "memory of the deployment", unit: "bytes" },
+    { name: "lost", metric: "characters lost", unit: "count" },
+  ]);
+};
+
+const size: Section = async ({ report }) => {
+  report("size");
+  const source = (path: string) => new URL(`../src/${path}`, import.meta.url);
+  const published = (path: string) =>
+    new URL(import.meta.resolve(`persistent-text-streaming-published${path}`));
+  const reason =
+    "This is what stop, resume, exactly-once saving and followers that read only what is new are made of. The backend's part is never sent to a browser.";
+  const entries = [
+    ["the backend's entry", source("client/index.ts"), published("")],
+    ["the hook's entry", source("react/index.ts"), published("/react")],
+  ] as const;
+  const rows: Row[] = [];
+  for (const [what, ours, theirs] of entries) {
+    const results = {
+      ours: await sizeOf(ours),
+      published: await sizeOf(theirs),
+    };
+    rows.push(
+      ...rowsOf("Size", what, results, [
+        { name: "minified", metric: "minified", unit: "bytes", reason },
+        { name: "gzip", metric: "and gzip", unit: "bytes", reason },
+        { name: "brotli", metric: "and brotli", unit: "bytes", reason },
+      ]),
+    );
+  }
+  return rows;
+};
+
+export const sections: Record<string, Section> = {
+  following,
+  driving: drive,
+  opening: open,
+  hook,
+  many: crowd,
+  size,
+};
