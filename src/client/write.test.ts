@@ -7,7 +7,11 @@ import {
   textOf,
   writes,
 } from "../testing/setup.js";
+import { Body } from "./body.js";
+import { claim } from "./claim.js";
+import { flushPolicy } from "./flush.js";
 import type { BackgroundWriter, ChunkAppender } from "./index.js";
+import { write } from "./write.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());
@@ -239,21 +243,26 @@ describe("a stream that ends from outside while its writer is in a pause", () =>
   test.each(endings)(
     "$how: the signal fires within about a second, whenever it happens",
     async ({ how }) => {
-      for (const pause of [0, 100, 400, 600, 950, 1700, 30_000]) {
+      const pauses = [0, 100, 400, 600, 950, 1700, 30_000];
+      const starts = [0, 300, 600, 900];
+      for (const [start, pause] of starts.flatMap((start) =>
+        pauses.map((pause) => [start, pause] as const),
+      )) {
         const app = setUp();
         const streamId = await app.create();
         let firedAt = Infinity;
         const response = await app.respond(streamId, async (append, signal) => {
+          await new Promise((resolve) => setTimeout(resolve, start));
           await append("So far. ");
           signal.addEventListener("abort", () => (firedAt = Date.now()));
           await untilStopped(signal);
         });
         const { seen } = readBody(response);
-        await pass(pause);
+        await pass(start + pause);
         const endedAt = Date.now();
         await end(app, streamId, how);
         await until(() => seen.closed);
-        expect(firedAt - endedAt).toBeLessThanOrEqual(1300);
+        expect(firedAt - endedAt).toBeLessThanOrEqual(1100);
       }
     },
   );
@@ -509,6 +518,34 @@ describe("characters", () => {
     const whole = `first ${long} last`;
     expect((await textOf(response)) === whole).toBe(true);
     expect((await body(streamId)).text === whole).toBe(true);
+  });
+});
+
+test("past the limit of a response, the database gets everything", async () => {
+  const { create, act, lib, body: saved } = setUp();
+  const streamId = await create();
+  const body = new Body(12);
+  const writing = act(async (ctx) => {
+    const claimed = await claim({ lib }, ctx, streamId);
+    if (!("stream" in claimed)) throw new Error("Somebody else claimed it.");
+    return write(
+      streamId,
+      claimed.stream,
+      flushPolicy(),
+      body,
+      async (append) => {
+        for (const text of ["中文。", "😀", "a long rest. ", "b"]) {
+          await append(text);
+        }
+      },
+    );
+  });
+  expect(await settled(writing)).toEqual({ status: "done" });
+  body.close();
+  expect(await new Response(body.stream).text()).toBe("中文。");
+  expect(await saved(streamId)).toEqual({
+    text: "中文。😀a long rest. b",
+    status: "done",
   });
 });
 
