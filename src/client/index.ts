@@ -94,7 +94,7 @@ export class PersistentTextStreaming {
    *
    * ```ts
    * const responseStreamId = await streaming.createStream(ctx);
-   * await ctx.db.insert("userMessages", { prompt, responseStreamId });
+   * await ctx.db.insert("userMessages", { ...args, responseStreamId });
    * ```
    */
   async createStream(ctx: RunMutationCtx): Promise<StreamId> {
