@@ -19,7 +19,7 @@ export interface FaultSettings {
   only: string;
 }
 
-export const NO_FAULTS: FaultSettings = {
+const NO_FAULTS: FaultSettings = {
   commitDelayMs: 0,
   refuseCommits: 0,
   refuseFraction: 0,

@@ -1,8 +1,8 @@
 import { getConvexSize, type Value } from "convex/values";
 
 const MiB = 1024 * 1024;
-export const MAX_DOCUMENT_BYTES = MiB;
-export const MAX_VALUE_BYTES = 16 * MiB;
+const MAX_DOCUMENT_BYTES = MiB;
+const MAX_VALUE_BYTES = 16 * MiB;
 export const MAX_RESPONSE_BYTES = 20 * MiB;
 
 /**
