@@ -56,7 +56,7 @@ const METHOD = `## How it is measured
 - **Driving** runs by the real clock, with commits slowed down to what is said.
   A model takes some hundred milliseconds to its first token; here it takes none,
   so that only the package is seen.
-- **The hook** drives a reply in a new Chromium; the published one with a URL
+- **The hook** drives a reply in a new Chromium, three times (the median counts); the published one with a URL
   object that stays the same and without StrictMode, since it stops otherwise.
 - **Many at once** measures each token: from when it was appended to when the
   follower of its stream had it. The requests come within one second.

@@ -82,7 +82,7 @@ export function formatValue(value: number | undefined, unit: Unit): string {
     case "bytes":
       return formatBytes(value);
     case "ms":
-      return `${value < 10 ? value.toFixed(2) : Math.round(value).toLocaleString("en")} ms`;
+      return `${value < 10 ? value.toFixed(value < 1 ? 2 : 1) : Math.round(value).toLocaleString("en")} ms`;
     case "perSecond":
       return `${Math.round(value).toLocaleString("en")}/s`;
     case "perCharacter":

@@ -16,7 +16,7 @@ export function tokens(count: number): string[] {
   return Array.from({ length: count }, (_, i) => cycle[i % cycle.length] ?? "");
 }
 
-/** Tokens of short replies of various lengths are the same tokens, from somewhere else on. */
+/** The length of that text (UTF-16 code units). */
 export function charactersOf(count: number): number {
   return tokens(count).join("").length;
 }
