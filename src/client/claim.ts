@@ -2,7 +2,7 @@ import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamStatus } from "../shared.js";
 import type { RunActionCtx } from "./ctx.js";
 import type { ClaimedStream } from "./saver.js";
-import { backOff, sleep } from "./time.js";
+import { retry } from "./time.js";
 
 const CLAIM_ATTEMPTS = 5;
 
@@ -22,7 +22,7 @@ export async function claim(
   const { lib } = component;
   // The name makes a claim repeatable: a claim whose answer was lost is still ours.
   const writer = crypto.randomUUID();
-  const { claimed, status } = await retry(() =>
+  const { claimed, status } = await retry(CLAIM_ATTEMPTS, () =>
     ctx.runMutation(lib.claim, { streamId, writer }),
   );
   if (!claimed) return { status };
@@ -33,15 +33,4 @@ export async function claim(
       status: () => ctx.runQuery(lib.getStreamStatus, { streamId }),
     },
   };
-}
-
-async function retry<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (failures === CLAIM_ATTEMPTS) throw error;
-      await sleep(backOff(failures));
-    }
-  }
 }

@@ -83,11 +83,13 @@ test("waits for a stream that has not been started", async () => {
 
 describe("ends", () => {
   test("when the stream is aborted", async () => {
-    const { streamId, resume, abort } = await growingStream();
+    const { streamId, resume, abort, body } = await growingStream();
     const { seen } = readBody(await resume(streamId));
     await pass(1000);
     await abort(streamId);
     await until(() => seen.closed);
+    // With the last words, which the writer saves when it learns of it.
+    expect(seen.text).toBe((await body(streamId)).text);
   });
 
   test("when the stream is deleted", async () => {
@@ -125,6 +127,27 @@ describe("ends", () => {
     stop();
     await settled(generating);
     expect((await body(streamId)).text).toBe(text());
+  });
+
+  test("not when the database cannot be read for a moment", async () => {
+    const { streamId, act, streaming, stop, text } = await growingStream();
+    let reads = 0;
+    const response = await act((ctx) =>
+      streaming.resume(
+        {
+          runQuery: (query, ...args) => {
+            if (reads++ % 2 === 1) throw new Error("The database is away.");
+            return ctx.runQuery(query, ...args);
+          },
+        },
+        new Request("https://app.test/"),
+        streamId,
+      ),
+    );
+    const { whole } = readBody(response);
+    await pass(3000);
+    stop();
+    expect(await settled(whole)).toBe(text());
   });
 
   test("when the database cannot be read, with the error logged", async () => {

@@ -1,10 +1,14 @@
-import { isFinal, type StreamPage } from "../shared.js";
+import { isComplete, isFinal, type StreamPage } from "../shared.js";
 import type { Body } from "./body.js";
-import { sleep } from "./time.js";
+import { retry, sleep } from "./time.js";
 
 /** How long (ms) between two looks at the database: while text comes, and at most while it does not. */
 const SHORTEST_WAIT = 250;
 const LONGEST_WAIT = 1000;
+/** How long (ms) the last words of a writer are waited for that was stopped from outside. */
+const LAST_WORDS_WAIT = 2000;
+/** How often a look that fails is repeated. */
+const ATTEMPTS = 5;
 
 /**
  * Sends a page of a stream and what is saved after it, until the stream has
@@ -18,15 +22,18 @@ export async function follow(
 ): Promise<void> {
   let page: StreamPage | null = first;
   let wait = SHORTEST_WAIT;
+  let ended = false;
   try {
     while (page !== null) {
       body.write(page.text);
-      if (isFinal(page.status)) break;
+      if (ended || isComplete(page.status)) break;
+      ended = isFinal(page.status);
       wait =
         page.text === "" ? Math.min(LONGEST_WAIT, 2 * wait) : SHORTEST_WAIT;
-      await sleep(wait);
+      await sleep(ended ? LAST_WORDS_WAIT : wait);
       if (reader.aborted) break;
-      page = await read(page.from + page.text.length);
+      const offset: number = page.from + page.text.length;
+      page = await retry(ATTEMPTS, () => read(offset));
     }
   } catch (error) {
     console.error("A stream could not be followed to its end:", error);

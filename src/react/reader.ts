@@ -1,6 +1,11 @@
 import type { ConvexReactClient, Watch } from "convex/react";
 import { makeFunctionReference } from "convex/server";
-import { isFinal, type StreamBody, type StreamPage } from "../shared.js";
+import {
+  isComplete,
+  isFinal,
+  type StreamBody,
+  type StreamPage,
+} from "../shared.js";
 import { onNextFrame } from "./frame.js";
 import { fetchText } from "./http.js";
 import { Prefix } from "./prefix.js";
@@ -119,9 +124,7 @@ export class StreamReader {
       this.close();
     }
 
-    // A text that is complete does not change. One that was cut off from
-    // outside may still get the last words of its writer.
-    const complete = prefix.status === "done" || prefix.status === "error";
+    const complete = isComplete(prefix.status);
     const overHttp = this.http.is === "open" && !this.stalled;
     if (!wanted || complete || (overHttp && this.received > 0)) this.stop();
     else if (!overHttp) this.follow(streamId);
