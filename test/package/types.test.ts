@@ -28,8 +28,11 @@ const oldest = [
   // The last one for so old a convex.
   "convex-test@0.0.48",
 ];
-const bundler = { module: "ESNext", moduleResolution: "Bundler" };
-const nodeNext = { module: "NodeNext", moduleResolution: "NodeNext" };
+const resolutions = {
+  bundler: { module: "ESNext", moduleResolution: "Bundler" },
+  nodenext: { module: "NodeNext", moduleResolution: "NodeNext" },
+};
+type Resolution = keyof typeof resolutions;
 
 const compilers = ["5.9", "6.0", "latest"];
 let compilersFolder: string;
@@ -40,8 +43,8 @@ beforeAll(async () => {
 });
 
 /** Compiles the app's sources. Rejects with what the compiler says. */
-async function compile(app: string, version: string, resolution: object) {
-  const options = { ...compilerOptions, ...resolution };
+async function compile(app: string, version: string, resolution: Resolution) {
+  const options = { ...compilerOptions, ...resolutions[resolution] };
   const include = ["convex", "src", "tests"];
   const config = JSON.stringify({ compilerOptions: options, include });
   write(app, "tsconfig.json", config);
@@ -50,27 +53,22 @@ async function compile(app: string, version: string, resolution: object) {
 }
 
 // Of all combinations, as many as have every two things meet that could clash.
+const withNewest: [version: string, resolution: Resolution][] = [
+  ["5.9", "bundler"],
+  ["6.0", "bundler"],
+  ["latest", "bundler"],
+  ["latest", "nodenext"],
+];
+const withOldest: typeof withNewest = [
+  ["5.9", "bundler"],
+  ["5.9", "nodenext"],
+  ["6.0", "nodenext"],
+  ["latest", "bundler"],
+];
+
 describe.each([
-  [
-    "on the newest convex and React",
-    newest,
-    [
-      ["5.9", bundler],
-      ["6.0", bundler],
-      ["latest", bundler],
-      ["latest", nodeNext],
-    ] as const,
-  ],
-  [
-    `on convex ${lowestConvex} and React 18.3`,
-    oldest,
-    [
-      ["5.9", bundler],
-      ["5.9", nodeNext],
-      ["6.0", nodeNext],
-      ["latest", bundler],
-    ] as const,
-  ],
+  ["on the newest convex and React", newest, withNewest],
+  [`on convex ${lowestConvex} and React 18.3`, oldest, withOldest],
 ])("an app %s imports everything", (_, packages, cases) => {
   let app: string;
   beforeAll(async () => {
@@ -80,7 +78,7 @@ describe.each([
     generate(app);
   });
 
-  test.each(cases)("with TypeScript %s, %o", (version, resolution) =>
+  test.each(cases)("with TypeScript %s, %s", (version, resolution) =>
     compile(app, version, resolution),
   );
 });
@@ -95,9 +93,9 @@ describe("an app of 0.3", () => {
   });
 
   test("compiles with 0.3.3, and with this version in its place", async () => {
-    await compile(app, "5.9", bundler);
+    await compile(app, "5.9", "bundler");
     await install(app, tarball);
-    await compile(app, "5.9", bundler);
+    await compile(app, "5.9", "bundler");
   });
 });
 
