@@ -81,9 +81,19 @@ export class Reader {
   }
 }
 
+/**
+ * Has the client connect again soon after its socket was dropped, as it does when
+ * a network comes back. Otherwise it waits a second or more, in which all the
+ * streams of a schedule end.
+ */
+function reconnectSoon(): void {
+  setInterval(() => window.dispatchEvent(new Event("online")), 50);
+}
+
 const readers: Reader[] = [];
 const lab = {
   mount: (props: ReaderProps) => readers.push(new Reader(props)) - 1,
+  reconnectSoon,
   reader: (index: number) => readers[index]!,
   runSchedule: (seed: number, siteUrl: string) =>
     runSchedule(seed, {

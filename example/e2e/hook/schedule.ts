@@ -2,7 +2,8 @@ import { story } from "../../../src/testing/story.js";
 import { randomFrom } from "../random.js";
 import type { Reader, ReaderProps } from "./page.js";
 
-const PATIENCE = 60_000;
+/** How long (ms) nothing may come of what is waited for. */
+const PATIENCE = 30_000;
 
 /**
  * A driver and a follower of one stream, to which things happen at random
@@ -20,11 +21,11 @@ export async function runSchedule(
 ): Promise<number> {
   const random = randomFrom(seed);
   const below = (count: number) => Math.floor(random() * count);
-  const sentences = 10 + below(40);
+  const sentences = 8 + below(20);
   const text = story(sentences);
   const streamId = await page.create();
   const props = {
-    url: `${page.siteUrl}/write?sentences=${sentences}&delay=1`,
+    url: `${page.siteUrl}/write?sentences=${sentences}&delay=12`,
     streamId,
     incremental: random() < 0.5,
   };
@@ -50,7 +51,8 @@ export async function runSchedule(
     ],
   ];
   const moments = Array.from({ length: 1 + below(4) }, () => ({
-    at: below(text.length),
+    // Not in the last part, which a busy page shows all at once.
+    at: below(text.length * 0.7),
     happening: happenings[below(happenings.length)]!,
   })).sort((a, b) => a.at - b.at);
   const done: string[] = [];
