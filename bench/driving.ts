@@ -13,7 +13,7 @@ export interface DrivingCase {
   commitDelay: number;
 }
 
-export interface DrivingResult {
+export type DrivingResult = {
   /** What the writer waited for its appends (ms). */
   appendP50: number;
   appendP99: number;
@@ -22,7 +22,7 @@ export interface DrivingResult {
   took: number;
   beyond: number;
   tokensPerSecond: number;
-}
+};
 
 export async function driving(
   host: Host,

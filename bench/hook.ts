@@ -12,12 +12,13 @@ import type { Reply } from "./hook/page.js";
 import type { Host } from "./host.js";
 import { charactersOf } from "./texts.js";
 
-export interface HookResult {
+export type HookResult = {
   /** Per 1,000 tokens. */
   renders: number;
-  /** What the main thread was busy (ms), per 1,000 tokens. */
+  /** How long (ms) the main thread ran scripts, and how long it was busy at all, per 1,000 tokens. */
+  scripts: number;
   mainThread: number;
-}
+};
 
 /** A page, new and empty, in a browser of its own. */
 export async function withPage<Result>(
@@ -72,11 +73,19 @@ export async function rendering(
 ): Promise<HookResult> {
   return await withPage(async (page, devTools) => {
     await page.evaluate((url) => bench.connect(url), host.url);
-    const before = await metric(devTools, "TaskDuration");
+    const [scripts, busy] = await Promise.all([
+      metric(devTools, "ScriptDuration"),
+      metric(devTools, "TaskDuration"),
+    ]);
     const renders = await show(page, host, hook, tokens, pace);
-    const busy = (await metric(devTools, "TaskDuration")) - before;
+    const since = async (name: string, before: number) =>
+      1000 * ((await metric(devTools, name)) - before);
     const per = tokens / 1000;
-    return { renders: renders / per, mainThread: (1000 * busy) / per };
+    return {
+      renders: renders / per,
+      scripts: (await since("ScriptDuration", scripts)) / per,
+      mainThread: (await since("TaskDuration", busy)) / per,
+    };
   });
 }
 

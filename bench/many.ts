@@ -14,7 +14,7 @@ export interface ManyCase {
   pace: number;
 }
 
-export interface ManyResult {
+export type ManyResult = {
   commitsPerSecond: number;
   /** From a token's append to where its follower has it (ms). */
   lagP50: number;
@@ -25,7 +25,10 @@ export interface ManyResult {
   memory: number;
   /** Characters that a follower does not have in the end. */
   lost: number;
-}
+};
+
+/** The requests come within so long (ms). */
+const SPREAD = 4000;
 
 const wallClock = () => performance.timeOrigin + performance.now();
 
@@ -53,8 +56,8 @@ export async function many(
   const begin = performance.now();
   await Promise.all(
     readers.map(async ({ streamId, reader }, i) => {
-      // Not all in the same millisecond: nobody's users do that.
-      await new Promise((goOn) => setTimeout(goOn, (i * 1000) / streams));
+      // Not all at once: connections would be refused, and tried again seconds later.
+      await new Promise((goOn) => setTimeout(goOn, (i * SPREAD) / streams));
       await drive(host.siteUrl, streamId, plan);
       await reader.ended();
     }),

@@ -8,3 +8,13 @@ export function percentile(values: readonly number[], p: number): number {
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
+
+/** For each figure of some results, its median. */
+export function medians<Name extends string>(
+  results: readonly Record<Name, number>[],
+): Record<Name, number> {
+  const names = Object.keys(results[0] ?? {}) as Name[];
+  return Object.fromEntries(
+    names.map((name) => [name, median(results.map((result) => result[name]))]),
+  ) as Record<Name, number>;
+}

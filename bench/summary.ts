@@ -56,10 +56,12 @@ const METHOD = `## How it is measured
 - **Driving** runs by the real clock, with commits slowed down to what is said.
   A model takes some hundred milliseconds to its first token; here it takes none,
   so that only the package is seen.
-- **The hook** drives a reply in a new Chromium, three times (the median counts); the published one with a URL
+- **The hook** drives a reply in a new Chromium; the published one with a URL
   object that stays the same and without StrictMode, since it stops otherwise.
 - **Many at once** measures each token: from when it was appended to when the
-  follower of its stream had it. The requests come within one second.
+  follower of its stream had it. The requests come within four seconds.
+- **Times** of driving, of the hook and of many at once are medians of three runs,
+  with the packages in turn, so that what else the machine does falls on both.
 - **Size** is what esbuild makes of an entry with its dependencies; convex and
   react are not among them.
 `;

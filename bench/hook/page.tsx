@@ -6,7 +6,7 @@ import { useLayoutEffect, useMemo } from "react";
 import { createRoot } from "react-dom/client";
 import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
-import type { StreamBody } from "../../src/shared.js";
+import type { StreamBody, StreamPage } from "../../src/shared.js";
 
 export interface Reply {
   hook: "ours" | "dropIn" | "published";
@@ -35,7 +35,7 @@ type PageQuery = FunctionReference<
   "query",
   "public",
   { streamId: string; from?: number },
-  StreamBody
+  StreamPage
 >;
 
 const body = makeFunctionReference("streams:body") as BodyQuery;
