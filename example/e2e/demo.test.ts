@@ -46,6 +46,8 @@ test("a reply grows word by word, is finished, and is the same after a reload; C
   const upAt = performance.now();
 
   const page = await browser.newPage();
+  // The first load, for which Vite prepares everything, may take a while.
+  page.setDefaultTimeout(60_000);
   const chat = await Chat.open(page, url);
   const usableAt = performance.now();
   console.log(

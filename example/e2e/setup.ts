@@ -38,6 +38,7 @@ export function useDemo() {
       options?: Parameters<Browser["newContext"]>[0],
     ): Promise<BrowserContext> {
       const context = await browser!.newContext(options);
+      context.setDefaultTimeout(60_000);
       contexts.push(context);
       return context;
     },
