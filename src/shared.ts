@@ -31,15 +31,6 @@ export function isFinal(status: StreamStatus): status is FinalStatus {
 // The types of what users get are written out for the sake of their docstrings.
 // The component's functions return them under these validators and the client
 // takes them from there, so the compiler sees that they say the same.
-/**
- * Whether the text of a stream of this status is complete, too. One that was
- * aborted or timed out may still get the last words of its writer, which learns
- * of it within about a second.
- */
-export function isComplete(status: StreamStatus): boolean {
-  return status === "done" || status === "error";
-}
-
 export const streamBody = v.object({ text: v.string(), status: streamStatus });
 /** All the saved text of a stream, and its status. */
 export type StreamBody = {

@@ -34,6 +34,11 @@ export class Body {
     this.room = end < bytes.length ? 0 : this.room - end;
   }
 
+  /** Whether nothing more can be sent. */
+  get full(): boolean {
+    return this.room === 0;
+  }
+
   /** Ends the response, and with it, on a deployment, the action. */
   close(): void {
     this.controller?.close();

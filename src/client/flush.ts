@@ -1,11 +1,12 @@
 import { cutLength } from "../shared.js";
 
 /**
- * Where text may be saved as soon as it is reached:
+ * Where text may be saved without waiting for `maxChars` or `maxDelayMs`:
  *
  * - `"sentence"`: behind `.` `!` `?`, `。` `！` `？`, or a line break.
- * - `"line"`: behind a line break; only whole lines are saved.
- * - a function: wherever it says so. It gets the unsaved text after each append.
+ * - `"line"`: up to the last line break.
+ * - a function: if it says so of the unsaved text, all of that. It may be asked
+ *   after several appends, so it should look for a boundary anywhere in it.
  */
 export type FlushBoundary =
   "sentence" | "line" | ((buffered: string) => boolean);

@@ -188,7 +188,8 @@ export class PersistentTextStreaming {
   /**
    * Answers an HTTP request with the text of a stream that somebody else
    * writes: what is saved from an offset on, then what comes, to the end. For
-   * clients that have no subscription.
+   * clients that have no subscription. The action looks at the database one to
+   * four times a second, for each client.
    *
    * @param options.from The offset to begin at (UTF-16 code units), 0 if not
    *   given: how much of the text the client has.
@@ -248,10 +249,9 @@ export class PersistentTextStreaming {
   ): Promise<StreamBody | StreamPage> {
     const { read } = this.component.lib;
     const page = await ctx.runQuery(read, { streamId, from });
-    if (from === undefined) {
-      return { text: page?.text ?? "", status: page?.status ?? "error" };
-    }
-    return page ?? { text: "", status: "error", from, next: from };
+    const { text, status } = page ?? { text: "", status: "error" };
+    if (from === undefined) return { text, status };
+    return { text, status, from: page?.from ?? from, next: page?.next ?? from };
   }
 
   /**

@@ -56,6 +56,7 @@ export class Saver {
   private wakeTimer: ReturnType<typeof setTimeout> | null = null;
   private wakeAt = Infinity;
   private watchTimer: ReturnType<typeof setTimeout> | null = null;
+  private looking: Promise<void> | null = null;
   private waiting: (() => void)[] = [];
   private readonly controller = new AbortController();
 
@@ -104,6 +105,8 @@ export class Saver {
     this.finishing = true;
     this.stopTimers();
     await this.inFlight;
+    // Nothing may be under way when the action ends.
+    await this.looking;
     while (this.failures < LAST_ATTEMPTS) {
       if (this.deleted) return null;
       if (this.failures > 0) await sleep(this.notBefore - Date.now());
@@ -237,7 +240,7 @@ export class Saver {
     const left = WATCH_INTERVAL - quiet;
     this.watchTimer = setTimeout(
       () => {
-        void this.look().then(() => {
+        this.looking = this.look().then(() => {
           if (!this.finishing && !this.signal.aborted) this.watch();
         });
       },

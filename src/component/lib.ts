@@ -159,8 +159,9 @@ export const setStreamStatus = mutation({
   handler: async (ctx, { streamId, status }) => {
     const stream = await get(ctx, streamId);
     if (isFinal(stream.status)) return null;
-    if (isFinal(status)) await end(ctx, stream, status);
-    else await ctx.db.patch(streamId, { status });
+    if (isFinal(status)) {
+      await end(ctx, stream, await newestChunk(ctx.db, streamId), status);
+    } else await ctx.db.patch(streamId, { status });
     return null;
   },
 });
@@ -172,7 +173,7 @@ export const abort = mutation({
   handler: async (ctx, { streamId }) => {
     const stream = await find(ctx, streamId);
     if (stream !== null && !isFinal(stream.status)) {
-      await end(ctx, stream, "aborted");
+      await end(ctx, stream, await newestChunk(ctx.db, stream._id), "aborted");
     }
     return null;
   },
@@ -190,11 +191,12 @@ export const getStreamStatus = query({
 
 /**
  * The saved text from offset `from` on, up to 4 MiB of it at a time; without
- * `from`, all of it. Null if there is no such stream.
+ * `from`, all of it. Null if there is no such stream. `closing` says that the
+ * stream was ended from outside and its writer may still hand in last words.
  */
 export const read = query({
   args: { streamId: v.string(), from: v.optional(v.number()) },
-  returns: v.union(streamPage, v.null()),
+  returns: v.union(streamPage.extend({ closing: v.boolean() }), v.null()),
   handler: async (ctx, { streamId, from }) => {
     if (from !== undefined && !(Number.isSafeInteger(from) && from >= 0)) {
       throw new Error(
@@ -203,8 +205,14 @@ export const read = query({
     }
     const stream = await find(ctx, streamId);
     if (stream === null) return null;
-    if (from === undefined) return wholeText(ctx, stream);
-    return (await readText(ctx.db, stream, from, PAGE_LIMIT)).page;
+    const page =
+      from === undefined
+        ? await wholeText(ctx, stream)
+        : (await readText(ctx.db, stream, from, PAGE_LIMIT)).page;
+    return {
+      ...page,
+      closing: isFinal(page.status) && stream.writer !== undefined,
+    };
   },
 });
 
@@ -294,8 +302,9 @@ export const cleanupExpiredStreams = internalMutation({
         )
         .take(room);
       for (const stream of old) {
-        if ((await lastSignOfLife(ctx, stream)) < deadline) {
-          await end(ctx, stream, "timeout");
+        const newest = await newestChunk(ctx.db, stream._id);
+        if (lastSignOfLife(stream, newest) < deadline) {
+          await end(ctx, stream, newest, "timeout");
         }
       }
       room -= old.length;
@@ -312,11 +321,10 @@ export const cleanupExpiredStreams = internalMutation({
   },
 });
 
-async function lastSignOfLife(
-  ctx: QueryCtx,
+function lastSignOfLife(
   stream: Doc<"streams">,
-): Promise<number> {
-  const newest = await newestChunk(ctx.db, stream._id);
+  newest: Doc<"chunks"> | null,
+): number {
   return Math.max(
     stream._creationTime,
     stream.claimedAt ?? 0,
@@ -384,12 +392,12 @@ async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {
 async function end(
   ctx: MutationCtx,
   { _id }: Doc<"streams">,
+  newest: Doc<"chunks"> | null,
   status: FinalStatus,
 ) {
   await ctx.db.patch(_id, { status });
-  const newest = await newestChunk(ctx.db, _id);
-  const chunksBefore = newest?.start ?? 0;
-  if (chunksBefore > 0) await packLater(ctx, _id);
+  const isOnlyChunk = (newest?.start ?? 0) === 0;
+  if (!isOnlyChunk) await packLater(ctx, _id);
 }
 
 /** Packs the text of a stream that has ended: at once if it fits into one document. */

@@ -16,6 +16,9 @@ export const PAGE_LENGTH = 512;
 /** No chunk is longer than this: 64 Ki code units are 192 KiB at most, of the 1 MiB that a document may have. */
 export const CHUNK_LIMIT = 64 * 1024;
 
+/** What a chunk takes beside its text (bytes, about): ids, times, names of fields. */
+const CHUNK_OVERHEAD = 150;
+
 export function newestChunk(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
@@ -65,7 +68,7 @@ export async function appendText(
 }
 
 /**
- * The saved text from an offset on, as far as `byteLimit` (of UTF-8) goes.
+ * The saved text from an offset on, as far as `byteLimit` (of documents) goes.
  *
  * Text that goes on beyond the limit reads as `streaming`: a reader has the
  * end of the stream only when it has all of the text.
@@ -86,7 +89,7 @@ export async function readText(
   for await (const chunk of chunksFrom(db, stream._id, from)) {
     // Rows of version 0.3 that lie before `from` are read and not returned.
     if (chunk.start + chunk.text.length > from) {
-      bytes += encoder.encode(chunk.text).length;
+      bytes += encoder.encode(chunk.text).length + CHUNK_OVERHEAD;
     }
     if (bytes > byteLimit && parts.length > 0) {
       complete = false;

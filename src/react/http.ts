@@ -1,5 +1,5 @@
-/** How a request ended: with nothing to expect from it any more, or without an answer at all. */
-export type HttpEnd = "over" | "unanswered";
+/** How a request ended: with nothing to expect of it any more, or without any answer. */
+export type HttpEnd = "over" | "lost";
 
 /**
  * Makes a request and hands on the text of its body as it arrives. Never
@@ -7,14 +7,21 @@ export type HttpEnd = "over" | "unanswered";
  */
 export async function fetchText(
   url: string,
-  init: RequestInit,
+  init: () => RequestInit,
   onText: (text: string) => void,
 ): Promise<HttpEnd> {
+  let request: RequestInit;
+  try {
+    request = init();
+  } catch (error) {
+    console.error(`The stream cannot be asked for at ${url}:`, error);
+    return "over";
+  }
   let response: Response;
   try {
-    response = await fetch(url, init);
+    response = await fetch(url, request);
   } catch {
-    return "unanswered";
+    return "lost";
   }
   // No body: a 205, or a platform that cannot stream responses.
   if (!response.body) return "over";

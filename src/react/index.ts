@@ -1,9 +1,10 @@
 "use client";
-import { useConvex } from "convex/react";
+import { useConvex, type ConvexReactClient } from "convex/react";
 import {
   getFunctionName,
   type FunctionArgs,
   type FunctionReference,
+  type FunctionReturnType,
 } from "convex/server";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { StreamId } from "../client/index.js";
@@ -21,10 +22,16 @@ export type StreamBodyQuery = FunctionReference<
   StreamBody
 >;
 
-/** What `incremental` may be: true, if the query takes `from`. */
+/**
+ * What `incremental` may be: true, if the query takes `from` and returns the
+ * page that `getStreamBody` gives for it. `needs` is never a value; it is what
+ * the compiler shows to someone whose query does not.
+ */
 export type Incremental<Query extends StreamBodyQuery> =
   "from" extends keyof FunctionArgs<Query>
-    ? boolean
+    ? [Extract<FunctionReturnType<Query>, { next: number }>] extends [never]
+      ? false | { needs: "a query that returns `from` and `next`, too" }
+      : boolean
     : false | { needs: "a query that takes `from`: `args: streamBodyArgs`" };
 
 /** Options of `useStream`. */
@@ -78,7 +85,12 @@ export function useStream<Query extends StreamBodyQuery>(
   streamId: StreamId | undefined,
   opts?: UseStreamOptions<Query>,
 ): StreamBody {
-  const client = useConvex();
+  const client: ConvexReactClient | undefined = useConvex();
+  if (client === undefined) {
+    throw new Error(
+      "useStream needs a Convex client: put a <ConvexProvider> (or the one of your auth provider) around the component that uses it.",
+    );
+  }
   // `new URL(…)`, `api.chat.…` and `{ headers }` are other objects at every
   // render; what counts is what they say.
   const source: Source = {

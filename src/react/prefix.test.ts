@@ -30,6 +30,32 @@ describe("the text", () => {
   });
 });
 
+describe("the text as a whole, from a query", () => {
+  test.each([
+    { pieces: "abc", whole: "ab", shows: "abc", why: "HTTP is ahead" },
+    { pieces: "abc", whole: "abcd", shows: "abcd", why: "the query is ahead" },
+    { pieces: "", whole: "abc", shows: "abc", why: "there is no other" },
+    {
+      pieces: "abc",
+      whole: "[removed]",
+      shows: "[removed]",
+      why: "it says so",
+    },
+    { pieces: "abc", whole: "", shows: "abc", why: "nothing removes nothing" },
+  ])("$pieces and $whole show $shows: $why", ({ pieces, whole, shows }) => {
+    const prefix = new Prefix();
+    prefix.extend(0, pieces);
+    prefix.replace(whole);
+    expect(prefix.text).toBe(shows);
+  });
+
+  test("takes the place of what the query gave before, but for nothing", () => {
+    const prefix = new Prefix();
+    for (const whole of ["abc▍", "abc", ""]) prefix.replace(whole);
+    expect(prefix.text).toBe("abc");
+  });
+});
+
 describe("the status", () => {
   const statuses: StreamStatus[] = [
     "pending",

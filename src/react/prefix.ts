@@ -1,18 +1,29 @@
-import { isFinal, type StreamBody, type StreamStatus } from "../shared.js";
+import { isFinal, type StreamStatus } from "../shared.js";
 
 /**
- * What a reader has of a stream: a prefix of its text, and what is known of its
- * status. Both only ever go forward, in whichever order the news arrives.
+ * What a reader has of a stream. Text comes in pieces that say where they
+ * start, over HTTP or from the database, or as a whole from the app's query.
+ * What is made of them only goes forward, in whichever order they arrive.
  */
 export class Prefix {
-  text = "";
+  private pieces = "";
+  private whole = "";
   private saved: StreamStatus = "pending";
 
-  /** Takes on text that starts at `offset`, as far as it is new. */
+  /** Takes on a piece that starts at `offset`, as far as it is new. */
   extend(offset: number, text: string): void {
-    const known = this.text.length - offset;
+    const known = this.pieces.length - offset;
     // Text behind a gap would be shown in the wrong place; it will come again.
-    if (known >= 0 && known < text.length) this.text += text.slice(known);
+    if (known >= 0 && known < text.length) this.pieces += text.slice(known);
+  }
+
+  /**
+   * Takes on all of the text, as the app's query gives it. The query may make
+   * of it what it likes, so this takes the place of what it gave before; but
+   * not with nothing, which is what a stream reads as that has been deleted.
+   */
+  replace(text: string): void {
+    if (text !== "") this.whole = text;
   }
 
   /** Takes on what the database says of the status. */
@@ -20,13 +31,19 @@ export class Prefix {
     if (!isFinal(this.saved) && status !== "pending") this.saved = status;
   }
 
-  get status(): StreamStatus {
-    return this.saved === "pending" && this.text !== ""
-      ? "streaming"
-      : this.saved;
+  /** The longer of the two, if one begins with the other; else what the query says. */
+  get text(): string {
+    const { pieces, whole } = this;
+    return pieces.startsWith(whole) ? pieces : whole;
   }
 
-  get body(): StreamBody {
-    return { text: this.text, status: this.status };
+  get status(): StreamStatus {
+    const begun = this.pieces !== "" || this.whole !== "";
+    return this.saved === "pending" && begun ? "streaming" : this.saved;
+  }
+
+  /** The offset behind the pieces. */
+  get length(): number {
+    return this.pieces.length;
   }
 }

@@ -1,20 +1,15 @@
 import type { ConvexReactClient, Watch } from "convex/react";
 import { makeFunctionReference } from "convex/server";
-import {
-  isComplete,
-  isFinal,
-  type StreamBody,
-  type StreamPage,
-} from "../shared.js";
+import { isFinal, type StreamBody, type StreamPage } from "../shared.js";
 import { onNextFrame } from "./frame.js";
 import { fetchText } from "./http.js";
 import { Prefix } from "./prefix.js";
 
 /** After so long (ms) without news over HTTP, the database is asked too: a dead connection may never say so. */
 const PATIENCE = 5000;
-/** A request that got no answer is repeated after so long (ms), doubling, while the saved status is still `pending`. */
-const RETRY_DELAY = 1000;
-const RETRIES = 5;
+/** A request that was lost is made again after so long (ms): the first time, doubling, and at most. */
+const FIRST_RETRY = 1000;
+const LONGEST_RETRY = 10_000;
 
 /** Where to read a stream, in values: a render that says the same changes nothing. */
 export interface Source {
@@ -28,11 +23,47 @@ export interface Source {
 /** What the hook shows; `error` is what the query threw. */
 export type Shown = { body: StreamBody; error?: unknown };
 
-/** The request to the HTTP action. Once any text has come of it, it is not made again. */
-type Http =
-  | { is: "unsent" }
-  | { is: "open"; controller: AbortController }
-  | { is: "over" };
+/**
+ * The request to the HTTP action:
+ *
+ * - `unsent`: to be made as soon as this reader drives.
+ * - `asked`: made; no text has come yet.
+ * - `flowing`: text comes.
+ * - `silent`: open, but nothing has come for a while.
+ * - `lost`: it got no answer, and is to be made again.
+ * - `over`: there is nothing more to expect of it, for whatever reason.
+ */
+export type Http = "unsent" | "asked" | "flowing" | "silent" | "lost" | "over";
+
+/** What to do with the subscription to the saved text. */
+export function subscription(http: Http): "open" | "close" | "as it is" {
+  switch (http) {
+    case "asked":
+      return "as it is";
+    case "flowing":
+      return "close";
+    case "unsent":
+    case "silent":
+    case "lost":
+    case "over":
+      return "open";
+  }
+}
+
+/** What becomes of the request when this reader no longer drives. Once text has come, it is not made again. */
+export function withdrawn(http: Http, received: number): Http {
+  switch (http) {
+    case "unsent":
+    case "asked":
+    case "lost":
+      return "unsent";
+    case "flowing":
+    case "over":
+      return "over";
+    case "silent":
+      return received > 0 ? "over" : "unsent";
+  }
+}
 
 /**
  * One reader of one stream: what `useStream` shows, without React.
@@ -43,14 +74,17 @@ type Http =
  */
 export class StreamReader {
   private readonly prefix = new Prefix();
-  private http: Http = { is: "unsent" };
-  /** How much text came over HTTP (UTF-16 code units), and when the last of it did (ms). */
+  private http: Http = "unsent";
+  /** Ends the request. */
+  private controller: AbortController | null = null;
+  /** Belongs to the present state of the request. */
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  /** How much text came over HTTP (UTF-16 code units), and when the last news did (ms). */
   private received = 0;
-  private receivedAt = 0;
-  private stalled = false;
-  private retries = 0;
+  private newsAt = 0;
+  private losses = 0;
   /** Ends the subscription to the saved text. */
-  private unfollow: (() => void) | null = null;
+  private unsubscribe: (() => void) | null = null;
   /** The offset to read the saved text from. */
   private position = 0;
   /** Whether the database has said anything yet. */
@@ -60,7 +94,6 @@ export class StreamReader {
   private readonly listeners = new Set<() => void>();
   private settling = false;
   private painting = false;
-  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly client: Pick<ConvexReactClient, "watchQuery">,
@@ -72,7 +105,7 @@ export class StreamReader {
     // show nothing first. Nothing is asked: React may throw this reader away.
     if (streamId !== undefined) this.take(this.saved(streamId));
     this.error = undefined;
-    this.shown = { body: this.prefix.body };
+    this.shown = this.toShow();
   }
 
   /** For `useSyncExternalStore`: the reader is at work while somebody listens. */
@@ -114,106 +147,100 @@ export class StreamReader {
 
   /** Opens and closes the two sources as the state asks for. */
   private settle(): void {
-    const { streamId, prefix, source } = this;
+    const { streamId } = this;
     if (streamId === undefined) return;
     const wanted = this.listeners.size > 0;
-
-    if (wanted && source.request !== null && !isFinal(prefix.status)) {
-      if (this.http.is === "unsent") this.open(streamId, source.request);
+    const { request } = this.source;
+    if (wanted && request !== null && !isFinal(this.prefix.status)) {
+      if (this.http === "unsent") this.ask(streamId, request);
     } else {
-      this.close();
+      this.withdraw();
     }
-
-    const complete = isComplete(prefix.status);
-    const overHttp = this.http.is === "open" && !this.stalled;
-    if (!wanted || complete || (overHttp && this.received > 0)) this.stop();
-    else if (!overHttp) this.follow(streamId);
+    const then = wanted ? subscription(this.http) : "close";
+    if (then === "open") this.follow(streamId);
+    if (then === "close") this.stop();
   }
 
   // HTTP
 
-  private open(
+  private enter(http: Http): void {
+    clearTimeout(this.timer);
+    this.http = http;
+    switch (http) {
+      case "asked":
+      case "flowing":
+        this.newsAt = Date.now();
+        this.listenForSilence(PATIENCE);
+        break;
+      case "silent":
+      case "over":
+        // Who got text over HTTP asks the database for what comes after it. All
+        // others ask from the same offsets, so that one answer serves them all.
+        if (this.received > 0) this.position = this.prefix.length;
+        break;
+      case "lost":
+        this.askAgain(Math.min(FIRST_RETRY * 2 ** this.losses, LONGEST_RETRY));
+        this.losses++;
+        break;
+    }
+    this.settle();
+  }
+
+  private ask(
     streamId: string,
     { url, headers }: NonNullable<Source["request"]>,
   ): void {
     const controller = new AbortController();
-    const open: Http = { is: "open", controller };
-    this.http = open;
-    const init = {
+    this.controller = controller;
+    this.enter("asked");
+    const init = () => ({
       method: "POST",
       body: JSON.stringify({ streamId }),
       headers: headers(),
       signal: controller.signal,
-    };
-    this.watchForSilence();
+    });
+    // What comes of a request that was withdrawn is old news.
+    const current = () => this.controller === controller;
     void fetchText(url, init, (text) => {
-      if (this.http === open) this.receive(text);
+      if (current()) this.receive(text);
     }).then((end) => {
-      if (this.http !== open) return; // It was closed from here.
-      this.http = { is: "over" };
-      clearTimeout(this.timer);
-      this.goOnFromHere();
-      if (end === "unanswered") this.retryLater();
-      this.settle();
+      if (current()) this.enter(end);
     });
   }
 
-  private close(): void {
-    clearTimeout(this.timer);
-    if (this.http.is !== "open") return;
-    this.http.controller.abort();
-    this.http = this.received > 0 ? { is: "over" } : { is: "unsent" };
-    this.goOnFromHere();
-  }
-
-  /**
-   * Who got text over HTTP asks the database for what comes after it. All
-   * others ask from the same offsets, so that one answer serves them all.
-   */
-  private goOnFromHere(): void {
-    if (this.received > 0) this.position = this.prefix.text.length;
+  private withdraw(): void {
+    const http = withdrawn(this.http, this.received);
+    if (http === this.http) return;
+    this.controller?.abort();
+    this.controller = null;
+    this.enter(http);
   }
 
   private receive(text: string): void {
     this.prefix.extend(this.received, text);
     this.received += text.length;
-    this.receivedAt = Date.now();
-    if (this.stalled) this.watchForSilence();
-    this.settle();
+    this.newsAt = Date.now();
+    if (this.http !== "flowing") this.enter("flowing");
     this.changed();
   }
 
-  private watchForSilence(): void {
-    this.stalled = false;
-    this.receivedAt = Date.now();
-    const look = (wait: number) => {
-      this.timer = setTimeout(() => {
-        const left = this.receivedAt + PATIENCE - Date.now();
-        if (left > 0) return look(left);
-        this.stalled = true;
-        this.goOnFromHere();
-        this.settle();
-      }, wait);
-    };
-    look(PATIENCE);
+  private listenForSilence(wait: number): void {
+    this.timer = setTimeout(() => {
+      const left = this.newsAt + PATIENCE - Date.now();
+      if (left > 0) this.listenForSilence(left);
+      else this.enter("silent");
+    }, wait);
   }
 
   /**
    * A request that was lost on its way leaves a stream that nobody writes. If
    * the database says so, it is made again: the stream has one writer at most.
    */
-  private retryLater(): void {
-    if (this.retries === RETRIES) return;
-    this.timer = setTimeout(
-      () => {
-        if (!this.heard) return this.retryLater(); // No connection yet.
-        if (this.prefix.status !== "pending" || this.http.is !== "over") return;
-        this.retries++;
-        this.http = { is: "unsent" };
-        this.settle();
-      },
-      RETRY_DELAY * 2 ** this.retries,
-    );
+  private askAgain(wait: number): void {
+    this.timer = setTimeout(() => {
+      if (!this.heard) this.askAgain(wait);
+      else this.enter(this.prefix.status === "pending" ? "unsent" : "over");
+    }, wait);
   }
 
   // The database
@@ -231,63 +258,88 @@ export class StreamReader {
   }
 
   private follow(streamId: string): void {
-    if (this.unfollow !== null) return;
+    if (this.unsubscribe !== null) return;
     const saved = this.saved(streamId);
     const look = () => {
-      const moved = this.take(saved);
+      const asked = this.position;
+      this.take(saved);
       this.changed();
-      if (moved) {
+      if (this.position !== asked) {
         this.stop();
         this.follow(streamId);
       }
-      this.settleSoon();
     };
-    this.unfollow = saved.onUpdate(look);
+    try {
+      this.unsubscribe = saved.onUpdate(look);
+    } catch (error) {
+      // The client has been closed.
+      this.error = error;
+      this.changed();
+      return;
+    }
     look();
   }
 
   private stop(): void {
-    this.unfollow?.();
-    this.unfollow = null;
+    this.unsubscribe?.();
+    this.unsubscribe = null;
   }
 
-  /** Takes on what the database says. Returns whether to ask from another offset. */
-  private take(saved: Watch<StreamBody | StreamPage>): boolean {
-    let page: StreamBody | StreamPage | undefined;
+  /** Takes on what the database says, and with it from where to ask in future. */
+  private take(saved: Watch<StreamBody | StreamPage>): void {
     try {
-      page = saved.localQueryResult();
+      const page = saved.localQueryResult();
+      this.error = undefined;
+      if (!page) return;
+      this.heard = true;
+      if (this.source.incremental) this.takePage(page);
+      else this.prefix.replace(page.text);
+      this.prefix.update(page.status);
+      // It is not to be asked for again, but the last words of a writer that
+      // was stopped from outside may still come.
+      if (isFinal(page.status)) this.settleSoon();
     } catch (error) {
       this.error = error;
-      return false;
     }
-    this.error = undefined;
-    if (page === undefined) return false;
-    this.heard = true;
-    this.prefix.extend("from" in page ? page.from : 0, page.text);
-    this.prefix.update(page.status);
-    if (!("next" in page) || isFinal(page.status)) return false;
-    if (page.next <= this.position) return false;
-    this.position = page.next;
-    return true;
+  }
+
+  private takePage(page: StreamBody | StreamPage): void {
+    if ("from" in page) {
+      this.prefix.extend(page.from, page.text);
+      if (!isFinal(page.status)) {
+        this.position = Math.max(this.position, page.next);
+      }
+    } else if (this.position === 0) {
+      this.prefix.extend(0, page.text);
+    } else {
+      // A query that does not say where its text starts can only be asked for
+      // all of it.
+      this.position = 0;
+    }
   }
 
   // What is shown
+
+  private toShow(): Shown {
+    const { text, status } = this.prefix;
+    const body = { text, status };
+    return this.error === undefined ? { body } : { body, error: this.error };
+  }
 
   private changed(): void {
     if (this.painting) return;
     this.painting = true;
     onNextFrame(() => {
       this.painting = false;
-      const { body } = this.prefix;
-      const { error } = this;
+      const now = this.toShow();
       if (
-        body.text === this.shown.body.text &&
-        body.status === this.shown.body.status &&
-        error === this.shown.error
+        now.body.text === this.shown.body.text &&
+        now.body.status === this.shown.body.status &&
+        now.error === this.shown.error
       ) {
         return;
       }
-      this.shown = error === undefined ? { body } : { body, error };
+      this.shown = now;
       for (const listener of this.listeners) listener();
     });
   }

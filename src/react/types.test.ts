@@ -29,7 +29,17 @@ test("the surface of version 0.3 compiles as it was", () => {
   expectTypeOf<{ authToken: null }>().toExtend<UseStreamOptions<Plain>>();
 });
 
-test("incremental needs a query that takes `from`", () => {
+type Stripped = FunctionReference<
+  "query",
+  "public",
+  { streamId: string; from?: number },
+  StreamBody
+>;
+
+test("incremental needs a query that takes `from` and says where its text starts", () => {
+  expectTypeOf<{ incremental: true }>().not.toExtend<
+    UseStreamOptions<Stripped>
+  >();
   expectTypeOf<{ incremental: true }>().toExtend<UseStreamOptions<Paged>>();
   expectTypeOf<{ incremental: boolean }>().toExtend<UseStreamOptions<Paged>>();
   expectTypeOf<{ incremental: true }>().not.toExtend<UseStreamOptions<Plain>>();

@@ -1,5 +1,5 @@
-import { cleanup, waitFor } from "@testing-library/react";
-import type { ConvexReactClient } from "convex/react";
+import { cleanup, render, waitFor } from "@testing-library/react";
+import { ConvexProvider, type ConvexReactClient } from "convex/react";
 import { Component, type ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { StreamId } from "../client/index.js";
@@ -14,6 +14,7 @@ import {
   type ReaderProps,
 } from "../testing/hook.js";
 import { story } from "../testing/story.js";
+import { useStream } from "./index.js";
 
 let client: ConvexReactClient;
 let streamId: StreamId;
@@ -405,6 +406,111 @@ describe.each([{ incremental: false }, { incremental: true }])(
   },
 );
 
+describe("a query that makes of the text what it likes", () => {
+  const url = () => writeUrl({ sentences: 20, delay: 3 });
+
+  test("may add to a text that is being written", async () => {
+    const follower = mount(client, {
+      url: url(),
+      driven: false,
+      streamId,
+      query: chat.withCursor,
+    });
+    const driver = await inMidStream(
+      { url: url(), query: chat.withCursor },
+      20,
+    );
+    await faults({ cutConnections: true });
+    await waitFor(
+      () => {
+        for (const { last } of [follower.history, driver.history]) {
+          expect(last).toEqual({ text: story(20), status: "done" });
+        }
+      },
+      { timeout: 5000 },
+    );
+    for (const { text } of follower.history.shown) {
+      expect(story(20).startsWith(text.replace(/▍$/, ""))).toBe(true);
+    }
+  });
+
+  test.each(["in mid-stream", "after the end"])(
+    "may withdraw it, %s",
+    async (when) => {
+      const follower = mount(client, {
+        url: url(),
+        driven: false,
+        streamId,
+        query: chat.moderated,
+      });
+      const driver = await inMidStream({ url: url() }, 20);
+      if (when === "after the end") await driver.shows(story(20), "done");
+      await client.mutation(chat.noteRequest, {
+        streamId,
+        authorization: "",
+        extra: "withdraw",
+      });
+      await waitFor(
+        () =>
+          expect(follower.history.last).toEqual({
+            text: "[removed]",
+            status: "done",
+          }),
+        { timeout: 5000 },
+      );
+    },
+  );
+
+  test("may not say where its text starts", async () => {
+    const driver = await inMidStream(
+      { url: url(), query: chat.stripped, incremental: true },
+      20,
+    );
+    await faults({ cutConnections: true });
+    await driver.shows(story(20), "done");
+  });
+});
+
+describe("a request", () => {
+  test("that cannot be made leads to the database", async () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const props = { url: writeUrl({ sentences: 5 }), driven: true, streamId };
+    // A header's value is of one byte a character.
+    const headers = { "X-Extra": "Łukasz" };
+    const follower = mount(client, { ...props, headers });
+    await waitFor(() => expect(logged).toHaveBeenCalledOnce());
+    const driver = mount(client, props);
+    await driver.shows(story(5), "done");
+    await follower.shows(story(5), "done");
+    logged.mockRestore();
+  });
+
+  test("that was lost is made again, even if it was not wanted for a while", async () => {
+    await faults({ site: "offline" });
+    const fetched = vi.spyOn(globalThis, "fetch");
+    const url = writeUrl({ sentences: 3 });
+    const reader = mount(client, { url, driven: true, streamId });
+    await waitFor(() =>
+      expect(fetched.mock.settledResults[0]?.type).toBe("rejected"),
+    );
+    fetched.mockRestore();
+    reader.update({ driven: false });
+    await faults({ site: "online" });
+    reader.update({ driven: true });
+    await reader.shows(story(3), "done");
+  });
+});
+
+test("without a provider there is an error that names it", () => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  function Alone() {
+    useStream(chat.body, writeUrl(), false, streamId);
+    return null;
+  }
+  expect(() => render(<Alone />)).toThrow("ConvexProvider");
+  vi.mocked(console.error).mockRestore();
+});
+
 /** Random numbers from 0 to 1 that are the same in every run (mulberry32). */
 function randomFrom(seed: number) {
   return () => {
@@ -464,9 +570,6 @@ test("whatever happens when, everybody ends with the exact text", async () => {
 }, 120_000);
 
 test("what the query throws is thrown in the component, as useQuery does", async () => {
-  const { render } = await import("@testing-library/react");
-  const { ConvexProvider } = await import("convex/react");
-  const { useStream } = await import("./index.js");
   function Refused() {
     useStream(chat.refused, writeUrl(), false, streamId);
     return null;

@@ -25,6 +25,21 @@ export const chat = {
     { streamId: string; from?: number },
     StreamBody | StreamPage
   >("chat:page"),
+  withCursor: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:withCursor",
+  ),
+  moderated: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:moderated",
+  ),
+  stripped: makeFunctionReference<
+    "query",
+    { streamId: string; from?: number },
+    StreamBody
+  >("chat:stripped"),
+  noteRequest: makeFunctionReference<
+    "mutation",
+    { streamId: string; authorization: string; extra: string }
+  >("chat:noteRequest"),
   refused: makeFunctionReference<"query", { streamId: string }, StreamBody>(
     "chat:refused",
   ),
@@ -83,6 +98,8 @@ export interface ReaderProps {
   driven: boolean;
   streamId: StreamId | undefined;
   incremental?: boolean;
+  /** Another query than the one that fits `incremental`. */
+  query?: typeof chat.body;
   authToken?: string;
   headers?: Record<string, string>;
 }
@@ -131,7 +148,8 @@ function Reader(props: ReaderProps & { history: History }) {
   const { url, driven, streamId, history, authToken, headers } = props;
   // New objects at every render, as an app writes them.
   const body = useStream(
-    props.incremental ? chat.page : (chat.body as typeof chat.page),
+    (props.query ??
+      (props.incremental ? chat.page : chat.body)) as typeof chat.page,
     new URL(url),
     driven,
     streamId,

@@ -105,6 +105,7 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         "internal",
         { from?: number; streamId: string },
         {
+          closing: boolean;
           from: number;
           next: number;
           status:

@@ -14,6 +14,7 @@ import {
   streamBodyArgs,
   type StreamId,
 } from "../../client/index.js";
+import { isFinal } from "../../shared.js";
 import type { ComponentApi } from "../../component/_generated/component.js";
 
 const components = componentsGeneric() as unknown as {
@@ -77,5 +78,50 @@ export const requests = query({
       .filter((q) => q.eq(q.field("streamId"), streamId))
       .collect();
     return found;
+  },
+});
+
+/** A query that adds something of its own to a text that is being written. */
+export const withCursor = query({
+  args: { streamId: StreamIdValidator },
+  handler: async (ctx, { streamId }) => {
+    const { text, status } = await streaming.getStreamBody(
+      ctx,
+      streamId as StreamId,
+    );
+    return { text: isFinal(status) ? text : `${text}▍`, status };
+  },
+});
+
+/** A query that withdraws a text once a request says so. */
+export const moderated = query({
+  args: { streamId: StreamIdValidator },
+  handler: async (ctx, { streamId }) => {
+    const body = await streaming.getStreamBody(ctx, streamId as StreamId);
+    const withdrawal: unknown = await ctx.db
+      .query("requests")
+      .filter((q) =>
+        q.and(
+          q.eq(q.field("streamId"), streamId),
+          q.eq(q.field("extra"), "withdraw"),
+        ),
+      )
+      .first();
+    return withdrawal === null
+      ? body
+      : { text: "[removed]", status: body.status };
+  },
+});
+
+/** A query that takes `from` and does not say where its text starts. */
+export const stripped = query({
+  args: streamBodyArgs,
+  handler: async (ctx, { streamId, from }) => {
+    const { text, status } = await streaming.getStreamBody(
+      ctx,
+      streamId as StreamId,
+      from,
+    );
+    return { text, status };
   },
 });
