@@ -32,7 +32,9 @@ export function Reply(props: {
   );
   // A saved reply reads as empty and pending until its text has arrived.
   const loading = body.text === "" && isLive(body.status) && ended;
-  const status = loading ? message.status : body.status;
+  // A reply that was stopped is so at once, though its last words may still come.
+  const stopped = message.status === "aborted";
+  const status = loading || stopped ? message.status : body.status;
 
   const stalled = useStalled(body.text) && isLive(status);
 
