@@ -33,6 +33,10 @@ const tasks: Tasks = {
     return Promise.resolve(record);
   },
   memory: () => Promise.resolve(process.resourceUsage().maxRSS * 1024),
+  computed: () => {
+    const { user, system } = process.cpuUsage();
+    return Promise.resolve((user + system) / 1000);
+  },
   following: (what) => following(deployment, target, what),
 };
 

@@ -23,6 +23,8 @@ export interface Tasks {
   record(streamId: string): Promise<WriterRecord>;
   /** The most memory that the process had so far (bytes). */
   memory(): Promise<number>;
+  /** How long the process has been computing so far (ms). */
+  computed(): Promise<number>;
   following(what: FollowingCase): Promise<FollowingResult>;
 }
 

@@ -21,6 +21,8 @@ export type ManyResult = {
   lagP99: number;
   /** From the first request to the end of the last stream (ms). */
   took: number;
+  /** How long the process of the deployment computed (ms). */
+  cpu: number;
   /** The most that the process of the deployment had (bytes). */
   memory: number;
   /** Characters that a follower does not have in the end. */
@@ -53,6 +55,7 @@ export async function many(
     }),
   );
   await host.reset();
+  const computed = await host.computed();
   const begin = performance.now();
   await Promise.all(
     readers.map(async ({ streamId, reader }, i) => {
@@ -64,6 +67,7 @@ export async function many(
   );
   const took = performance.now() - begin;
   const { commits } = await host.counters();
+  const cpu = (await host.computed()) - computed;
   const memory = await host.memory();
   const lags: number[] = [];
   let lost = 0;
@@ -78,6 +82,7 @@ export async function many(
     lagP50: median(lags),
     lagP99: percentile(lags, 0.99),
     took,
+    cpu,
     memory,
     lost,
   };

@@ -14,6 +14,8 @@ export interface Row {
   values: Partial<Record<TargetName, number>>;
   /** Which is better. Default: less. */
   better?: "less" | "more";
+  /** The share by which two runs of the same differ. Default: a tenth for times, else half a percent. */
+  noise?: number;
   /** Why this package may be worse than the published one here. */
   reason?: string;
 }
@@ -27,17 +29,16 @@ export function ratio({ values, better = "less" }: Row): number | null {
   return better === "less" ? published / ours : ours / published;
 }
 
-/**
- * Whether this package is worse, by more than two runs of the same differ:
- * times by a tenth and 1 ms, all else by rounding.
- */
+/** Whether this package is worse, by more than two runs of the same differ; times also by 1 ms. */
 export function isWorse(row: Row): boolean {
   const value = ratio(row);
-  if (value === null) return false;
-  const isTimed = row.unit === "ms" || row.unit === "perSecond";
-  if (value >= (isTimed ? 0.9 : 0.995)) return false;
+  if (value === null || value >= 1 - noiseOf(row)) return false;
   const { ours = 0, published = 0 } = row.values;
   return row.unit !== "ms" || Math.abs(ours - published) >= 1;
+}
+
+function noiseOf({ noise, unit }: Row): number {
+  return noise ?? (unit === "ms" || unit === "perSecond" ? 0.1 : 0.005);
 }
 
 type Figures<Name extends string> = Partial<
@@ -49,7 +50,10 @@ export function rowsOf<Name extends string>(
   section: string,
   what: string,
   figures: Figures<Name>,
-  metrics: readonly (Pick<Row, "metric" | "unit" | "better" | "reason"> & {
+  metrics: readonly (Pick<
+    Row,
+    "metric" | "unit" | "better" | "noise" | "reason"
+  > & {
     name: Name;
   })[],
 ): Row[] {
