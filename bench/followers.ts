@@ -77,7 +77,7 @@ function progressOf({ text, status, from = 0 }: Body): Progress {
 }
 
 /** What `useQuery` does: one subscription on the whole text. */
-export class WholeFollower extends Follower {
+class WholeFollower extends Follower {
   constructor(client: ConvexReactClient, streamId: string) {
     super();
     const watch = client.watchQuery(
@@ -92,7 +92,7 @@ export class WholeFollower extends Follower {
 }
 
 /** What this package's hook does, with its own reader. */
-export class ReaderFollower extends Follower {
+class ReaderFollower extends Follower {
   private watch: Watch<Body> | null = null;
 
   constructor(
@@ -148,7 +148,7 @@ type Deltas =
  * What the agent's documentation says of its hooks: one subscription on the
  * list of streams, and one on the deltas behind a cursor, which moves with each.
  */
-export class DeltaFollower extends Follower {
+class DeltaFollower extends Follower {
   private readonly query = makeFunctionReference<
     "query",
     Record<string, unknown>,

@@ -21,7 +21,7 @@ export type HookResult = {
 };
 
 /** A page, new and empty, in a browser of its own. */
-export async function withPage<Result>(
+async function withPage<Result>(
   use: (page: Page, devTools: CDPSession) => Promise<Result>,
 ): Promise<Result> {
   const script = await bundle();

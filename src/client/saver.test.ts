@@ -480,7 +480,7 @@ describe("when text is saved", () => {
       ]),
     ).toEqual([
       [100, "one. two;"],
-      [400, "three;"],
+      [500, "three;"],
     ]);
   });
 

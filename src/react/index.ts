@@ -8,7 +8,7 @@ import {
 } from "convex/server";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { StreamId } from "../client/index.js";
-import type { StreamBody } from "../shared.js";
+import type { StreamBody, StreamPage } from "../shared.js";
 import { StreamReader, type Shown, type Source } from "./reader.js";
 
 /** The app's query that returns what `getStreamBody` does. */
@@ -29,7 +29,9 @@ export type StreamBodyQuery = FunctionReference<
  */
 export type Incremental<Query extends StreamBodyQuery> =
   "from" extends keyof FunctionArgs<Query>
-    ? [Extract<FunctionReturnType<Query>, { next: number }>] extends [never]
+    ? [Extract<FunctionReturnType<Query>, Pick<StreamPage, "next">>] extends [
+        never,
+      ]
       ? false | { needs: "a query that returns `from` and `next`, too" }
       : boolean
     : false | { needs: "a query that takes `from`: `args: streamBodyArgs`" };

@@ -23,7 +23,10 @@ export class Prefix {
    * not with nothing, which is what a stream reads as that has been deleted.
    */
   replace(text: string): void {
-    if (text !== "") this.whole = text;
+    if (text === "") return;
+    // One copy is enough, and the client keeps its own.
+    if (text === this.pieces) this.pieces = text;
+    this.whole = this.pieces.startsWith(text) ? "" : text;
   }
 
   /** Takes on what the database says of the status. */
@@ -34,7 +37,7 @@ export class Prefix {
   /** The longer of the two, if one begins with the other; else what the query says. */
   get text(): string {
     const { pieces, whole } = this;
-    return pieces.startsWith(whole) ? pieces : whole;
+    return whole === "" || pieces.startsWith(whole) ? pieces : whole;
   }
 
   get status(): StreamStatus {

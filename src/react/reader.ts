@@ -156,9 +156,19 @@ export class StreamReader {
     } else {
       this.withdraw();
     }
-    const then = wanted ? subscription(this.http) : "close";
+    const then = wanted && !this.complete ? subscription(this.http) : "close";
     if (then === "open") this.follow(streamId);
     if (then === "close") this.stop();
+  }
+
+  /**
+   * Whether the database has nothing to add. A stream that was aborted or timed
+   * out may still get the last words of its writer; and a query that gives the
+   * whole text may make something else of it at any time.
+   */
+  private get complete(): boolean {
+    const { status } = this.prefix;
+    return this.source.incremental && (status === "done" || status === "error");
   }
 
   // HTTP

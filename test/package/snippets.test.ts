@@ -116,6 +116,7 @@ describe("the app in the README", () => {
       "convex/convex.config.ts",
       "convex/http.ts",
       "convex/schema.ts",
+      "src/Chat.tsx",
       "src/Reply.tsx",
     ]);
   });

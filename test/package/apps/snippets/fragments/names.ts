@@ -39,6 +39,7 @@ declare global {
         { streamId: string },
         string | null
       >;
+      answer: FunctionReference<"action", "internal", { streamId: string }>;
     };
   };
   function tokensOfYourModel(signal: AbortSignal): AsyncIterable<string>;
