@@ -89,7 +89,8 @@ async function listening<T>(
       Object.entries(ports)[0]!;
     throw new UsageError(
       `Port ${taken}, which ${part} should have, is in use. Is the demo running already? ` +
-        `If not, choose another: npm run demo -- ${option} ${taken + 1000}`,
+        `If not, choose another: npm run demo -- ${option} ${taken + 1000}. ` +
+        `(npm run demo -- --help lists the options for all its ports.)`,
     );
   }
 }

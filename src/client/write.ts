@@ -1,4 +1,3 @@
-import type { StreamStatus } from "../shared.js";
 import type { Body } from "./body.js";
 import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
@@ -13,8 +12,6 @@ export type Written = Promise<void> | AsyncIterable<string>;
 
 /** How the writing of a stream ended. */
 export type Ending = {
-  /** The stream's status, null if it was deleted or could not be saved. */
-  status: StreamStatus | null;
   /** What the writer threw, `undefined` included, or why its text could not be saved. Not there if all went well. */
   error?: unknown;
 };
@@ -70,7 +67,7 @@ export async function write(
     return appended;
   };
 
-  const ending: Ending = { status: null };
+  const ending: Ending = {};
   const writing = run(writer, append, signal).catch((thrown: unknown) => {
     // One that throws because it was stopped has not failed.
     if (!signal.aborted) ending.error = thrown;
@@ -81,7 +78,7 @@ export async function write(
   if (saver.failure !== null) ending.error = saver.failure;
 
   try {
-    ending.status = await saver.finish("error" in ending ? "error" : "done");
+    await saver.finish("error" in ending ? "error" : "done");
   } catch (unsaved) {
     if (!("error" in ending)) ending.error = unsaved;
   }
