@@ -3,7 +3,7 @@ import type { Page, Request } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { launchBrowserWithTabs } from "./browser.js";
 import { Chat, PATIENCE } from "./chat.js";
-import { randomFrom } from "./random.js";
+import { randomFrom } from "../../src/testing/random.js";
 import { useDemo } from "./setup.js";
 
 const LONG = "Tell me a long story";

@@ -13,6 +13,7 @@ import {
   writeUrl,
   type ReaderProps,
 } from "../testing/hook.js";
+import { randomFrom } from "../testing/random.js";
 import { story } from "../testing/story.js";
 import { useStream } from "./index.js";
 
@@ -510,16 +511,6 @@ test("without a provider there is an error that names it", () => {
   expect(() => render(<Alone />)).toThrow("ConvexProvider");
   vi.mocked(console.error).mockRestore();
 });
-
-/** Random numbers from 0 to 1 that are the same in every run (mulberry32). */
-function randomFrom(seed: number) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 test("whatever happens when, everybody ends with the exact text", async () => {
   const schedules = 60;

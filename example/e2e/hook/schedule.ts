@@ -1,5 +1,5 @@
 import { story } from "../../../src/testing/story.js";
-import { randomFrom } from "../random.js";
+import { randomFrom } from "../../../src/testing/random.js";
 import type { Reader, ReaderProps } from "./page.js";
 
 /** How long (ms) nothing may come of what is waited for. */
