@@ -17,7 +17,7 @@ let alice: User;
 let mallory: User;
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   t = convexTest({ schema, modules });
   register(t);
   alice = t.withIdentity({ name: "Alice" });
