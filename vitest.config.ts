@@ -1,25 +1,8 @@
-import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-
-const src = (path: string) =>
-  fileURLToPath(new URL(`./src/${path}`, import.meta.url));
-
-// Tests run on the sources, so that no stale build can make them pass.
-const alias = [
-  ["@convex-dev/persistent-text-streaming/react", "react/index.ts"],
-  ["@convex-dev/persistent-text-streaming/test", "test.ts"],
-  [
-    "@convex-dev/persistent-text-streaming/convex.config",
-    "component/convex.config.ts",
-  ],
-  ["@convex-dev/persistent-text-streaming", "client/index.ts"],
-].map(([find, path]) => ({
-  find: new RegExp(`^${find}$`),
-  replacement: src(path ?? ""),
-}));
+import { sources } from "./src/testing/sources.js";
 
 export default defineConfig({
-  resolve: { alias },
+  resolve: { alias: sources },
   test: {
     projects: [
       {

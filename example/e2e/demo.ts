@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { createServer as createVite } from "vite";
 import { startDeployment, type LocalDeployment } from "../local/deployment.js";
 import { startModel, type Model } from "../local/model/server.js";
-import { sources } from "./sources.js";
+import { sources } from "../../src/testing/sources.js";
 
 const projectPath = (path: string) =>
   fileURLToPath(new URL(`../../${path}`, import.meta.url));

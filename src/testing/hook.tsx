@@ -7,7 +7,8 @@ import { expect, inject } from "vitest";
 import { WebSocket } from "ws";
 import type { StreamId } from "../client/index.js";
 import { useStream } from "../react/index.js";
-import { isFinal, type StreamBody, type StreamPage } from "../shared.js";
+import type { StreamBody, StreamPage } from "../shared.js";
+import { History } from "./history.js";
 
 export const chat = {
   create: makeFunctionReference<"mutation", Record<string, never>, StreamId>(
@@ -104,36 +105,6 @@ export interface ReaderProps {
   headers?: Record<string, string>;
 }
 
-/** Everything a reader ever showed, and whether it only went forward. */
-export class History {
-  renders = 0;
-  readonly shown: StreamBody[] = [];
-
-  note(body: StreamBody): void {
-    this.renders++;
-    if (this.shown.at(-1) !== body) this.shown.push(body);
-  }
-
-  get last(): StreamBody {
-    return this.shown.at(-1) ?? { text: "", status: "pending" };
-  }
-
-  /** Never shorter, never another text, no way back from a final status, from the first to the last. */
-  expectOnlyForward(): void {
-    let before = this.shown[0];
-    for (const body of this.shown.slice(1)) {
-      if (before !== undefined) {
-        expect(body.text.startsWith(before.text)).toBe(true);
-        if (isFinal(before.status)) expect(body.status).toBe(before.status);
-        if (before.status === "streaming") {
-          expect(body.status).not.toBe("pending");
-        }
-      }
-      before = body;
-    }
-  }
-}
-
 export interface Mounted {
   history: History;
   /** Renders again, with changes if there are any. */
@@ -195,7 +166,7 @@ export function mount(
         { timeout: 20_000 },
       );
       expect(history.last.text).toBe(text);
-      history.expectOnlyForward();
+      expect(history.stepBack()).toBeNull();
     },
   };
 }

@@ -6,7 +6,7 @@ import { createRoot, type Root } from "react-dom/client";
 import type { StreamId } from "../../../src/client/index.js";
 import { useStream } from "../../../src/react/index.js";
 import type { StreamBody, StreamPage } from "../../../src/shared.js";
-import { History } from "./history.js";
+import { History } from "../../../src/testing/history.js";
 import { runSchedule } from "./schedule.js";
 
 const search = new URLSearchParams(location.search);

@@ -1,11 +1,12 @@
 import { fileURLToPath } from "node:url";
 
 const src = (path: string) =>
-  fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+  fileURLToPath(new URL(`../${path}`, import.meta.url));
 
 /** The package's entry points as its sources, so that no stale build can make a test pass. */
 export const sources = [
   ["@convex-dev/persistent-text-streaming/react", "react/index.ts"],
+  ["@convex-dev/persistent-text-streaming/test", "test.ts"],
   [
     "@convex-dev/persistent-text-streaming/convex.config",
     "component/convex.config.ts",

@@ -1,4 +1,4 @@
-import { isFinal, type StreamBody } from "../../../src/shared.js";
+import { isFinal, type StreamBody } from "../shared.js";
 
 /** Everything that a reader ever showed. */
 export class History {
