@@ -27,6 +27,15 @@ describe("how much is due", () => {
     { flush: "line", unsaved: "one\n", due: 4 },
     { flush: "line", unsaved: "one\ntwo\nthr", due: 8 },
     { flush: { boundary: "line" }, unsaved: "one\n😀", due: 4 },
+    // However long and old the rest is, unless the app says otherwise.
+    { flush: "line", unsaved: "1\n" + "x".repeat(5000), age: 9999, due: 2 },
+    { flush: { boundary: "line" }, unsaved: "x".repeat(5000), due: 0 },
+    {
+      flush: { boundary: "line", maxDelayMs: 9 },
+      unsaved: "x",
+      age: 9,
+      due: 1,
+    },
     // A function decides for itself.
     { flush: none, unsaved: "A sentence.\n", due: 0 },
     { flush: { boundary: (t) => t.endsWith(";") }, unsaved: "a;", due: 2 },

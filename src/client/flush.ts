@@ -4,7 +4,7 @@ import { cutLength } from "../shared.js";
  * Where text may be saved without waiting for `maxChars` or `maxDelayMs`:
  *
  * - `"sentence"`: behind `.` `!` `?`, `。` `！` `？`, or a line break.
- * - `"line"`: up to the last line break.
+ * - `"line"`: up to the last line break, so that followers see whole lines.
  * - a function: if it says so of the unsaved text, all of that. It may be asked
  *   after several appends, so it should look for a boundary anywhere in it.
  */
@@ -15,19 +15,19 @@ export type FlushBoundary =
 export interface FlushOptions {
   /** Default: `"sentence"`. */
   boundary?: FlushBoundary;
-  /** Text of this length (UTF-16 code units) is saved without waiting for a boundary. Default: 1000. */
+  /**
+   * Text of this length (UTF-16 code units) is saved without waiting for a
+   * boundary. Default: 1000; with `"line"`, `Infinity`.
+   */
   maxChars?: number;
-  /** Text of this age (ms) is saved without waiting for a boundary. Default: 1000. */
+  /**
+   * Text of this age (ms) is saved without waiting for a boundary. Default:
+   * 1000; with `"line"`, `Infinity`.
+   */
   maxDelayMs?: number;
 }
 
 export type FlushPolicy = Required<FlushOptions>;
-
-const defaults: FlushPolicy = {
-  boundary: "sentence",
-  maxChars: 1000,
-  maxDelayMs: 1000,
-};
 
 /** Fills in the defaults. Throws a `TypeError` for what cannot be meant. */
 export function flushPolicy(
@@ -39,12 +39,15 @@ export function flushPolicy(
       `flush must be "sentence", "line" or an object with boundary, maxChars and maxDelayMs; it is ${String(given)}.`,
     );
   }
+  const { boundary = "sentence" } = given;
+  // A pause must not hide half a sentence. Half a line of a protocol says
+  // nothing, and whoever reads it would have to know that it is half a line.
+  const longest = boundary === "line" ? Infinity : 1000;
   const policy: FlushPolicy = {
-    boundary: given.boundary ?? defaults.boundary,
-    maxChars: given.maxChars ?? defaults.maxChars,
-    maxDelayMs: given.maxDelayMs ?? defaults.maxDelayMs,
+    boundary,
+    maxChars: given.maxChars ?? longest,
+    maxDelayMs: given.maxDelayMs ?? longest,
   };
-  const { boundary } = policy;
   if (
     boundary !== "sentence" &&
     boundary !== "line" &&
@@ -81,6 +84,21 @@ export function due(unsaved: string, age: number, policy: FlushPolicy): number {
       return unsaved.lastIndexOf("\n") + 1;
     default:
       return policy.boundary(unsaved) ? all : 0;
+  }
+}
+
+/**
+ * Whether there can be a boundary in `text`: in what was appended since the
+ * last one was looked for, so that long text is not searched with every token.
+ */
+export function mayEnd(text: string, boundary: FlushBoundary): boolean {
+  switch (boundary) {
+    case "sentence":
+      return sentenceEnd.test(text);
+    case "line":
+      return text.includes("\n");
+    default:
+      return true;
   }
 }
 

@@ -410,8 +410,8 @@ describe("when text is saved", () => {
       ),
     );
     return saves
-      .filter(({ final }) => final === undefined)
-      .map(({ at, text }) => [at - began, text]);
+      .filter(({ final, text }) => final === undefined && text !== "")
+      .map(({ at, text }) => [at - began, text] as const);
   }
 
   test("at the end of a sentence", async () => {
@@ -457,17 +457,32 @@ describe("when text is saved", () => {
     ).toEqual([[10, "x".repeat(999) + "y"]]);
   });
 
-  test("whole lines, with the rest when it is old", async () => {
+  test("whole lines, and half a one not before the end", async () => {
     expect(
       await savesOf({ flush: "line" }, [
         [0, '{"a": 1}\n{"b'],
         [500, '": 2}\n'],
         [500, "{"],
+        [5000, '"c": 3}'],
       ]),
     ).toEqual([
       [0, '{"a": 1}\n'],
       [500, '{"b": 2}\n'],
-      [2000, "{"],
+    ]);
+  });
+
+  test("whole lines, also of more text than one commit takes", async () => {
+    const line = "x".repeat(300_000) + "\n";
+    const saves = await savesOf({ flush: "line" }, [
+      [0, line.repeat(6) + "y".repeat(1_200_000) + "\nz"],
+    ]);
+    expect(saves.map(([, text]) => text.length)).toEqual([
+      // Three lines are as many as 1 Mi code units hold.
+      900_003,
+      900_003,
+      // A line that is longer comes in pieces.
+      1024 * 1024,
+      1_200_001 - 1024 * 1024,
     ]);
   });
 

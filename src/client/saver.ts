@@ -1,5 +1,5 @@
 import { cutLength, isFinal, type StreamStatus } from "../shared.js";
-import { due, type FlushPolicy } from "./flush.js";
+import { due, mayEnd, type FlushPolicy } from "./flush.js";
 import { backOff, sleep } from "./time.js";
 import { Unsaved } from "./unsaved.js";
 
@@ -19,7 +19,7 @@ export interface ClaimedStream {
 const COMMIT_DISTANCE = 400;
 /** No commit carries more (UTF-16 code units): with 3 bytes for each, it is far from the 16 MiB that arguments may have. */
 const COMMIT_LIMIT = 1024 * 1024;
-/** Appending waits while more than this is unsaved (UTF-16 code units). */
+/** Appending waits while more than this is unsaved (UTF-16 code units). Then no boundary is waited for: there may be none in so much text. */
 const UNSAVED_LIMIT = 1024 * 1024;
 /** When nothing was heard of the stream for this long (ms), its status is asked for: somebody may have aborted it. */
 const WATCH_INTERVAL = 1000;
@@ -42,6 +42,10 @@ const LAST_ATTEMPTS = ATTEMPTS + 15;
  */
 export class Saver {
   private readonly unsaved = new Unsaved();
+  /** What of the unsaved text has not been searched for a boundary yet. */
+  private fresh = "";
+  /** How much of it a save that failed has brought, perhaps: the next brings no less. */
+  private attempted = 0;
   /** The offset up to which everything is saved. */
   private saved = 0;
   private finishing = false;
@@ -83,6 +87,7 @@ export class Saver {
   add(text: string): void {
     if (text === "") return;
     this.unsaved.push(text, Date.now());
+    this.fresh += text;
     this.pump();
   }
 
@@ -110,8 +115,8 @@ export class Saver {
     while (this.failures < LAST_ATTEMPTS) {
       if (this.deleted) return null;
       if (this.failures > 0) await sleep(this.notBefore - Date.now());
-      const length = cutLength(this.unsaved.text, COMMIT_LIMIT);
-      const last = length === this.unsaved.length;
+      const last = this.unsaved.length <= COMMIT_LIMIT;
+      const length = last ? this.unsaved.length : this.fullBatch();
       const status = await this.commit(length, last ? final : undefined);
       if (last && status !== undefined) return status;
     }
@@ -125,29 +130,49 @@ export class Saver {
     const now = Date.now();
     if (now < this.notBefore) return this.wake(this.notBefore);
     const age = this.unsaved.age(now);
-    // A batch that failed goes again whole; and where appends wait for room,
-    // no boundary is waited for: there may be none in so much text.
-    const length =
-      this.failures > 0 || this.unsaved.length > UNSAVED_LIMIT
-        ? this.unsaved.length
-        : this.lengthDue(this.unsaved.text, age);
+    const length = this.lengthDue(age);
     if (length === 0) return this.wake(now - age + this.policy.maxDelayMs);
-    const batch = cutLength(this.unsaved.text, Math.min(length, COMMIT_LIMIT));
-    this.inFlight = this.commit(batch).then(() => {
+    this.inFlight = this.commit(length).then(() => {
       this.inFlight = null;
       this.pump();
     });
   }
 
-  private lengthDue(text: string, age: number): number {
+  /** How much is to be saved now (UTF-16 code units). */
+  private lengthDue(age: number): number {
+    const { unsaved, policy } = this;
+    // What failed goes again, with all that has come since.
+    if (this.failures > 0 || unsaved.length >= COMMIT_LIMIT) {
+      return this.fullBatch();
+    }
+    const fresh = this.fresh;
+    this.fresh = "";
+    if (
+      unsaved.length < policy.maxChars &&
+      age < policy.maxDelayMs &&
+      !mayEnd(fresh, policy.boundary)
+    ) {
+      return 0;
+    }
     try {
-      return due(text, age, this.policy);
+      return due(unsaved.text, age, policy);
     } catch (error) {
       // The app's own boundary function threw, and perhaps in a timer, where
       // the error would end the whole action.
       this.fail(error, "its flush boundary threw");
       return 0;
     }
+  }
+
+  /** The largest batch that a commit may carry: of whole lines, where lines count and there are any. */
+  private fullBatch(): number {
+    const head = this.unsaved.text.slice(
+      0,
+      cutLength(this.unsaved.text, COMMIT_LIMIT),
+    );
+    const lines =
+      this.policy.boundary === "line" ? head.lastIndexOf("\n") + 1 : 0;
+    return Math.max(lines || head.length, this.attempted);
   }
 
   /**
@@ -164,6 +189,7 @@ export class Saver {
     try {
       status = await this.stream.append(this.saved, text, final);
     } catch (error) {
+      this.attempted = length;
       this.failures++;
       this.lastError = error;
       this.notBefore = Date.now() + backOff(this.failures);
@@ -173,6 +199,8 @@ export class Saver {
     this.failures = 0;
     // Ended from outside or not, the text is saved.
     this.unsaved.drop(length);
+    this.fresh = this.unsaved.text;
+    this.attempted = 0;
     this.saved += length;
     this.savedAt = Date.now();
     this.heard(status, final);
