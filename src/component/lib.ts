@@ -17,6 +17,7 @@ import {
   newestChunk,
   packText,
   readText,
+  type ReadLimit,
 } from "./text.js";
 
 /** A live stream of which nothing was heard for this long (ms) has lost its writer. */
@@ -25,9 +26,10 @@ const TIMEOUT = 20 * 60 * 1000;
 /** How many streams or chunks one mutation goes through: 50 of the longest chunks are 9.4 MiB, of the 16 MiB that it may read. */
 const BATCH = 50;
 
-/** How much text (bytes of UTF-8) a query returns. Convex's limit is 16 MiB, and the reply is more than the text. */
-const WHOLE_LIMIT = 15 * 1024 * 1024;
-const PAGE_LIMIT = 4 * 1024 * 1024;
+/** How much text a query returns. Convex's limit is 16 MiB, and the reply is more than the text. */
+const WHOLE_LIMIT: ReadLimit = { bytes: 15 * 1024 * 1024, chunks: Infinity };
+/** A page, too, has an end: no reader makes a query read thousands of documents. */
+const PAGE_LIMIT: ReadLimit = { bytes: 4 * 1024 * 1024, chunks: 256 };
 
 // In the order of a stream's life: created, claimed, appended to, ended, read,
 // deleted.
@@ -190,8 +192,8 @@ export const getStreamStatus = query({
 });
 
 /**
- * The saved text from offset `from` on, up to 4 MiB of it at a time; without
- * `from`, all of it. Null if there is no such stream. `closing` says that the
+ * The saved text from offset `from` on, up to 4 MiB of it at a time, and up to
+ * 256 chunks; without `from`, all of it. Null if there is no such stream. `closing` says that the
  * stream was ended from outside and its writer may still hand in last words.
  */
 export const read = query({
@@ -212,6 +214,34 @@ export const read = query({
     return {
       ...page,
       closing: isFinal(page.status) && stream.writer !== undefined,
+    };
+  },
+});
+
+/**
+ * The offset at which the saved text ends, and what the stream is up to: all
+ * that there is to know without the text. Null if there is no such stream.
+ * `closing` is as in `read`.
+ */
+export const tail = query({
+  args: { streamId: v.string() },
+  returns: v.union(
+    v.object({
+      offset: v.number(),
+      status: streamStatus,
+      closing: v.boolean(),
+    }),
+    v.null(),
+  ),
+  handler: async (ctx, { streamId }) => {
+    const stream = await find(ctx, streamId);
+    if (stream === null) return null;
+    const { status } = stream;
+    const newest = await newestChunk(ctx.db, stream._id);
+    return {
+      offset: await endOfText(ctx.db, newest),
+      status,
+      closing: isFinal(status) && stream.writer !== undefined,
     };
   },
 });

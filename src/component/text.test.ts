@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import type { StreamPage } from "../shared.js";
+import { isFinal, type StreamPage } from "../shared.js";
 import * as arbitrary from "../testing/arbitraries.js";
 import { useClock } from "../testing/clock.js";
 import { setUpComponent, type Component } from "../testing/component.js";
@@ -122,6 +122,157 @@ describe("reading from an offset", () => {
       );
     },
   );
+});
+
+describe("the end of the text", () => {
+  test("is where a read of all of it ends, however it was saved", async () => {
+    await fc.assert(
+      fc.asyncProperty(commits, async (pieces) => {
+        const { save, tail, read, streamId, text } = await writtenStream();
+        for (const piece of [...pieces, ""]) {
+          const page = await read(streamId, 0);
+          expect(await tail(streamId)).toEqual({
+            offset: text().length,
+            status: page?.status,
+            closing: page?.closing,
+          });
+          await save(piece);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("costs two documents, however long the text is", async () => {
+    const { save, streamId, documentsReadByTail } = await writtenStream();
+    expect(await documentsReadByTail(streamId)).toBe(1);
+    for (let i = 0; i < 40; i++) await save("x".repeat(300));
+    await save("y".repeat(300_000));
+    expect(await documentsReadByTail(streamId)).toBe(2);
+  });
+
+  test("of a stream that was ended from outside moves on with its writer's last words", async () => {
+    const { t, save, tail, streamId } = await writtenStream();
+    await save("One. ");
+    await t.mutation(api.lib.abort, { streamId });
+    expect(await tail(streamId)).toEqual({
+      offset: 5,
+      status: "aborted",
+      closing: true,
+    });
+    await save("Two.", "done");
+    expect(await tail(streamId)).toEqual({
+      offset: 9,
+      status: "aborted",
+      closing: false,
+    });
+  });
+
+  test("of rows of version 0.3, and of text behind them", async () => {
+    const { insertStream, insertOldChunks, add, tail } = setUpComponent();
+    const streamId = await insertStream({ status: "streaming" });
+    await insertOldChunks(streamId, ["Once ", "upon ", "a 😀."]);
+    expect((await tail(streamId))?.offset).toBe(15);
+    await add(streamId, " And on.", true);
+    expect(await tail(streamId)).toEqual({
+      offset: 23,
+      status: "done",
+      closing: false,
+    });
+  });
+
+  test.each(["", "no id at all", "💥"])(
+    "of a stream that does not exist (%j) is null",
+    async (streamId) => {
+      expect(await setUpComponent().tail(streamId)).toBeNull();
+    },
+  );
+});
+
+describe("a page of many chunks", () => {
+  /** Chunks that have not been packed, each of a length of its own. */
+  const rows = (count: number) =>
+    Array.from({ length: count }, (_, i) => `${i} 😀 `.padEnd(520, "·"));
+
+  /** Reads a stream from `from` on, page by page. */
+  async function pages(setup: Component, streamId: string, from = 0) {
+    const all: StreamPage[] = [];
+    for (let position = from; ;) {
+      const page = await setup.read(streamId, position);
+      if (page === null) throw new Error("There is no such stream.");
+      expect(page.from).toBe(position);
+      all.push(page);
+      if (page.text === "" || isFinal(page.status)) return all;
+      position = page.from + page.text.length;
+    }
+  }
+
+  test.each(["streaming", "done"] as const)(
+    "ends after 256 of them: the text of a stream that is %s goes on with the next",
+    async (status) => {
+      const setup = setUpComponent();
+      const { insertStream, insertChunks, documentsRead } = setup;
+      const streamId = await insertStream({ status });
+      const texts = rows(600);
+      await insertChunks(streamId, texts);
+      for (const from of [0, 1, 519, 520, 100_000]) {
+        const all = await pages(setup, streamId, from);
+        expect(all.map(({ text }) => text).join("")).toBe(
+          texts.join("").slice(from),
+        );
+        // The stream, 256 chunks, and the one that shows that there are more.
+        expect(await documentsRead(streamId, from)).toBeLessThanOrEqual(258);
+        for (const page of all.slice(0, -1)) {
+          expect(page.status).toBe("streaming");
+          expect(page.next).toBe(page.from + page.text.length);
+        }
+        expect(all.at(-1)?.status).toBe(status);
+      }
+    },
+  );
+
+  test.each([255, 256, 257])(
+    "is final only if it has the last of %d chunks",
+    async (count) => {
+      const { insertStream, insertChunks, read } = setUpComponent();
+      const streamId = await insertStream({ status: "done" });
+      await insertChunks(streamId, rows(count));
+      const page = await read(streamId, 0);
+      expect(page?.status).toBe(count <= 256 ? "done" : "streaming");
+      expect(page?.text.length).toBe(Math.min(count, 256) * 520);
+    },
+  );
+
+  test("of a stream that has been aborted is not closing before it has the end", async () => {
+    const { insertStream, insertChunks, read } = setUpComponent();
+    const streamId = await insertStream({ status: "aborted", writer: "w" });
+    await insertChunks(streamId, rows(300));
+    expect((await read(streamId, 0))?.closing).toBe(false);
+    expect((await read(streamId, 256 * 520))?.closing).toBe(true);
+  });
+
+  test("takes any number of rows of version 0.3: each page would count all of them again", async () => {
+    const { insertStream, insertOldChunks, insertChunks, read } =
+      setUpComponent();
+    const streamId = await insertStream({ status: "done" });
+    const old = Array.from({ length: 1000 }, (_, i) => `${i}. `);
+    await insertOldChunks(streamId, old);
+    const start = old.join("").length;
+    await insertChunks(streamId, rows(300), start);
+    const page = await read(streamId, 10);
+    expect(page?.text.length).toBe(start - 10 + 256 * 520);
+    expect(page?.status).toBe("streaming");
+    const rest = await read(streamId, page?.next);
+    expect(rest?.text.length).toBe(44 * 520);
+    expect(rest?.status).toBe("done");
+  });
+
+  test("is no limit for a read of the whole text", async () => {
+    const { insertStream, insertChunks, read } = setUpComponent();
+    const streamId = await insertStream({ status: "done" });
+    await insertChunks(streamId, rows(600));
+    expect((await read(streamId))?.text).toBe(rows(600).join(""));
+  });
 });
 
 describe("following", () => {

@@ -67,8 +67,19 @@ export async function appendText(
   }
 }
 
+/** How much is read at once. */
+export interface ReadLimit {
+  /** Of documents, bytes of UTF-8. */
+  bytes: number;
+  /**
+   * Of chunks. Rows of version 0.3 do not count: each page of them is read by
+   * counting all rows before it, so the shorter the pages, the more often.
+   */
+  chunks: number;
+}
+
 /**
- * The saved text from an offset on, as far as `byteLimit` (of documents) goes.
+ * The saved text from an offset on, as far as `limit` goes.
  *
  * Text that goes on beyond the limit reads as `streaming`: a reader has the
  * end of the stream only when it has all of the text.
@@ -77,11 +88,12 @@ export async function readText(
   db: QueryCtx["db"],
   stream: Doc<"streams">,
   from: number,
-  byteLimit: number,
+  limit: ReadLimit,
 ): Promise<{ page: StreamPage; complete: boolean }> {
   const encoder = new TextEncoder();
   const parts: string[] = [];
   let bytes = 0;
+  let chunks = 0;
   let start = from;
   let end = 0;
   let boundary = 0;
@@ -91,7 +103,9 @@ export async function readText(
     if (chunk.start + chunk.text.length > from) {
       bytes += encoder.encode(chunk.text).length + CHUNK_OVERHEAD;
     }
-    if (bytes > byteLimit && parts.length > 0) {
+    if (chunk.isPage) chunks++;
+    const isTooMuch = bytes > limit.bytes || chunks > limit.chunks;
+    if (isTooMuch && parts.length > 0) {
       complete = false;
       break;
     }
@@ -181,12 +195,12 @@ function chunksOf(db: QueryCtx["db"], streamId: Id<"streams">) {
     .withIndex("byStream", (q) => q.eq("streamId", streamId));
 }
 
-/** The chunks from the one that contains offset `from` on, in order. */
+/** The chunks from the one that contains offset `from` on, in order. Those that are no pages are rows of version 0.3. */
 async function* chunksFrom(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
   from: number,
-): AsyncGenerator<{ start: number; text: string }> {
+): AsyncGenerator<{ start: number; text: string; isPage: boolean }> {
   const first = await db
     .query("chunks")
     .withIndex("byStream", (q) => q.eq("streamId", streamId).lte("start", from))
@@ -197,19 +211,19 @@ async function* chunksFrom(
     // Rows of version 0.3: only by counting from the beginning can it be told
     // where they start.
     let start = 0;
-    for await (const { text } of chunksOf(db, streamId)) {
-      yield { start, text };
-      start += text.length;
+    for await (const row of chunksOf(db, streamId)) {
+      yield { start, text: row.text, isPage: row.start !== undefined };
+      start += row.text.length;
     }
     return;
   }
-  yield { start: first.start, text: first.text };
+  yield { start: first.start, text: first.text, isPage: true };
   for await (const { start = 0, text } of db
     .query("chunks")
     .withIndex("byStream", (q) =>
       q.eq("streamId", streamId).gt("start", first.start),
     )) {
-    yield { start, text };
+    yield { start, text, isPage: true };
   }
 }
 

@@ -3,6 +3,7 @@ import { convexTest } from "convex-test";
 import { vi } from "vitest";
 import { api } from "../component/_generated/api.js";
 import type { Doc, Id } from "../component/_generated/dataModel.js";
+import type { QueryCtx } from "../component/_generated/server.js";
 import schema from "../component/schema.js";
 import type { StreamStatus } from "../shared.js";
 import { settled } from "./clock.js";
@@ -21,6 +22,16 @@ export const statuses: StreamStatus[] = [
 /** The component by itself, with the limits of a deployment, and hands on its tables. */
 export function setUpComponent() {
   const t = convexTest({ schema, modules, transactionLimits: true });
+
+  const documentsReadBy = async (
+    read: (ctx: { runQuery: QueryCtx["runQuery"] }) => Promise<unknown>,
+  ) => {
+    const metrics = await t.query(async (ctx) => {
+      await read(ctx);
+      return ctx.meta.getTransactionMetrics();
+    });
+    return metrics.documentsRead.used;
+  };
 
   return {
     t,
@@ -69,6 +80,8 @@ export function setUpComponent() {
     read: (streamId: string, from?: number) =>
       t.query(api.lib.read, { streamId, from }),
 
+    tail: (streamId: string) => t.query(api.lib.tail, { streamId }),
+
     add: (streamId: Id<"streams">, text: string, final = false) =>
       t.mutation(api.lib.addChunk, { streamId, text, final }),
 
@@ -84,13 +97,12 @@ export function setUpComponent() {
     ) => t.mutation(api.lib.append, { streamId, writer, start, text, final }),
 
     /** Documents that one read of a stream reads. */
-    documentsRead: async (streamId: string, from?: number) => {
-      const metrics = await t.query(async (ctx) => {
-        await ctx.runQuery(api.lib.read, { streamId, from });
-        return ctx.meta.getTransactionMetrics();
-      });
-      return metrics.documentsRead.used;
-    },
+    documentsRead: (streamId: string, from?: number) =>
+      documentsReadBy((ctx) => ctx.runQuery(api.lib.read, { streamId, from })),
+
+    /** Documents that a look at the end of a stream's text reads. */
+    documentsReadByTail: (streamId: string) =>
+      documentsReadBy((ctx) => ctx.runQuery(api.lib.tail, { streamId })),
 
     /** Lets scheduled functions run to the end. Throws if one of them failed. */
     finishScheduled: async () => {

@@ -125,5 +125,17 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         null,
         Name
       >;
+      tail: FunctionReference<
+        "query",
+        "internal",
+        { streamId: string },
+        {
+          closing: boolean;
+          offset: number;
+          status:
+            "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
+        } | null,
+        Name
+      >;
     };
   };
