@@ -11,9 +11,8 @@ export default defineConfig({
           name: "convex",
           environment: "edge-runtime",
           include: [
-            "src/{component,client}/**/*.test.ts",
+            "src/{component,client,browser}/**/*.test.ts",
             "src/*.test.ts",
-            "src/testing/**/*.test.ts",
             "example/convex/**/*.test.ts",
           ],
           server: { deps: { inline: ["convex-test"] } },

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { cutLength, isFinal } from "./shared.js";
+import { cutLength } from "./shared.js";
+import { isFinal } from "./status.js";
 import * as arbitrary from "./testing/arbitraries.js";
 
 test("a stream has ended when its status is none of these two", () => {

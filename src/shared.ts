@@ -20,14 +20,6 @@ export const streamStatus = v.union(
  */
 export type StreamStatus = Infer<typeof streamStatus>;
 
-/** A status that never changes again. */
-export type FinalStatus = Exclude<StreamStatus, "pending" | "streaming">;
-
-/** Whether a stream of this status has ended. */
-export function isFinal(status: StreamStatus): status is FinalStatus {
-  return status !== "pending" && status !== "streaming";
-}
-
 // The types of what users get are written out for the sake of their docstrings.
 // The component's functions return them under these validators and the client
 // takes them from there, so the compiler sees that they say the same.

@@ -39,7 +39,7 @@ test("a reader that has gone is no matter to the writer", async () => {
 
 describe("past the limit", () => {
   const sent = async (limit: number, pieces: string[]) => {
-    const body = new Body(limit);
+    const body = new Body({ limit });
     for (const piece of pieces) body.write(piece);
     body.close();
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(

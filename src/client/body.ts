@@ -12,8 +12,12 @@ export class Body {
   private readonly encoder = new TextEncoder();
   private room: number;
 
-  constructor(limit = BODY_LIMIT) {
-    this.room = limit;
+  /**
+   * @param options.onCancel Called when the reader has gone, where the platform
+   *   says so. A deployment does not.
+   */
+  constructor(options: { limit?: number; onCancel?: () => void } = {}) {
+    this.room = options.limit ?? BODY_LIMIT;
     this.stream = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.controller = controller;
@@ -21,6 +25,7 @@ export class Body {
       cancel: () => {
         // The reader has gone. The writer goes on, for the database.
         this.controller = null;
+        options.onCancel?.();
       },
     });
   }

@@ -2,7 +2,7 @@ import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamStatus } from "../shared.js";
 import type { RunActionCtx } from "./ctx.js";
 import type { ClaimedStream } from "./saver.js";
-import { retry } from "./time.js";
+import { retry } from "../time.js";
 
 const CLAIM_ATTEMPTS = 5;
 

@@ -5,7 +5,8 @@ import { Body } from "./body.js";
 import { claim } from "./claim.js";
 import type { RunActionCtx, RunMutationCtx, RunQueryCtx } from "./ctx.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
-import { follow } from "./resume.js";
+import { emptyResponse, notFound, textResponse } from "./responses.js";
+import { resume } from "./resume.js";
 import { write, type ChunkAppender } from "./write.js";
 
 export type { ChunkAppender, StreamBody, StreamPage, StreamStatus };
@@ -131,7 +132,7 @@ export class PersistentTextStreaming {
     const claimed = await claim(this.component, ctx, streamId);
     if (!("stream" in claimed)) {
       if (claimed.status === null) return notFound(streamId);
-      return new Response(null, { status: 205 });
+      return emptyResponse(205);
     }
     const body = new Body();
     // Not awaited: the response has to be on its way first. It never rejects.
@@ -187,15 +188,32 @@ export class PersistentTextStreaming {
 
   /**
    * Answers an HTTP request with the text of a stream that somebody else
-   * writes: what is saved from an offset on, then what comes, to the end. For
-   * clients that have no subscription. The action looks at the database one to
-   * four times a second, for each client.
+   * writes: what is saved from an offset on, then what comes, to the end of the
+   * stream. For clients that have no subscription; `readStream` is one.
    *
-   * @param options.from The offset to begin at (UTF-16 code units), 0 if not
-   *   given: how much of the text the client has.
-   * @returns 200 with the text; 404 with `{ "error": … }` if there is no such
-   *   stream. The body ends when the stream has ended.
-   * @throws If `from` is not an offset.
+   * ```ts
+   * const resume = httpAction((ctx, request) => {
+   *   const streamId = new URL(request.url).searchParams.get("streamId");
+   *   return streaming.resume(ctx, request, streamId as StreamId);
+   * });
+   * ```
+   *
+   * The action looks at the database four times a second while text comes, and
+   * less and less often, to every two seconds, while it does not.
+   *
+   * @param options.from The offset to begin at (UTF-16 code units): how much of
+   *   the text the client has. Default: the `offset` in the request's URL, or 0.
+   * @returns A response whose headers may be changed.
+   *   - 200 with the text. It starts at the offset in `Stream-Offset`, and
+   *     `Stream-Next-Offset` is the one behind what was saved by now. With
+   *     `Stream-Closed: true`, that is all there will be. Without, more follows
+   *     until the stream has ended; but the response may end before the stream
+   *     does, after 9 minutes at the latest: ask again from where it ended.
+   *   - 204 if the stream has ended and there is nothing behind the offset.
+   *   - 400 with `{ "error": … }` for an offset that is none.
+   *   - 404 with `{ "error": … }` if there is no such stream.
+   *
+   *   `Stream-Status` says what the stream is up to.
    */
   async resume(
     ctx: RunQueryCtx,
@@ -203,16 +221,13 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     options: { from?: number } = {},
   ): Promise<Response> {
-    const read = (from: number) =>
-      ctx.runQuery(this.component.lib.read, { streamId, from });
-    // It often comes straight from a request's URL, where it may be missing.
-    const named = typeof streamId === "string";
-    const page = named ? await read(options.from ?? 0) : null;
-    if (page === null) return notFound(streamId);
-    const body = new Body();
-    // Not awaited, as above: it never rejects.
-    void follow(page, read, body, request.signal);
-    return textResponse(body);
+    const { read } = this.component.lib;
+    return resume(
+      (from) => ctx.runQuery(read, { streamId, from }),
+      request,
+      streamId,
+      options.from,
+    );
   }
 
   /**
@@ -271,21 +286,6 @@ export class PersistentTextStreaming {
   async deleteStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
     await ctx.runMutation(this.component.lib.deleteStream, { streamId });
   }
-}
-
-function textResponse(body: Body): Response {
-  return new Response(body.stream, {
-    headers: { "Content-Type": "text/plain; charset=utf-8" },
-  });
-}
-
-function notFound(streamId: string): Response {
-  return new Response(
-    JSON.stringify({
-      error: `There is no stream ${JSON.stringify(streamId)}. It may have been deleted.`,
-    }),
-    { status: 404, headers: { "Content-Type": "application/json" } },
-  );
 }
 
 function notClaimed(streamId: string, status: StreamStatus | null): Error {

@@ -16,7 +16,7 @@ import type {
   StreamId,
   StreamPage,
 } from "./index.js";
-import { sleep } from "./time.js";
+import { sleep } from "../time.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());

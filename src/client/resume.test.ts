@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { deferred, pass, settled, until, useClock } from "../testing/clock.js";
 import {
   errorsLogged,
+  neverRuns,
   readBody,
   setUp,
   textOf,
@@ -51,7 +52,6 @@ test("replays from an offset", async () => {
   const streamId = await create();
   await textOf(await respond(streamId, writes("Some 😀 text.")));
   expect(await textOf(await resume(streamId, 8))).toBe("text.");
-  expect(await textOf(await resume(streamId, 13))).toBe("");
   // In the middle of a character: it comes whole.
   expect(await textOf(await resume(streamId, 6))).toBe("😀 text.");
 });
@@ -181,10 +181,247 @@ test("text of more than one page of 4 MiB comes whole", async () => {
   expect(received === text).toBe(true);
 });
 
-test.each([NaN, -1, 1.5])("from %d is an error that says why", async (from) => {
-  const { create, resume } = setUp();
-  const streamId = await create();
-  await expect(resume(streamId, from)).rejects.toThrow(
-    "from must be an offset into the text",
+describe("the offset", () => {
+  const text = "Some 😀 text.";
+  const written = async () => {
+    const app = setUp();
+    const streamId = await app.create();
+    await textOf(await app.respond(streamId, writes(text)));
+    const url = `https://app.test/resume?streamId=${streamId}`;
+    return { ...app, streamId, url };
+  };
+
+  test.each([
+    ["", text],
+    ["&offset=-1", text],
+    ["&offset=0", text],
+    ["&offset=8", "text."],
+    ["&offset=0000000000000008", "text."],
+  ])("in the URL as %j", async (query, rest) => {
+    const { url, get } = await written();
+    expect(await textOf(await get(url + query))).toBe(rest);
+  });
+
+  test.each([
+    "&offset=",
+    "&offset=1.5",
+    "&offset=-2",
+    "&offset=1e3",
+    "&offset=x",
+    "&offset=9007199254740993",
+    "&offset=1&offset=2",
+  ])(
+    "that is none, in the URL as %j, is a 400 that says what one is",
+    async (query) => {
+      const { url, get } = await written();
+      const response = await get(url + query);
+      expect(response.status).toBe(400);
+      expect(await response.json()).toEqual({
+        error: expect.stringContaining("a whole number from 0 on") as string,
+      });
+    },
   );
+
+  test.each([NaN, -1, 1.5, Infinity])(
+    "%d, given by the app, too",
+    async (from) => {
+      const { streamId, resume } = await written();
+      expect((await resume(streamId, from)).status).toBe(400);
+    },
+  );
+
+  test("given by the app goes before the one in the URL", async () => {
+    const { streamId, act, streaming, url } = await written();
+    const response = await act((ctx) =>
+      streaming.resume(ctx, new Request(`${url}&offset=8`), streamId, {
+        from: 0,
+      }),
+    );
+    expect(await textOf(response)).toBe(text);
+  });
+});
+
+describe("the headers", () => {
+  const streamHeaders = ({ headers }: Response) =>
+    Object.fromEntries(
+      ["Offset", "Next-Offset", "Closed", "Status"].map((name) => [
+        name,
+        headers.get(`Stream-${name}`),
+      ]),
+    );
+  const offset = (n: number) => String(n).padStart(16, "0");
+
+  test("of a stream that has not been started", async () => {
+    const { create, resume, remove } = setUp();
+    const streamId = await create();
+    const response = await resume(streamId);
+    expect(streamHeaders(response)).toEqual({
+      Offset: offset(0),
+      "Next-Offset": offset(0),
+      Closed: null,
+      Status: "pending",
+    });
+    await remove(streamId);
+    await textOf(response);
+  });
+
+  test("of a stream that is being written: where it starts, and what is a replay", async () => {
+    const { streamId, resume, stop, body } = await growingStream();
+    await pass(1000);
+    const saved = (await body(streamId)).text.length;
+    const response = await resume(streamId, 3);
+    // Between the two halves of a character: it comes whole, from 2 on.
+    expect(streamHeaders(response)).toEqual({
+      Offset: offset(2),
+      "Next-Offset": offset(saved),
+      Closed: null,
+      Status: "streaming",
+    });
+    stop();
+    await textOf(response);
+  });
+
+  test("of a stream that has ended: that this is all", async () => {
+    const { create, respond, resume } = setUp();
+    const streamId = await create();
+    await textOf(await respond(streamId, writes("All.")));
+    const response = await resume(streamId, 1);
+    expect(response.status).toBe(200);
+    expect(streamHeaders(response)).toEqual({
+      Offset: offset(1),
+      "Next-Offset": offset(4),
+      Closed: "true",
+      Status: "done",
+    });
+  });
+
+  test("of a stream that has ended, at its end: a 204, and how it ended", async () => {
+    const { create, abort, resume } = setUp();
+    const streamId = await create();
+    await abort(streamId);
+    const response = await resume(streamId);
+    expect(response.status).toBe(204);
+    expect(response.body).toBeNull();
+    expect(streamHeaders(response)).toEqual({
+      Offset: offset(0),
+      "Next-Offset": offset(0),
+      Closed: "true",
+      Status: "aborted",
+    });
+  });
+
+  test("of text beyond one page: not that this is all", async () => {
+    const { create, generate, resume } = setUp();
+    const streamId = await create();
+    const text = "中".repeat(2_500_000);
+    await settled(generate(streamId, (append) => append(text)));
+    const response = await resume(streamId);
+    expect(streamHeaders(response)).toMatchObject({
+      Closed: null,
+      Status: "streaming",
+    });
+    expect((await textOf(response)) === text).toBe(true);
+  });
+
+  test("keep the text from caches and from being taken for a page, and may be read by one", async () => {
+    const { create, respond, resume, get } = setUp();
+    const streamId = await create();
+    const url = "https://app.test/resume?streamId=";
+    const responses = [
+      await respond(streamId, writes("Text.")),
+      await respond(streamId, neverRuns),
+      await resume(streamId),
+      await resume(streamId, 5),
+      await get(url),
+      await get(`${url}${streamId}&offset=x`),
+    ];
+    expect(responses.map(({ status }) => status)).toEqual([
+      200, 205, 200, 204, 404, 400,
+    ]);
+    for (const { headers } of responses) {
+      expect(headers.get("Cache-Control")).toBe("private, no-store");
+      expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
+      expect(headers.get("Access-Control-Expose-Headers")).toBe(
+        "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status",
+      );
+    }
+  });
+});
+
+describe("what it costs", () => {
+  /** Counts what a resumer reads while time (ms) goes by. */
+  async function costOf(
+    app: Awaited<ReturnType<typeof growingStream>>,
+    time: number,
+  ) {
+    const { t, act, streaming, streamId } = app;
+    let reads = 0;
+    let most = 0;
+    const response = await act((ctx) =>
+      streaming.resume(
+        {
+          runQuery: async (query, ...args) => {
+            reads++;
+            const metrics = await t.query(async (queryCtx) => {
+              await queryCtx.runQuery(query, ...args);
+              return queryCtx.meta.getTransactionMetrics();
+            });
+            most = Math.max(most, metrics.documentsRead.used);
+            return ctx.runQuery(query, ...args);
+          },
+        },
+        new Request("https://app.test/"),
+        streamId,
+        { from: 0 },
+      ),
+    );
+    const { whole } = readBody(response);
+    await pass(time);
+    return { reads, most, whole };
+  }
+
+  test("four looks a second while text comes, of a few documents each", async () => {
+    const app = await growingStream();
+    const { reads, most, whole } = await costOf(app, 60_000);
+    expect(reads).toBeGreaterThan(200);
+    expect(reads).toBeLessThanOrEqual(241);
+    expect(most).toBeLessThanOrEqual(4);
+    app.stop();
+    await settled(whole);
+  });
+
+  test("one look in two seconds in a long pause", async () => {
+    const app = await growingStream();
+    app.stop();
+    await settled(app.generating);
+    const streamId = await app.create();
+    const { reads, whole } = await costOf({ ...app, streamId }, 60_000);
+    expect(reads).toBeLessThan(40);
+    await app.remove(streamId);
+    await settled(whole);
+  });
+});
+
+test("a response ends long before the action's time is over, and the next goes on", async () => {
+  const { streamId, resume, stop, text } = await growingStream();
+  const first = readBody(await resume(streamId));
+  await pass(8 * 60_000);
+  expect(first.seen.closed).toBe(false);
+  await pass(2 * 60_000);
+  expect(first.seen.closed).toBe(true);
+  const rest = await resume(streamId, first.seen.text.length);
+  stop();
+  expect(first.seen.text + (await textOf(rest))).toBe(text());
+});
+
+test("a body that nobody reads any more is not followed", async () => {
+  const app = await growingStream();
+  const response = await app.resume(app.streamId);
+  await pass(1000);
+  await response.body?.cancel();
+  app.stop();
+  await settled(app.generating);
+  // Nothing is left to wake up.
+  await pass(1000);
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -1,47 +1,86 @@
-import { isFinal, type StreamPage } from "../shared.js";
-import type { Body } from "./body.js";
-import { retry, sleep } from "./time.js";
+import { wire } from "../wire.js";
+import { formatOffset, isOffset, parseOffset } from "../offsets.js";
+import { Body } from "./body.js";
+import {
+  follow,
+  isLast,
+  look,
+  type ReadPage,
+  type SavedPage,
+} from "./follow.js";
+import {
+  emptyResponse,
+  errorResponse,
+  notFound,
+  textResponse,
+} from "./responses.js";
 
-/** How long (ms) between two looks at the database: while text comes, and at most while it does not. */
-const SHORTEST_WAIT = 250;
-const LONGEST_WAIT = 1000;
-/** How long (ms) the last words of a writer are waited for that was stopped from outside. It may be dead. */
-const LAST_WORDS_WAIT = 5000;
-/** How often a look that fails is repeated. */
-const ATTEMPTS = 5;
+/** No response takes longer (ms), well within what an action may take. The client asks again from where it is. */
+const LONGEST_RESPONSE = 9 * 60 * 1000;
 
-/** What `lib.read` gives. */
-type Read = StreamPage & { closing: boolean };
+/** The response that brings the text of a stream from an offset on, to the stream's end. */
+export async function resume(
+  read: ReadPage,
+  request: Request,
+  streamId: string,
+  given: number | undefined,
+): Promise<Response> {
+  const from = given ?? requestedOffset(request.url);
+  if (from === null || !isOffset(from)) {
+    return errorResponse(
+      400,
+      `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given ?? JSON.stringify(request.url)}.`,
+    );
+  }
+  // It often comes straight from a request's URL, where it may be missing.
+  const first = typeof streamId === "string" ? await look(read, from) : null;
+  if (first === null) return notFound(streamId);
+  const end = first.from + first.text.length;
+  const headers: Record<string, string> = {
+    [wire.startOffset]: formatOffset(first.from),
+    [wire.nextOffset]: formatOffset(end),
+    [wire.status]: first.status,
+  };
+  if (isLast(first)) {
+    headers[wire.closed] = "true";
+    if (first.text === "") return emptyResponse(204, headers);
+  }
+  const gone = new AbortController();
+  const leave = () => gone.abort();
+  request.signal.addEventListener("abort", leave);
+  if (request.signal.aborted) leave();
+  const body = new Body({ onCancel: leave });
+  // Not awaited: the response has to be on its way first. It never rejects.
+  void send(follow(first, read, gone.signal), body, streamId).finally(() =>
+    request.signal.removeEventListener("abort", leave),
+  );
+  return textResponse(body, headers);
+}
 
-/**
- * Sends a page of a stream and what is saved after it, until the stream has
- * ended, the response is full or the reader has gone. Never rejects.
- */
-export async function follow(
-  first: Read,
-  read: (from: number) => Promise<Read | null>,
+/** Sends pages until there are no more, the response is full, or it has taken long enough. */
+async function send(
+  pages: AsyncIterable<SavedPage>,
   body: Body,
-  gone: AbortSignal,
+  streamId: string,
 ): Promise<void> {
-  let page: Read | null = first;
-  let wait = SHORTEST_WAIT;
-  let endedAt: number | null = null;
+  const deadline = Date.now() + LONGEST_RESPONSE;
   try {
-    while (page !== null && !gone.aborted) {
+    for await (const page of pages) {
       body.write(page.text);
-      if (body.full) break;
-      if (isFinal(page.status)) {
-        endedAt ??= Date.now();
-        if (!page.closing || Date.now() - endedAt > LAST_WORDS_WAIT) break;
-      }
-      wait =
-        page.text === "" ? Math.min(LONGEST_WAIT, 2 * wait) : SHORTEST_WAIT;
-      await sleep(wait);
-      const offset: number = page.from + page.text.length;
-      page = await retry(ATTEMPTS, () => read(offset));
+      if (body.full || Date.now() > deadline) break;
     }
   } catch (error) {
-    console.error("A stream could not be followed to its end:", error);
+    console.error(
+      `Stream ${streamId} could not be followed to its end:`,
+      error,
+    );
   }
   body.close();
+}
+
+/** The offset in a URL: 0 if there is none, null if it cannot be one. */
+function requestedOffset(url: string): number | null {
+  const tokens = new URL(url).searchParams.getAll(wire.offset);
+  const [token = "-1"] = tokens;
+  return tokens.length > 1 ? null : parseOffset(token);
 }

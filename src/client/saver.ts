@@ -1,6 +1,7 @@
-import { cutLength, isFinal, type StreamStatus } from "../shared.js";
+import { cutLength, type StreamStatus } from "../shared.js";
+import { isFinal } from "../status.js";
 import { due, mayEnd, type FlushPolicy } from "./flush.js";
-import { backOff, sleep } from "./time.js";
+import { backOff, sleep, throwIfAborted } from "../time.js";
 import { Unsaved } from "./unsaved.js";
 
 /** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
@@ -325,9 +326,4 @@ function endedError(
   );
   error.name = "AbortError";
   return error;
-}
-
-/** `AbortSignal.prototype.throwIfAborted`, which the polyfill of Convex's runtime may not have. */
-export function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw signal.reason;
 }

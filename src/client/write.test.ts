@@ -524,7 +524,7 @@ describe("characters", () => {
 test("past the limit of a response, the database gets everything", async () => {
   const { create, act, lib, body: saved } = setUp();
   const streamId = await create();
-  const body = new Body(12);
+  const body = new Body({ limit: 12 });
   const writing = act(async (ctx) => {
     const claimed = await claim({ lib }, ctx, streamId);
     if (!("stream" in claimed)) throw new Error("Somebody else claimed it.");

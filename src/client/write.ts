@@ -1,8 +1,8 @@
 import type { Body } from "./body.js";
 import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
-import { Saver, throwIfAborted, type ClaimedStream } from "./saver.js";
-import { sleep } from "./time.js";
+import { Saver, type ClaimedStream } from "./saver.js";
+import { sleep, throwIfAborted } from "../time.js";
 
 /** Appends text to the stream: to the response at once, to the database as `flush` says. */
 export type ChunkAppender = (text: string) => Promise<void>;

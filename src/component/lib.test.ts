@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { isFinal } from "../shared.js";
+import { isFinal } from "../status.js";
 import { pass, useClock } from "../testing/clock.js";
 import { setUpComponent, statuses } from "../testing/component.js";
 import { api, internal } from "./_generated/api.js";

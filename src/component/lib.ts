@@ -1,6 +1,7 @@
 import { v } from "convex/values";
-import { isFinal, streamBody, streamPage, streamStatus } from "../shared.js";
-import type { FinalStatus } from "../shared.js";
+import { streamBody, streamPage, streamStatus } from "../shared.js";
+import { isFinal } from "../status.js";
+import type { FinalStatus } from "../status.js";
 import { internal } from "./_generated/api.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import {
@@ -193,12 +194,17 @@ export const getStreamStatus = query({
 
 /**
  * The saved text from offset `from` on, up to 4 MiB of it at a time, and up to
- * 256 chunks; without `from`, all of it. Null if there is no such stream. `closing` says that the
+ * 256 chunks; without `from`, all of it. Null if there is no such stream.
+ *
+ * `upToDate` says that this is all that is saved by now, `closing` that the
  * stream was ended from outside and its writer may still hand in last words.
  */
 export const read = query({
   args: { streamId: v.string(), from: v.optional(v.number()) },
-  returns: v.union(streamPage.extend({ closing: v.boolean() }), v.null()),
+  returns: v.union(
+    streamPage.extend({ upToDate: v.boolean(), closing: v.boolean() }),
+    v.null(),
+  ),
   handler: async (ctx, { streamId, from }) => {
     if (from !== undefined && !(Number.isSafeInteger(from) && from >= 0)) {
       throw new Error(
@@ -207,12 +213,13 @@ export const read = query({
     }
     const stream = await find(ctx, streamId);
     if (stream === null) return null;
-    const page =
+    const { page, complete } =
       from === undefined
-        ? await wholeText(ctx, stream)
-        : (await readText(ctx.db, stream, from, PAGE_LIMIT)).page;
+        ? { page: await wholeText(ctx, stream), complete: true }
+        : await readText(ctx.db, stream, from, PAGE_LIMIT);
     return {
       ...page,
+      upToDate: complete,
       closing: isFinal(page.status) && stream.writer !== undefined,
     };
   },

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
-import { isFinal, type StreamPage } from "../shared.js";
+import type { StreamPage } from "../shared.js";
+import { isFinal } from "../status.js";
 import * as arbitrary from "../testing/arbitraries.js";
 import { useClock } from "../testing/clock.js";
 import { setUpComponent, type Component } from "../testing/component.js";
@@ -98,6 +99,7 @@ describe("reading from an offset", () => {
       from: 1000,
       next: 1000,
       closing: false,
+      upToDate: true,
     });
   });
 
@@ -109,6 +111,7 @@ describe("reading from an offset", () => {
       from: 0,
       next: 0,
       closing: false,
+      upToDate: true,
     });
   });
 

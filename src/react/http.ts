@@ -1,3 +1,5 @@
+import { textOf } from "../browser/text.js";
+
 /** How a request ended: with nothing to expect of it any more, or without any answer. */
 export type HttpEnd = "over" | "lost";
 
@@ -25,19 +27,11 @@ export async function fetchText(
   }
   // No body: a 205, or a platform that cannot stream responses.
   if (!response.body) return "over";
-  const reader = response.body.getReader();
   try {
-    if (!response.ok) {
-      await reader.cancel();
-      return "over";
-    }
-    // Without `ignoreBOM`, a text that begins with U+FEFF would lose it, and
-    // all offsets would be off by one.
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      onText(decoder.decode(value, { stream: true }));
+    if (response.ok) {
+      for await (const text of textOf(response.body)) onText(text);
+    } else {
+      await response.body.cancel();
     }
   } catch {
     // Cut off or aborted. A character that was cut in two comes whole from the

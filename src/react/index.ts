@@ -7,8 +7,10 @@ import {
   type FunctionReturnType,
 } from "convex/server";
 import { useEffect, useState, useSyncExternalStore } from "react";
+import type { ParseLine } from "../browser/lines.js";
 import type { StreamId } from "../client/index.js";
 import type { StreamBody, StreamPage } from "../shared.js";
+import { ParsedLines } from "./lines.js";
 import { StreamReader, type Shown, type Source } from "./reader.js";
 
 /** The app's query that returns what `getStreamBody` does. */
@@ -117,6 +119,33 @@ export function useStream<Query extends StreamBodyQuery>(
   );
   if ("error" in shown) throw shown.error;
   return shown.body;
+}
+
+/**
+ * What the lines of a stream say: the values of those that are whole, as they
+ * come. For line protocols such as NDJSON, with `flush: "line"` in the backend.
+ *
+ * ```tsx
+ * const body = useStream(api.chat.getStreamBody, url, driven, streamId);
+ * const events = useStreamLines<ChatEvent>(body);
+ * ```
+ *
+ * A last line without a line break is left out, unless the stream is `done`: it
+ * may be half a line.
+ *
+ * @param body What `useStream` gave.
+ * @param parse Makes a value of a line, `undefined` of one that says nothing.
+ *   Each line is parsed once. Default: `JSON.parse`. Blank lines are left out.
+ * @returns The same array until there are more lines.
+ * @throws An error with the line's number for one that `parse` threw at, with
+ *   what it threw as its `cause`.
+ */
+export function useStreamLines<T = unknown>(
+  body: StreamBody,
+  parse: ParseLine<T> = JSON.parse,
+): readonly T[] {
+  const [lines] = useState(() => new ParsedLines<T>());
+  return lines.of(body, parse);
 }
 
 const nothing = { body: { text: "", status: "pending" } } as const;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { isFinal, type StreamStatus } from "../shared.js";
+import type { StreamStatus } from "../shared.js";
+import { isFinal } from "../status.js";
 import { Prefix } from "./prefix.js";
 
 describe("the text", () => {

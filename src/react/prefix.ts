@@ -1,4 +1,6 @@
-import { isFinal, type StreamStatus } from "../shared.js";
+import type { StreamStatus } from "../shared.js";
+import { continuation } from "../offsets.js";
+import { isFinal } from "../status.js";
 
 /**
  * What a reader has of a stream. Text comes in pieces that say where they
@@ -12,9 +14,8 @@ export class Prefix {
 
   /** Takes on a piece that starts at `offset`, as far as it is new. */
   extend(offset: number, text: string): void {
-    const known = this.pieces.length - offset;
     // Text behind a gap would be shown in the wrong place; it will come again.
-    if (known >= 0 && known < text.length) this.pieces += text.slice(known);
+    this.pieces += continuation(this.length, offset, text) ?? "";
   }
 
   /**

@@ -1,15 +1,14 @@
 import type { ConvexReactClient, Watch } from "convex/react";
 import { makeFunctionReference } from "convex/server";
-import { isFinal, type StreamBody, type StreamPage } from "../shared.js";
+import { retryDelay } from "../browser/retry.js";
+import type { StreamBody, StreamPage } from "../shared.js";
+import { isFinal } from "../status.js";
 import { onNextFrame } from "./frame.js";
 import { fetchText } from "./http.js";
 import { Prefix } from "./prefix.js";
 
 /** After so long (ms) without news over HTTP, the database is asked too: a dead connection may never say so. */
 const PATIENCE = 5000;
-/** A request that was lost is made again after so long (ms): the first time, doubling, and at most. */
-const FIRST_RETRY = 1000;
-const LONGEST_RETRY = 10_000;
 
 /** Where to read a stream, in values: a render that says the same changes nothing. */
 export interface Source {
@@ -189,8 +188,8 @@ export class StreamReader {
         if (this.received > 0) this.position = this.prefix.length;
         break;
       case "lost":
-        this.askAgain(Math.min(FIRST_RETRY * 2 ** this.losses, LONGEST_RETRY));
         this.losses++;
+        this.askAgain(retryDelay(this.losses));
         break;
     }
     this.settle();

@@ -1,4 +1,5 @@
-import { isFinal, type StreamBody } from "../shared.js";
+import type { StreamBody } from "../shared.js";
+import { isFinal } from "../status.js";
 
 /** Everything that a reader ever showed. */
 export class History {

@@ -6,6 +6,7 @@ const src = (path: string) =>
 /** The package's entry points as its sources, so that no stale build can make a test pass. */
 export const sources = [
   ["@convex-dev/persistent-text-streaming/react", "react/index.ts"],
+  ["@convex-dev/persistent-text-streaming/browser", "browser/index.ts"],
   ["@convex-dev/persistent-text-streaming/test", "test.ts"],
   [
     "@convex-dev/persistent-text-streaming/convex.config",

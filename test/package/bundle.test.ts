@@ -89,7 +89,11 @@ describe("bundled as Convex does, without React and without Node", () => {
 });
 
 describe("minified and compressed", () => {
-  const limits = { "dist/client/index.js": 5, "dist/react/index.js": 3 };
+  const limits = {
+    "dist/client/index.js": 6,
+    "dist/react/index.js": 4,
+    "dist/browser/index.js": 3,
+  };
 
   test.each(Object.entries(limits))("%s is under %d kB", async (file, kB) => {
     const options: BuildOptions = {
@@ -103,6 +107,16 @@ describe("minified and compressed", () => {
     const size = brotliCompressSync(text).length;
     expect(size).toBeLessThan(kB * 1000);
   });
+});
+
+test("who reads over HTTP needs no other package", async () => {
+  const file = join(installed, "dist/browser/index.js");
+  const options: BuildOptions = {
+    bundle: true,
+    format: "esm",
+    packages: "external",
+  };
+  expect(await bundle([file], options)).not.toMatch(/^import /m);
 });
 
 test("a bundler for React Server Components sees that the hook is for the client", () => {

@@ -111,6 +111,7 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
           status:
             "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
           text: string;
+          upToDate: boolean;
         } | null,
         Name
       >;

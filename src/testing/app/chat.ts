@@ -14,7 +14,7 @@ import {
   streamBodyArgs,
   type StreamId,
 } from "../../client/index.js";
-import { isFinal } from "../../shared.js";
+import { isFinal } from "../../status.js";
 import type { ComponentApi } from "../../component/_generated/component.js";
 
 const components = componentsGeneric() as unknown as {

@@ -3,6 +3,20 @@ export function sleep(time: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, Math.max(0, time)));
 }
 
+/** Sleeps until the time is over or the signal fires. */
+export function pause(time: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, Math.max(0, time));
+    signal?.addEventListener("abort", wake);
+    if (signal?.aborted) wake();
+  });
+}
+
 /** How long to wait after so many failures in a row: 100 ms, doubling to 5 s. */
 export function backOff(failures: number): number {
   return Math.min(5000, 100 * 2 ** (failures - 1));
@@ -21,4 +35,9 @@ export async function retry<T>(
       await sleep(backOff(failures));
     }
   }
+}
+
+/** `AbortSignal.prototype.throwIfAborted`, which the polyfill of Convex's runtime may not have. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw signal.reason;
 }

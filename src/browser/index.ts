@@ -1,0 +1,60 @@
+import type { StreamStatus } from "../shared.js";
+import { LineParser, type ParseLine } from "./lines.js";
+import { StreamText, type ReadStreamOptions } from "./reading.js";
+
+export { ReadStreamError } from "./answer.js";
+export type { ParseLine, ReadStreamOptions, StreamStatus, StreamText };
+
+/**
+ * Reads a stream over HTTP, in a browser, in Node or at the edge: what is saved
+ * from an offset on, then what comes, to the end of the stream. It reconnects
+ * by itself and yields every character once.
+ *
+ * ```ts
+ * const text = readStream(`${siteUrl}/resume`, { streamId });
+ * for await (const piece of text) process.stdout.write(piece);
+ * console.log(text.status);
+ * ```
+ *
+ * @param url The URL of an HTTP action that returns `streaming.resume(…)`. It is
+ *   asked with GET; `streamId` and `offset` are added to its query.
+ * @throws While iterating: the signal's reason, once that has fired; a
+ *   `ReadStreamError` if the server refuses the stream (404, 401 and the like)
+ *   or its answer is not one of `resume()`; what the function `headers` throws.
+ *   A network that fails or a server that is down (5xx) is tried again, for as
+ *   long as it takes.
+ */
+export function readStream(
+  url: URL | string,
+  options: ReadStreamOptions,
+): StreamText {
+  return new StreamText(url, options);
+}
+
+/**
+ * What the lines of a text say, one after the other, as they become whole.
+ *
+ * ```ts
+ * for await (const event of readLines<ChatEvent>(readStream(url, { streamId }))) {
+ *   show(event);
+ * }
+ * ```
+ *
+ * A last line without a line break is left out, unless the stream is `done`:
+ * in one that ended otherwise it may be half a line.
+ *
+ * @param texts A text in pieces, cut anywhere.
+ * @param parse Makes a value of a line, `undefined` of one that says nothing.
+ *   Default: `JSON.parse`. Blank lines are left out.
+ * @throws While iterating: an error with the line's number for one that `parse`
+ *   threw at, with what it threw as its `cause`.
+ */
+export async function* readLines<T = unknown>(
+  texts: AsyncIterable<string>,
+  parse: ParseLine<T> = JSON.parse,
+): AsyncGenerator<T, void> {
+  const lines = new LineParser(parse);
+  for await (const text of texts) yield* lines.push(text);
+  const whole = !(texts instanceof StreamText) || texts.status === "done";
+  if (whole) yield* lines.end();
+}

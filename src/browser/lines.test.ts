@@ -1,0 +1,62 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import * as arbitrary from "../testing/arbitraries.js";
+import { readLines } from "./index.js";
+
+/** A text as it arrives. */
+async function* pieces(texts: Iterable<string>) {
+  for (const text of texts) yield await Promise.resolve(text);
+}
+
+async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
+  const out: T[] = [];
+  for await (const value of values) out.push(value);
+  return out;
+}
+
+describe("the lines of a text", () => {
+  test("are parsed as JSON", async () => {
+    const lines = readLines<{ a: number }>(
+      pieces(['{"a":', "1}\n", '\n{"a":2}\r\n{"a"', ":3}"]),
+    );
+    expect(await all(lines)).toEqual([{ a: 1 }, { a: 2 }, { a: 3 }]);
+  });
+
+  test("are parsed as the app says, and left out where they say nothing", async () => {
+    const data = (line: string) =>
+      line.startsWith("data: ") ? line.slice(6) : undefined;
+    const lines = readLines(
+      pieces([": hello\n\ndata: one\n\nda", "ta: two\n\n"]),
+      data,
+    );
+    expect(await all(lines)).toEqual(["one", "two"]);
+  });
+
+  test("that cannot be parsed are an error with their number", async () => {
+    const lines = readLines(pieces(['1\n2\n\n{"a\n']));
+    await expect(all(lines)).rejects.toThrow(
+      'Line 4 of the stream cannot be parsed: "{\\"a".',
+    );
+  });
+
+  test("are the same, wherever the text is cut", async () => {
+    await fc.assert(
+      fc.asyncProperty(arbitrary.tokens(80), async (tokens) => {
+        const lines = readLines(pieces(tokens), (line) => line);
+        expect(await all(lines)).toEqual(
+          tokens
+            .join("")
+            .split("\n")
+            .filter((line) => line.trim() !== ""),
+        );
+      }),
+    );
+  });
+
+  test("may be long, and come in many pieces", async () => {
+    const long = "x".repeat(1_000_000);
+    const lines = readLines(pieces(long + "\n"), (line) => line);
+    const [line] = await all(lines);
+    expect(line === long).toBe(true);
+  });
+});

@@ -1,0 +1,349 @@
+import fc from "fast-check";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import * as arbitrary from "../testing/arbitraries.js";
+import { pass, settled, useClock } from "../testing/clock.js";
+import { network, type Trouble } from "../testing/network.js";
+import { setUp, writes } from "../testing/setup.js";
+import { story, tokens } from "../testing/story.js";
+import { sleep } from "../time.js";
+import {
+  readStream,
+  ReadStreamError,
+  type ReadStreamOptions,
+} from "./index.js";
+
+useClock();
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+const url = "https://app.test/resume";
+
+/** A stream, the server that resumes it, and who reads it there. */
+async function setUpReading(troubles?: (index: number) => Trouble | undefined) {
+  const app = setUp();
+  const streamId = await app.create();
+  const { requests } = network(app.get, troubles);
+  const read = (options: Partial<ReadStreamOptions> = {}) => {
+    const stream = readStream(url, { streamId, ...options });
+    const pieces: string[] = [];
+    const whole = (async () => {
+      for await (const piece of stream) pieces.push(piece);
+      return pieces.join("");
+    })();
+    whole.catch(() => {});
+    return { stream, pieces, whole };
+  };
+  return { ...app, streamId, requests, read };
+}
+
+const text = story(40);
+/** Writes the story in some 10 s. */
+const slowly = async (append: (text: string) => Promise<void>) => {
+  for (const token of tokens(text, 20)) {
+    await append(token);
+    await sleep(200);
+  }
+};
+
+describe("reads the whole text", () => {
+  test("of a stream that has ended, with one request", async () => {
+    const { respond, read, streamId, requests } = await setUpReading();
+    await settled(respond(streamId, writes(text)));
+    await pass(1000);
+    const { stream, whole } = read();
+    expect(await settled(whole)).toBe(text);
+    expect(stream).toMatchObject({ status: "done", offset: text.length });
+    expect(requests.map(({ url }) => url.search)).toEqual([
+      `?streamId=${streamId}&offset=0000000000000000`,
+    ]);
+  });
+
+  test("of a stream that is being written", async () => {
+    const { generate, read, streamId } = await setUpReading();
+    const { stream, pieces, whole } = read();
+    expect(stream.status).toBe("pending");
+    void generate(streamId, slowly);
+    await pass(5000);
+    expect(stream.status).toBe("streaming");
+    expect(stream.offset).toBe(pieces.join("").length);
+    expect(stream.offset).toBeGreaterThan(100);
+    expect(await settled(whole)).toBe(text);
+    expect(stream.status).toBe("done");
+  });
+
+  test("from an offset on", async () => {
+    const { respond, read, streamId } = await setUpReading();
+    await settled(respond(streamId, writes(text)));
+    const { whole } = read({ from: 100 });
+    expect(await settled(whole)).toBe(text.slice(100));
+  });
+
+  test("of nothing, if the stream ended without text", async () => {
+    const { abort, read, streamId } = await setUpReading();
+    await abort(streamId);
+    const { stream, whole } = read();
+    expect(await settled(whole)).toBe("");
+    expect(stream.status).toBe("aborted");
+  });
+
+  test("and says how it ended, with what was saved", async () => {
+    const { generate, read, streamId } = await setUpReading();
+    const { stream, whole } = read();
+    const generating = generate(streamId, async (append) => {
+      await append("Half of it");
+      throw new Error("The model broke down.");
+    });
+    await expect(settled(generating)).rejects.toThrow();
+    expect(await settled(whole)).toBe("Half of it");
+    expect(stream.status).toBe("error");
+  });
+
+  test("of more than one response holds", async () => {
+    const { generate, read, streamId, requests } = await setUpReading();
+    const long = "中文".repeat(4_000_000);
+    await settled(generate(streamId, (append) => append(long)));
+    const { whole } = read();
+    expect((await settled(whole)) === long).toBe(true);
+    expect(requests.length).toBeGreaterThan(1);
+  });
+});
+
+describe("whatever becomes of the connections", () => {
+  const troubled: Record<string, Trouble> = {
+    "the request is lost": "lost",
+    "the server is down": { status: 503 },
+    "it is too many": { status: 429 },
+    "the connection breaks before there is text": { cutAfter: 0 },
+    "the connection breaks": { cutAfter: 321 },
+    "the body ends early": { endAfter: 321 },
+    "the connection is dead and does not say so": { deadAfter: 321 },
+  };
+  test.each(Object.entries(troubled))(
+    "every character comes once: %s",
+    async (_, trouble) => {
+      const { generate, read, streamId, requests } = await setUpReading(
+        (index) => (index % 2 === 0 ? trouble : undefined),
+      );
+      void generate(streamId, slowly);
+      const { stream, whole } = read();
+      expect(await settled(whole)).toBe(text);
+      expect(stream.status).toBe("done");
+      expect(requests.length).toBeGreaterThan(1);
+    },
+  );
+
+  test("cut at every byte", async () => {
+    const short = "a😀中é\uFEFFb";
+    const bytes = new TextEncoder().encode(short).length;
+    for (let cutAfter = 0; cutAfter <= bytes; cutAfter++) {
+      const { respond, read, streamId } = await setUpReading((index) =>
+        index === 0 ? { cutAfter } : undefined,
+      );
+      await settled(respond(streamId, writes(short)));
+      expect(await settled(read().whole)).toBe(short);
+    }
+  });
+
+  const troubles = fc.oneof(
+    fc.constant(undefined),
+    fc.constant("lost" as const),
+    fc.record({ status: fc.constantFrom(500, 429, 408) }),
+    fc.record({ cutAfter: fc.nat(60) }),
+    fc.record({ endAfter: fc.nat(60) }),
+    fc.record({ deadAfter: fc.nat(60) }),
+  );
+  test("at random", async () => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    await fc.assert(
+      fc.asyncProperty(
+        arbitrary.tokens(60),
+        fc.array(troubles, { maxLength: 12 }),
+        fc.constantFrom(0, 30, 400),
+        async (pieces, plan, wait) => {
+          const { generate, read, streamId } = await setUpReading(
+            (index) => plan[index],
+          );
+          const { stream, whole } = read();
+          const writing = generate(streamId, async (append) => {
+            for (const piece of pieces) {
+              await append(piece);
+              if (wait > 0) await sleep(wait);
+            }
+          });
+          expect(await settled(whole)).toBe(pieces.join(""));
+          expect(stream.status).toBe("done");
+          await settled(writing);
+          // A response that nobody reads any more is looked after no longer.
+          await pass(10_000);
+          expect(vi.getTimerCount()).toBe(0);
+        },
+      ),
+      { seed: 1, numRuns: 100 },
+    );
+  });
+
+  test("a long silence of the writer is no trouble", async () => {
+    const { generate, read, streamId } = await setUpReading();
+    const { stream, whole } = read();
+    void generate(streamId, async (append) => {
+      await append("Before. ");
+      await sleep(20 * 60_000);
+      await append("After.");
+    });
+    expect(await settled(whole)).toBe("Before. After.");
+    expect(stream.status).toBe("done");
+  });
+
+  test("that it is lost again and again is said once", async () => {
+    const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { respond, read, streamId } = await setUpReading((index) =>
+      index < 6 ? "lost" : undefined,
+    );
+    await settled(respond(streamId, writes(text)));
+    expect(await settled(read().whole)).toBe(text);
+    expect(warned).toHaveBeenCalledOnce();
+  });
+});
+
+describe("ends", () => {
+  test.each([
+    [404, "There is no stream"],
+    [401, "Who are you?"],
+    [403, "Somebody else's."],
+  ])("with an error that says why at %d", async (status, error) => {
+    const { read, requests } = await setUpReading(() => ({ status, error }));
+    const reading = expect(settled(read().whole)).rejects;
+    await reading.toThrow(ReadStreamError);
+    await reading.toMatchObject({
+      status,
+      message: expect.stringContaining(error) as string,
+    });
+    expect(requests).toHaveLength(1);
+  });
+
+  test("with an error where the URL is not that of resume()", async () => {
+    const { read, create } = await setUpReading();
+    network(() => Promise.resolve(new Response("<!doctype html>")));
+    const reading = read({ streamId: await create() });
+    await expect(settled(reading.whole)).rejects.toThrow(
+      "without the headers Stream-Offset",
+    );
+    network(() => Promise.resolve(new Response(null, { status: 205 })));
+    await expect(
+      settled(read({ streamId: await create() }).whole),
+    ).rejects.toThrow("it writes streams");
+  });
+
+  test("when the stream is deleted, with an error", async () => {
+    const { generate, read, remove, streamId } = await setUpReading();
+    const writing = generate(streamId, slowly);
+    const { whole } = read();
+    await pass(2000);
+    await remove(streamId);
+    await expect(settled(whole)).rejects.toMatchObject({ status: 404 });
+    await settled(writing);
+  });
+
+  test("when its signal fires, with the signal's reason, and asks no more", async () => {
+    const { generate, read, streamId, requests } = await setUpReading();
+    const writing = generate(streamId, slowly);
+    const { signal, ...controller } = stoppable();
+    const { whole } = read({ signal });
+    await pass(2000);
+    const reason = new Error("That is enough.");
+    controller.abort(reason);
+    await expect(settled(whole)).rejects.toBe(reason);
+    expect(requests).toHaveLength(1);
+    await settled(writing);
+    await pass(5000);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("at once when its signal has fired before", async () => {
+    const { read, requests } = await setUpReading();
+    const { whole } = read({ signal: AbortSignal.abort() });
+    await expect(settled(whole)).rejects.toMatchObject({ name: "AbortError" });
+    expect(requests).toHaveLength(0);
+  });
+
+  test("when its signal fires while it waits to try again", async () => {
+    const { read } = await setUpReading(() => "lost");
+    const { signal, abort } = stoppable();
+    const { whole } = read({ signal });
+    await pass(500);
+    abort();
+    await expect(whole).rejects.toMatchObject({ name: "AbortError" });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("when it is left, and goes on from there when it is read again", async () => {
+    const { generate, streamId } = await setUpReading();
+    const writing = generate(streamId, slowly);
+    const stream = readStream(url, { streamId });
+    let received = "";
+    await settled(
+      (async () => {
+        for await (const piece of stream) {
+          received += piece;
+          if (received.length > 100) break;
+        }
+        await pass(3000);
+        for await (const piece of stream) received += piece;
+      })(),
+    );
+    await settled(writing);
+    expect(received).toBe(text);
+    for await (const piece of stream) received += piece;
+    expect(received).toBe(text);
+  });
+});
+
+describe("the request", () => {
+  test("has the headers that a function gives each time", async () => {
+    let token = 0;
+    const { respond, read, streamId, requests } = await setUpReading((index) =>
+      index === 0 ? { cutAfter: 5 } : undefined,
+    );
+    await settled(respond(streamId, writes(text)));
+    const headers = () =>
+      Promise.resolve({ Authorization: `Bearer ${++token}` });
+    await settled(read({ headers }).whole);
+    expect(requests.map(({ headers }) => headers.get("Authorization"))).toEqual(
+      ["Bearer 1", "Bearer 2"],
+    );
+  });
+
+  test("keeps what the URL has", async () => {
+    const { requests } = await setUpReading(() => ({ status: 404 }));
+    const stream = readStream(new URL("https://app.test/r?a=b&offset=7"), {
+      streamId: "id",
+      from: 5,
+    });
+    const reading = stream[Symbol.asyncIterator]().next();
+    await expect(settled(reading)).rejects.toThrow();
+    expect(requests[0]?.url.href).toBe(
+      "https://app.test/r?a=b&offset=0000000000000005&streamId=id",
+    );
+  });
+
+  test.each([
+    [{ streamId: "" }, "needs the id of a stream"],
+    [{ streamId: undefined }, "needs the id of a stream"],
+    [{ streamId: "id", from: -1 }, "from must be an offset"],
+    [{ streamId: "id", from: NaN }, "from must be an offset"],
+  ])("is not made with %j", (options, message) => {
+    expect(() => readStream(url, options as ReadStreamOptions)).toThrow(
+      message,
+    );
+  });
+});
+
+function stoppable() {
+  const controller = new AbortController();
+  return {
+    signal: controller.signal,
+    abort: (reason?: unknown) => controller.abort(reason),
+  };
+}

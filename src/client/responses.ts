@@ -1,0 +1,49 @@
+import { wire } from "../wire.js";
+import type { Body } from "./body.js";
+
+/** What every response says: the text is one reader's, it is no page and no script, and pages may see where it starts. */
+const common = {
+  "Cache-Control": "private, no-store",
+  "X-Content-Type-Options": "nosniff",
+  "Access-Control-Expose-Headers": [
+    wire.startOffset,
+    wire.nextOffset,
+    wire.closed,
+    wire.status,
+  ].join(", "),
+};
+
+export function textResponse(
+  body: Body,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(body.stream, {
+    headers: {
+      "Content-Type": "text/plain; charset=utf-8",
+      ...common,
+      ...headers,
+    },
+  });
+}
+
+/** A response without a body; on a standard runtime such a status must have none. */
+export function emptyResponse(
+  status: 204 | 205,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(null, { status, headers: { ...common, ...headers } });
+}
+
+export function errorResponse(status: 400 | 404, error: string): Response {
+  return new Response(JSON.stringify({ error }), {
+    status,
+    headers: { "Content-Type": "application/json", ...common },
+  });
+}
+
+export function notFound(streamId: string): Response {
+  return errorResponse(
+    404,
+    `There is no stream ${JSON.stringify(streamId)}. It may have been deleted.`,
+  );
+}

@@ -1,0 +1,82 @@
+import { cleanup, render } from "@testing-library/react";
+import { StrictMode } from "react";
+import { afterEach, expect, test, vi } from "vitest";
+import type { StreamBody } from "../shared.js";
+import { useStreamLines } from "./index.js";
+
+afterEach(cleanup);
+
+/** Shows the lines of one body after the other, as a component that uses the hook does. */
+function showLines<T>(parse?: (line: string) => T | undefined) {
+  const seen: (readonly T[])[] = [];
+  function Lines({ body }: { body: StreamBody }) {
+    seen.push(useStreamLines<T>(body, parse));
+    return null;
+  }
+  const page = (text: string, status: StreamBody["status"]) => (
+    <StrictMode>
+      <Lines body={{ text, status }} />
+    </StrictMode>
+  );
+  const view = render(page("", "pending"));
+  return {
+    seen,
+    show: (text: string, status: StreamBody["status"] = "streaming") => {
+      view.rerender(page(text, status));
+      return seen.at(-1);
+    },
+  };
+}
+
+test("whole lines are shown as they come, half a line is not", () => {
+  const { show } = showLines<{ a: number }>();
+  expect(show('{"a":1}\n{"a"')).toEqual([{ a: 1 }]);
+  expect(show('{"a":1}\n{"a":2}')).toEqual([{ a: 1 }]);
+  expect(show('{"a":1}\n{"a":2}\n\n{"a":3}\n')).toEqual([
+    { a: 1 },
+    { a: 2 },
+    { a: 3 },
+  ]);
+});
+
+test("a last line without a line break counts when the stream is done", () => {
+  const { show } = showLines();
+  show("1\n2");
+  expect(show("1\n2", "done")).toEqual([1, 2]);
+  expect(show("1\n2", "done")).toEqual([1, 2]);
+});
+
+test.each(["error", "aborted", "timeout"] as const)(
+  "and is left out when it ended as %s: it may be half a line",
+  (status) => {
+    const { show } = showLines();
+    expect(show('1\n{"a', status)).toEqual([1]);
+  },
+);
+
+test("each line is parsed once, and the array is the same until there are more", () => {
+  const parse = vi.fn((line: string) => Number(line));
+  const { show, seen } = showLines(parse);
+  show("1\n2\n");
+  const before = seen.at(-1);
+  show("1\n2\n3");
+  expect(seen.at(-1)).toBe(before);
+  show("1\n2\n3\n");
+  expect(parse.mock.calls.map(([line]) => line)).toEqual(["1", "2", "3"]);
+});
+
+test("another stream starts clean", () => {
+  const { show } = showLines();
+  show("1\n2", "done");
+  expect(show("", "pending")).toEqual([]);
+  expect(show("1\n2\n3\n", "done")).toEqual([1, 2, 3]);
+  expect(show("7\n")).toEqual([7]);
+});
+
+test("a line that cannot be parsed is an error with its number, at every render", () => {
+  const silent = vi.spyOn(console, "error").mockImplementation(() => {});
+  const { show } = showLines();
+  show("1\n");
+  expect(() => show("1\n{\n3\n")).toThrow("Line 2 of the stream");
+  silent.mockRestore();
+});

@@ -1,0 +1,80 @@
+import { vi } from "vitest";
+
+/** What becomes of one request. */
+export type Trouble =
+  /** It never arrives. */
+  | "lost"
+  /** It is answered with this status instead. */
+  | { status: number; error?: string }
+  /** The connection breaks after so many bytes of the body. */
+  | { cutAfter: number }
+  /** The body ends after so many bytes, as if that were all. */
+  | { endAfter: number }
+  /** After so many bytes nothing comes any more, and nothing says so. */
+  | { deadAfter: number };
+
+/** Answers `fetch` as a server does, over a network that can be troubled. */
+export function network(
+  server: (url: string, init: RequestInit) => Promise<Response>,
+  troubles: (index: number) => Trouble | undefined = () => undefined,
+) {
+  const requests: { url: URL; headers: Headers }[] = [];
+  vi.stubGlobal("fetch", async (url: URL, init: RequestInit = {}) => {
+    const { signal } = init;
+    requests.push({ url: new URL(url), headers: new Headers(init.headers) });
+    const trouble = troubles(requests.length - 1);
+    if (trouble === "lost") throw new TypeError("Failed to fetch");
+    if (trouble !== undefined && "status" in trouble) {
+      return new Response(JSON.stringify({ error: trouble.error }), {
+        status: trouble.status,
+      });
+    }
+    const client = new AbortController();
+    signal?.addEventListener("abort", () => client.abort());
+    const { signal: _, ...rest } = init;
+    const response = await server(String(url), {
+      ...rest,
+      signal: client.signal,
+    });
+    if (response.body === null) return response;
+    const body = carried(response.body, client, trouble);
+    return new Response(body, response);
+  });
+  return { requests };
+}
+
+/** A body as it comes over the network. */
+function carried(
+  body: ReadableStream<Uint8Array>,
+  client: AbortController,
+  trouble: Exclude<Trouble, "lost" | { status: number }> | undefined,
+): ReadableStream<Uint8Array> {
+  const limit =
+    trouble === undefined ? Infinity : (Object.values(trouble)[0] as number);
+  const reader = body.getReader();
+  let sent = 0;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      client.signal.addEventListener("abort", () => {
+        try {
+          controller.error(new DOMException("It was aborted.", "AbortError"));
+        } catch {
+          // It has ended already.
+        }
+      });
+    },
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (client.signal.aborted) return;
+      if (done) return controller.close();
+      const part = value.subarray(0, limit - sent);
+      sent += part.length;
+      if (part.length > 0) controller.enqueue(part);
+      if (sent < limit || trouble === undefined) return;
+      if ("deadAfter" in trouble) return new Promise(() => {});
+      // The server does not notice.
+      if ("cutAfter" in trouble) controller.error(new TypeError("terminated"));
+      else controller.close();
+    },
+  });
+}

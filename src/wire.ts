@@ -1,0 +1,18 @@
+/**
+ * Every name on the wire where a stream is read over HTTP. What Durable Streams
+ * has a name for is called by that name.
+ */
+export const wire = {
+  /** The query parameter that says which stream. */
+  streamId: "streamId",
+  /** The query parameter that says where to begin. */
+  offset: "offset",
+  /** Header: the offset at which the text of the response starts. */
+  startOffset: "Stream-Offset",
+  /** Header: the offset behind the text that was saved when the response began. */
+  nextOffset: "Stream-Next-Offset",
+  /** Header: `true` if the stream has ended and the response brings the rest of it. */
+  closed: "Stream-Closed",
+  /** Header: the stream's status when the response began. */
+  status: "Stream-Status",
+} as const;
