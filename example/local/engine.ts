@@ -262,8 +262,10 @@ export class Engine {
     identity: UserIdentity | null,
     answers?: string,
   ): Promise<{ value: Value; ts: bigint }> {
-    await this.delay(this.faults.settings.commitDelayMs);
+    const delay = this.faults.settings.commitDelayMs;
+    await this.delay(delay / 2);
     const result = await this.mutation(path, args, identity, { answers });
+    await this.delay(delay / 2);
     this.faults.afterCommit(path.udfPath);
     return result;
   }
