@@ -13,7 +13,6 @@ export default defineConfig({
           include: [
             "src/{component,client,browser}/**/*.test.ts",
             "src/*.test.ts",
-            "src/testing/**/*.test.ts",
             "example/convex/**/*.test.ts",
           ],
           server: { deps: { inline: ["convex-test"] } },

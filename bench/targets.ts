@@ -37,7 +37,7 @@ export const targets: Record<TargetName, Target> = {
     follower: "useQuery",
   },
   agent: {
-    title: "@convex-dev/agent 0.3.2",
+    title: "@convex-dev/agent 0.6.4",
     app: here("./apps/agent"),
     component: {
       name: "agent",

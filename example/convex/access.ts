@@ -30,14 +30,25 @@ export async function viewer(ctx: { auth: Auth }): Promise<string> {
  * another user's: whether an id exists is not for strangers to learn.
  */
 
+export type ConversationKind = "chat" | "assistant";
+
 export async function ownConversation(
   ctx: QueryCtx,
   conversationId: string,
+  /** Without it, of any kind. */
+  kind?: ConversationKind,
 ): Promise<Doc<"conversations"> | null> {
   // The id comes from the address bar, so it may be anything.
   const id = ctx.db.normalizeId("conversations", conversationId);
   const conversation = id && (await ctx.db.get("conversations", id));
-  return conversation?.owner === (await viewer(ctx)) ? conversation : null;
+  if (conversation?.owner !== (await viewer(ctx))) return null;
+  return kind === undefined || kind === kindOf(conversation)
+    ? conversation
+    : null;
+}
+
+export function kindOf(conversation: Doc<"conversations">): ConversationKind {
+  return conversation.kind ?? "chat";
 }
 
 export async function ownMessage(

@@ -2,7 +2,6 @@
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest, type TestConvex } from "convex-test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { withLimits } from "../../src/testing/limits";
 import { api } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
 import { MAX_PROMPT_LENGTH } from "./limits";
@@ -19,7 +18,7 @@ let mallory: User;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-  t = withLimits(convexTest({ schema, modules, transactionLimits: true }));
+  t = convexTest({ schema, modules });
   register(t);
   alice = t.withIdentity({ name: "Alice" });
   mallory = t.withIdentity({ name: "Mallory" });
@@ -105,6 +104,7 @@ describe("sending", () => {
     expect(list).toEqual([
       {
         _id: sent.conversationId,
+        kind: "chat",
         title: expect.stringMatching(/^word .+…$/) as string,
       },
     ]);

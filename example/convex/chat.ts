@@ -4,14 +4,7 @@ import {
   type StreamId,
 } from "@convex-dev/persistent-text-streaming";
 import { v, type Infer } from "convex/values";
-import { components } from "./_generated/api";
-import type { Id } from "./_generated/dataModel";
-import {
-  internalQuery,
-  mutation,
-  query,
-  type MutationCtx,
-} from "./_generated/server";
+import { internalQuery, mutation, query } from "./_generated/server";
 import {
   ownConversation,
   ownMessage,
@@ -19,17 +12,14 @@ import {
   refusal,
   viewer,
 } from "./access";
-import { MAX_HISTORY, MAX_PROMPT_LENGTH } from "./limits";
-import { streaming } from "./streaming";
-
-const streamStatus = v.union(
-  v.literal("pending"),
-  v.literal("streaming"),
-  v.literal("done"),
-  v.literal("error"),
-  v.literal("timeout"),
-  v.literal("aborted"),
-);
+import {
+  checkedPrompt,
+  conversationFor,
+  latestMessages,
+  messagesBefore,
+  statusOf,
+} from "./messages";
+import { streaming, streamStatus } from "./streaming";
 
 const modelMessage = v.object({
   role: v.union(v.literal("user"), v.literal("assistant")),
@@ -56,24 +46,19 @@ export const listMessages = query({
     ),
   ),
   handler: async (ctx, args) => {
-    const conversation = await ownConversation(ctx, args.conversationId);
+    const conversation = await ownConversation(
+      ctx,
+      args.conversationId,
+      "chat",
+    );
     if (conversation === null) return null;
-    const messages = await ctx.db
-      .query("userMessages")
-      .withIndex("byConversation", (q) =>
-        q.eq("conversationId", conversation._id),
-      )
-      .order("desc")
-      .take(100);
+    const messages = await latestMessages(ctx, conversation._id);
     return await Promise.all(
-      messages.reverse().map(async ({ _id, prompt, responseStreamId }) => ({
-        _id,
-        prompt,
-        responseStreamId,
-        status: await ctx.runQuery(
-          components.persistentTextStreaming.lib.getStreamStatus,
-          { streamId: responseStreamId },
-        ),
+      messages.map(async (message) => ({
+        _id: message._id,
+        prompt: message.prompt,
+        responseStreamId: message.responseStreamId,
+        status: await statusOf(ctx, message),
       })),
     );
   },
@@ -81,6 +66,7 @@ export const listMessages = query({
 
 /**
  * A reply's text and status, for its owner: what `useStream` subscribes to.
+ * So an assistant's replies can be read, too: the lines that `useChat` understands.
  *
  * To anyone else the stream reads as one that does not exist. It is not an error:
  * a window that shows a reply which another one deletes should not fall over.
@@ -118,18 +104,9 @@ export const sendMessage = mutation({
     streamId: StreamIdValidator,
   }),
   handler: async (ctx, args) => {
-    const prompt = args.prompt.trim();
-    if (prompt === "") {
-      throw refusal("empty_message", "There is nothing in this message.");
-    }
-    if (prompt.length > MAX_PROMPT_LENGTH) {
-      throw refusal(
-        "message_too_long",
-        `This message has ${prompt.length.toLocaleString("en")} characters; at most ${MAX_PROMPT_LENGTH.toLocaleString("en")} can be sent. Shorten it, or send it in parts.`,
-      );
-    }
+    const prompt = checkedPrompt(args.prompt);
     const owner = await viewer(ctx);
-    const conversationId = await conversationFor(ctx, prompt, args);
+    const conversationId = await conversationFor(ctx, "chat", prompt, args);
     const streamId = await streaming.createStream(ctx);
     await ctx.db.insert("userMessages", {
       owner,
@@ -141,47 +118,14 @@ export const sendMessage = mutation({
   },
 });
 
-async function conversationFor(
-  ctx: MutationCtx,
-  prompt: string,
-  args: { conversationId?: string },
-): Promise<Id<"conversations">> {
-  if (args.conversationId === undefined) {
-    return await ctx.db.insert("conversations", {
-      owner: await viewer(ctx),
-      title: titleOf(prompt),
-      lastMessageAt: Date.now(),
-    });
-  }
-  const conversation = await ownConversation(ctx, args.conversationId);
-  if (conversation === null) {
-    throw refusal(
-      "unknown_conversation",
-      "This conversation does not exist, or is not yours. Start a new one.",
-    );
-  }
-  await ctx.db.patch("conversations", conversation._id, {
-    lastMessageAt: Date.now(),
-  });
-  return conversation._id;
-}
-
-/** The beginning of the message, cut between characters (an emoji is several units). */
-function titleOf(prompt: string): string {
-  const line = prompt.split("\n", 1)[0] ?? "";
-  const characters = [...line];
-  return characters.length > 60
-    ? characters.slice(0, 59).join("").trimEnd() + "…"
-    : line;
-}
-
 /** Answers a message again, in a new stream: one that has ended never goes on. */
 export const retry = mutation({
   args: { messageId: v.id("userMessages") },
   returns: v.object({ streamId: StreamIdValidator }),
   handler: async (ctx, args) => {
     const message = await ownMessage(ctx, args.messageId);
-    if (message === null) {
+    // An assistant's reply is not asked for as a chat's is.
+    if (message === null || message.assistant !== undefined) {
       throw refusal("unknown_message", "This message is gone.");
     }
     const before = message.responseStreamId as StreamId;
@@ -231,18 +175,12 @@ export const history = internalQuery({
   returns: v.union(v.null(), v.array(modelMessage)),
   handler: async (ctx, args) => {
     const last = await ownMessageOfStream(ctx, args.streamId as StreamId);
-    if (last === null) return null;
-    const earlier = await ctx.db
-      .query("userMessages")
-      .withIndex("byConversation", (q) =>
-        q
-          .eq("conversationId", last.conversationId)
-          .lt("_creationTime", last._creationTime),
-      )
-      .order("desc")
-      .take(MAX_HISTORY);
+    if (last === null || last.assistant !== undefined) return null;
     const messages: ModelMessage[] = [];
-    for (const { prompt, responseStreamId } of earlier.reverse()) {
+    for (const { prompt, responseStreamId } of await messagesBefore(
+      ctx,
+      last,
+    )) {
       const reply = await streaming.getStreamBody(
         ctx,
         responseStreamId as StreamId,

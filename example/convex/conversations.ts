@@ -2,13 +2,19 @@ import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
 import { internal } from "./_generated/api";
 import { internalMutation, mutation, query } from "./_generated/server";
-import { ownConversation, viewer } from "./access";
+import { kindOf, ownConversation, viewer } from "./access";
 import { streaming } from "./streaming";
 
 /** The caller's conversations, the latest first. */
 export const list = query({
   args: {},
-  returns: v.array(v.object({ _id: v.id("conversations"), title: v.string() })),
+  returns: v.array(
+    v.object({
+      _id: v.id("conversations"),
+      title: v.string(),
+      kind: v.union(v.literal("chat"), v.literal("assistant")),
+    }),
+  ),
   handler: async (ctx) => {
     const owner = await viewer(ctx);
     const conversations = await ctx.db
@@ -16,7 +22,11 @@ export const list = query({
       .withIndex("byOwner", (q) => q.eq("owner", owner))
       .order("desc")
       .take(100);
-    return conversations.map(({ _id, title }) => ({ _id, title }));
+    return conversations.map((conversation) => ({
+      _id: conversation._id,
+      title: conversation.title,
+      kind: kindOf(conversation),
+    }));
   },
 });
 

@@ -2,9 +2,11 @@ import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { corsRouter } from "convex-helpers/server/cors";
 import { httpRouter } from "convex/server";
 import { internal } from "./_generated/api";
-import { httpAction } from "./_generated/server";
+import { httpAction, type ActionCtx } from "./_generated/server";
+import { asEvents } from "./assistantMessages";
+import { answer } from "./assistantModel";
 import { reply } from "./model";
-import { streaming } from "./streaming";
+import { lineStreaming, streaming } from "./streaming";
 
 /**
  * Generates a reply: streams it to whoever asks, and saves it as it goes.
@@ -23,12 +25,7 @@ const chatStream = httpAction(async (ctx, request) => {
     );
   }
   const messages = await ctx.runQuery(internal.chat.history, { streamId });
-  if (messages === null) {
-    return Response.json(
-      { error: "This reply is gone, or is not yours." },
-      { status: 404 },
-    );
-  }
+  if (messages === null) return notFound();
   return await streaming.stream(
     ctx,
     request,
@@ -36,6 +33,47 @@ const chatStream = httpAction(async (ctx, request) => {
     (_ctx, _request, _streamId, _append, signal) => reply(messages, signal),
   );
 });
+
+/*
+ * The assistant, whose page is built on the AI SDK's `useChat`: POST has a reply
+ * written, GET reads one that is or was being written, whoever does so.
+ */
+
+const assistantReply = httpAction(async (ctx, request) => {
+  const streamId = streamIdOf(await request.json().catch(() => null));
+  if (streamId === null || !(await isOwn(ctx, streamId))) return notFound();
+  const turns = await ctx.runQuery(internal.assistant.history, { streamId });
+  if (turns === null) return notFound();
+  return asEvents(
+    await lineStreaming.stream(
+      ctx,
+      request,
+      streamId,
+      (_ctx, _request, _streamId, _append, signal) => answer(turns, signal),
+    ),
+  );
+});
+
+const assistantResume = httpAction(async (ctx, request) => {
+  const { searchParams } = new URL(request.url);
+  const streamId = searchParams.get("streamId") as StreamId | null;
+  if (streamId === null || !(await isOwn(ctx, streamId))) return notFound();
+  return asEvents(await lineStreaming.resume(ctx, request, streamId));
+});
+
+function isOwn(
+  ctx: Pick<ActionCtx, "runQuery">,
+  streamId: StreamId,
+): Promise<boolean> {
+  return ctx.runQuery(internal.assistant.isOwn, { streamId });
+}
+
+function notFound(): Response {
+  return Response.json(
+    { error: "This reply is gone, or is not yours." },
+    { status: 404 },
+  );
+}
 
 function streamIdOf(body: unknown): StreamId | null {
   if (typeof body !== "object" || body === null) return null;
@@ -47,9 +85,14 @@ const http = httpRouter();
 
 // The page and the functions have different origins, so a browser asks first
 // (OPTIONS); `corsRouter` answers. Name your own site in `allowedOrigins`.
-corsRouter(http, {
+const cors = corsRouter(http, {
   allowedOrigins: ["*"],
   allowedHeaders: ["Content-Type", "Authorization"],
-}).route({ path: "/chat-stream", method: "POST", handler: chatStream });
+  // None beyond those that `resume()` names itself.
+  exposedHeaders: [],
+});
+cors.route({ path: "/chat-stream", method: "POST", handler: chatStream });
+cors.route({ path: "/assistant", method: "POST", handler: assistantReply });
+cors.route({ path: "/assistant", method: "GET", handler: assistantResume });
 
 export default http;

@@ -1,7 +1,7 @@
 import OpenAI from "openai";
 import type { ModelMessage } from "./chat";
 
-const SET_KEY = `**There is no model to answer yet.** This deployment has no \`OPENAI_API_KEY\`. Set one, then press Retry:
+export const SET_KEY = `**There is no model to answer yet.** This deployment has no \`OPENAI_API_KEY\`. Set one, then ask again:
 
 \`\`\`sh
 npx convex env set OPENAI_API_KEY sk-…
@@ -32,7 +32,7 @@ export async function* reply(
   try {
     chunks = await openai.chat.completions.create(
       {
-        model: process.env.OPENAI_MODEL ?? "gpt-5-mini",
+        model: modelName(),
         stream: true,
         messages: [{ role: "system", content: SYSTEM_PROMPT }, ...messages],
       },
@@ -54,5 +54,7 @@ export async function* reply(
   }
 }
 
-const SYSTEM_PROMPT =
+export const modelName = () => process.env.OPENAI_MODEL ?? "gpt-5-mini";
+
+export const SYSTEM_PROMPT =
   "You are a helpful assistant in a chat. Answer in markdown.";

@@ -2,11 +2,24 @@ import { StreamIdValidator } from "@convex-dev/persistent-text-streaming";
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 
+/**
+ * What runs the model for an assistant's reply: the HTTP action that answers the
+ * browser's request, or an action that was scheduled when the message was sent, in
+ * Convex's own runtime or in Node.
+ */
+export const generation = v.union(
+  v.literal("request"),
+  v.literal("action"),
+  v.literal("node"),
+);
+
 export default defineSchema({
   conversations: defineTable({
     owner: v.string(),
     title: v.string(),
     lastMessageAt: v.number(),
+    /** Not there in a chat, whose replies are plain text. */
+    kind: v.optional(v.literal("assistant")),
   }).index("byOwner", ["owner", "lastMessageAt"]),
 
   // What the user wrote. The reply is not here: it is the stream's text, which
@@ -16,6 +29,14 @@ export default defineSchema({
     conversationId: v.id("conversations"),
     prompt: v.string(),
     responseStreamId: StreamIdValidator,
+    /** In a conversation with the assistant. */
+    assistant: v.optional(
+      v.object({
+        /** The id that the message has in `useChat`. */
+        messageId: v.string(),
+        generation,
+      }),
+    ),
   })
     .index("byConversation", ["conversationId"])
     .index("byStream", ["responseStreamId"]),

@@ -1,11 +1,6 @@
 import { clearInterval, setInterval } from "node:timers";
 import type { UserIdentity } from "convex/server";
-import {
-  convexToJson,
-  jsonToConvex,
-  type JSONValue,
-  type Value,
-} from "convex/values";
+import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { WebSocket } from "ws";
 import type { Engine } from "./engine.js";
 import { describeError, failureOf } from "./failure.js";
@@ -39,32 +34,6 @@ export class SyncHub {
   constructor(engine: Engine, cache: QueryCache) {
     this.engine = engine;
     this.cache = cache;
-  }
-
-  /** How many clients are connected, and to how many queries they have subscribed. */
-  open(): { sockets: number; subscriptions: number } {
-    let subscriptions = 0;
-    for (const session of this.sessions) subscriptions += session.size;
-    return { sockets: this.sessions.size, subscriptions };
-  }
-
-  /** Takes over the answers that an earlier process gave. */
-  inherit(answers: ReadonlyMap<string, JSONValue>): void {
-    for (const [key, result] of answers) {
-      const requestId = Number(key.slice(key.lastIndexOf("/") + 1));
-      const ts = encodeTs(this.engine.ts);
-      this.keep(
-        key,
-        Promise.resolve({
-          type: "MutationResponse",
-          requestId,
-          success: true,
-          result,
-          ts,
-          logLines: [],
-        }),
-      );
-    }
   }
 
   connect(socket: WebSocket): void {
@@ -114,23 +83,21 @@ export class SyncHub {
    * connection was lost: clients send again what they had no answer to.
    */
   mutate(
-    key: string,
+    sessionId: string,
+    requestId: number,
     run: () => Promise<ServerMessage>,
   ): Promise<ServerMessage> {
+    const key = `${sessionId}/${requestId}`;
     let answer = this.answers.get(key);
     if (answer === undefined) {
       answer = run();
-      this.keep(key, answer);
+      this.answers.set(key, answer);
+      if (this.answers.size > MAX_ANSWERS) {
+        const [oldest] = this.answers.keys();
+        this.answers.delete(oldest!);
+      }
     }
     return answer;
-  }
-
-  private keep(key: string, answer: Promise<ServerMessage>): void {
-    this.answers.set(key, answer);
-    if (this.answers.size > MAX_ANSWERS) {
-      const [oldest] = this.answers.keys();
-      this.answers.delete(oldest!);
-    }
   }
 
   private async refreshAndPush(): Promise<void> {
@@ -187,10 +154,6 @@ class SyncSession {
         this.fatal(describeError(error));
       }
     });
-  }
-
-  get size(): number {
-    return this.queries.size;
   }
 
   changed(): void {
@@ -354,9 +317,9 @@ class SyncSession {
     const { requestId, udfPath } = message;
     const { engine } = this.hub;
     const { identity } = this;
-    const key = `${this.sessionId}/${requestId}`;
     const answer = await this.hub.mutate(
-      key,
+      this.sessionId,
+      requestId,
       async (): Promise<ServerMessage> => {
         engine.counters.add("functionCalls");
         try {
@@ -366,7 +329,6 @@ class SyncSession {
             path,
             args,
             identity,
-            key,
           );
           return {
             type: "MutationResponse",

@@ -9,12 +9,20 @@
  */
 
 import type * as access from "../access.js";
+import type * as assistant from "../assistant.js";
+import type * as assistantAction from "../assistantAction.js";
+import type * as assistantBackground from "../assistantBackground.js";
+import type * as assistantMessages from "../assistantMessages.js";
+import type * as assistantModel from "../assistantModel.js";
+import type * as assistantNode from "../assistantNode.js";
 import type * as chat from "../chat.js";
 import type * as conversations from "../conversations.js";
 import type * as http from "../http.js";
 import type * as limits from "../limits.js";
+import type * as messages from "../messages.js";
 import type * as model from "../model.js";
 import type * as streaming from "../streaming.js";
+import type * as tides from "../tides.js";
 
 import type {
   ApiFromModules,
@@ -24,12 +32,20 @@ import type {
 
 declare const fullApi: ApiFromModules<{
   access: typeof access;
+  assistant: typeof assistant;
+  assistantAction: typeof assistantAction;
+  assistantBackground: typeof assistantBackground;
+  assistantMessages: typeof assistantMessages;
+  assistantModel: typeof assistantModel;
+  assistantNode: typeof assistantNode;
   chat: typeof chat;
   conversations: typeof conversations;
   http: typeof http;
   limits: typeof limits;
+  messages: typeof messages;
   model: typeof model;
   streaming: typeof streaming;
+  tides: typeof tides;
 }>;
 
 /**

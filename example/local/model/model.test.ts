@@ -139,6 +139,114 @@ describe("the endpoint, asked with OpenAI's library", () => {
     });
   });
 
+  describe("with a tool", () => {
+    const QUESTION = "When is high water in Brest?";
+    const tools = [
+      {
+        type: "function" as const,
+        function: { name: "tideTable", parameters: {} },
+      },
+    ];
+    const result = {
+      port: "Brest",
+      tides: [
+        { kind: "low", time: "00:10", metres: 1.2 },
+        { kind: "high", time: "06:20", metres: 6.9 },
+      ],
+    };
+    type Message = OpenAI.ChatCompletionMessageParam;
+
+    /** What the deltas of a streamed reply add up to, and why it ended. */
+    async function streamed(messages: Message[]) {
+      const stream = await openai.chat.completions.create({
+        model: "demo",
+        stream: true,
+        messages,
+        tools,
+      });
+      const sum = { reasoning: "", content: "", tool: "", input: "", id: "" };
+      let reason: string | null = null;
+      for await (const { choices } of stream) {
+        const delta = choices[0]
+          ?.delta as OpenAI.ChatCompletionChunk.Choice.Delta & {
+          reasoning_content?: string;
+        };
+        const call = delta.tool_calls?.[0];
+        sum.reasoning += delta.reasoning_content ?? "";
+        sum.content += delta.content ?? "";
+        sum.id += call?.id ?? "";
+        sum.tool += call?.function?.name ?? "";
+        sum.input += call?.function?.arguments ?? "";
+        reason = choices[0]?.finish_reason ?? reason;
+      }
+      return { ...sum, reason };
+    }
+
+    test("thinks, then calls it, and answers with its result", async () => {
+      const call = await streamed(user(QUESTION));
+      expect(call).toMatchObject({
+        reasoning: expect.stringContaining("tides at Brest") as string,
+        content: "",
+        tool: "tideTable",
+        input: '{"port":"Brest"}',
+        reason: "tool_calls",
+      });
+      const answer = await streamed([
+        ...user(QUESTION),
+        {
+          role: "assistant",
+          content: null,
+          tool_calls: [
+            {
+              id: call.id,
+              type: "function",
+              function: { name: call.tool, arguments: call.input },
+            },
+          ],
+        },
+        {
+          role: "tool",
+          tool_call_id: call.id,
+          content: JSON.stringify(result),
+        },
+      ]);
+      expect(answer.content).toMatch(
+        /^The water at Brest .*06:20\*\* \(6\.9 m\)/,
+      );
+      expect(answer).toMatchObject({ reasoning: "", tool: "", reason: "stop" });
+    });
+
+    test("thinks and answers where the tool is of no use", async () => {
+      const answer = await streamed(user("hello"));
+      expect(answer.reasoning).toContain("“hello”");
+      expect(answer.content).toBe((await read("hello")).join(""));
+      expect(answer).toMatchObject({ tool: "", reason: "stop" });
+    });
+
+    test("gives the same call whole", async () => {
+      const { id: _, ...call } = await streamed(user(QUESTION));
+      const whole = await openai.chat.completions.create({
+        model: "demo",
+        messages: user(QUESTION),
+        tools,
+      });
+      expect(whole.choices[0]).toMatchObject({
+        finish_reason: "tool_calls",
+        message: {
+          content: null,
+          reasoning_content: call.reasoning,
+          tool_calls: [
+            { function: { name: call.tool, arguments: call.input } },
+          ],
+        },
+      });
+    });
+
+    test("thinks of nothing when no tools are brought", async () => {
+      expect((await read(QUESTION)).join("")).not.toContain("tool");
+    });
+  });
+
   test("lists its model", async () => {
     const models = await openai.models.list();
     expect(models.data.map(({ id }) => id)).toEqual(["demo"]);

@@ -1,11 +1,17 @@
 import { readFileSync } from "node:fs";
 
-export type ChatMessage = { role: string; content: string };
+export type ChatMessage = {
+  role: string;
+  /** Of a message that calls a tool there may be none. */
+  content: string | null;
+};
 
 export type Reply =
-  | { kind: "text"; text: string }
+  | { kind: "text"; text: string; reasoning?: string }
   /** Only half of it arrives; then the stream ends with an error. */
-  | { kind: "broken"; text: string }
+  | { kind: "broken"; text: string; reasoning?: string }
+  /** What the caller's tool answers comes with the next request. */
+  | { kind: "call"; reasoning: string; tool: string; input: object }
   /** An error instead of a reply. */
   | { kind: "refusal"; message: string };
 
@@ -20,7 +26,7 @@ const library = [
   { name: "emoji", words: ["emoji", "weather", "garden"] },
   { name: "bread", words: ["bread", "recipe", "bake"] },
   { name: "hello", words: ["hello", "hi", "hey"] },
-  { name: "tides", words: ["tide", "sea", "moon", "ocean"] },
+  { name: "tides", words: ["tide", "sea", "moon", "ocean", "high water"] },
 ].map(({ name, words }) => ({
   words,
   text: readFileSync(
@@ -36,11 +42,40 @@ const inTurn = ["tides", "code", "bread", "python", "emoji", "table"].map(
 
 /**
  * @param serial The number of replies given before this one.
+ * @param tools The names of the caller's tools. Whoever brings some is also shown
+ *   what the model thinks.
  */
-export function chooseReply(messages: ChatMessage[], serial: number): Reply {
+export function chooseReply(
+  messages: ChatMessage[],
+  serial: number,
+  tools: string[] = [],
+): Reply {
+  const reply = replyTo(messages, serial);
+  if (reply.kind === "refusal" || tools.length === 0) return reply;
+  const last = messages.at(-1);
+  if (last?.role === "tool") {
+    return { ...reply, text: `${summary(last.content)}\n\n${reply.text}` };
+  }
+  const prompt = last?.content ?? "";
+  const port = portIn(prompt);
+  if (tools.includes("tideTable") && port !== null) {
+    return {
+      kind: "call",
+      reasoning: thoughtsBefore(port),
+      tool: "tideTable",
+      input: { port },
+    };
+  }
+  return { ...reply, reasoning: thoughtsOn(prompt) };
+}
+
+function replyTo(
+  messages: ChatMessage[],
+  serial: number,
+): Exclude<Reply, { kind: "call" }> {
   const prompts = messages
     .filter((message) => message.role === "user")
-    .map((message) => message.content);
+    .map((message) => message.content ?? "");
   const prompt = prompts.at(-1)?.toLowerCase() ?? "";
   if (/\brefuse\b/.test(prompt)) {
     return { kind: "refusal", message: "It was asked to refuse." };
@@ -68,4 +103,41 @@ function recall(earlier: string[]): string {
   if (earlier.length === 0) return "This is the first thing that you said.";
   const list = earlier.map((prompt, i) => `${i + 1}. ${prompt}`).join("\n");
   return `Before this, you said:\n\n${list}`;
+}
+
+const PORTS = ["Saint-Malo", "Bristol", "Brest", "Hamburg", "New York"];
+
+/** The port whose tides a prompt asks for; `null` if it does not ask for tides. */
+function portIn(prompt: string): string | null {
+  if (!/\b(tides?|high water|low water)\b/i.test(prompt)) return null;
+  const named = PORTS.find((port) =>
+    prompt.toLowerCase().includes(port.toLowerCase()),
+  );
+  return named ?? null;
+}
+
+const thoughtsBefore = (port: string) =>
+  `The question is about the tides at ${port}. I know why there are tides, but not the times and heights of a given day, and a guess could put a boat on the sand. There is a tool for that: tideTable takes the name of a port. I will ask it for ${port} first, and then answer with its figures.`;
+
+const thoughtsOn = (prompt: string) =>
+  `I was asked: “${prompt.split("\n", 1)[0]?.slice(0, 80)}”. No tool is needed for this. I should answer directly, put the main point first, and keep the rest short.`;
+
+/** What a tool answered, in a sentence. */
+function summary(content: string | null): string {
+  let result: unknown;
+  try {
+    result = JSON.parse(content ?? "");
+  } catch {
+    result = null;
+  }
+  const { port, tides = [] } = (result ?? {}) as {
+    port?: string;
+    tides?: { kind: string; time: string; metres: number }[];
+  };
+  const high = tides.filter(({ kind }) => kind === "high");
+  if (port === undefined || high.length === 0) {
+    return "The table gave nothing that I could use, so here is what I know without it.";
+  }
+  const times = high.map(({ time, metres }) => `**${time}** (${metres} m)`);
+  return `The water at ${port} is highest at ${times.join(" and at ")}.`;
 }

@@ -3,7 +3,9 @@
  * demo and the tests. It has no intelligence, only a few texts; what it does
  * faithfully is the protocol, the tokens and the pace.
  *
- * - `POST /v1/chat/completions`, streamed as server-sent events or whole
+ * - `POST /v1/chat/completions`, streamed as server-sent events or whole. Whoever
+ *   brings tools is shown the reasoning first (`reasoning_content`), and a tool is
+ *   called (`tool_calls`) where it serves the question.
  * - `GET /v1/models`
  * - `GET /pace`, `POST /pace {"tokensPerSecond": 200}`: the speed of all replies
  *   from now on, those under way included. A model named `demo@200` has its own.
@@ -41,8 +43,22 @@ export const DEFAULT_TOKENS_PER_SECOND = 60;
 type ChatRequest = {
   model: string;
   messages: ChatMessage[];
+  tools: string[];
   stream: boolean;
 };
+
+/** A piece of a message, as a streamed reply brings it. */
+type Delta =
+  | { reasoning_content: string }
+  | { content: string }
+  | {
+      tool_calls: {
+        index: number;
+        id?: string;
+        type?: "function";
+        function: { name?: string; arguments: string };
+      }[];
+    };
 
 /** Rejects with Node's own error (`EADDRINUSE` and such) if it cannot listen. */
 export async function startModel(options: ModelOptions = {}): Promise<Model> {
@@ -107,7 +123,7 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
 
   async function complete(chat: ChatRequest, response: ServerResponse) {
     const serial = served++;
-    const reply = chooseReply(chat.messages, serial);
+    const reply = chooseReply(chat.messages, serial, chat.tools);
     if (reply.kind === "refusal") {
       sendError(response, 400, reply.message);
       return;
@@ -119,11 +135,13 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
     };
     const own = Number(chat.model.split("@")[1]);
     const currentPace = () => (isPace(own) ? own : pace.tokensPerSecond);
-    const tokens = paced(tokensOf(reply), currentPace, firstTokenMs, response);
+    const deltas = deltasOf(reply, serial);
+    const batches = paced(deltas, currentPace, firstTokenMs, response);
+    const finishReason = reply.kind === "call" ? "tool_calls" : "stop";
 
     if (!chat.stream) {
-      let content = "";
-      for await (const batch of tokens) content += batch.join("");
+      const sent: Delta[] = [];
+      for await (const batch of batches) sent.push(...batch);
       if (reply.kind === "broken") {
         sendError(response, 500, BROKEN);
         return;
@@ -134,8 +152,8 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
         choices: [
           {
             index: 0,
-            message: { role: "assistant", content },
-            finish_reason: "stop",
+            message: { role: "assistant", ...joined(sent) },
+            finish_reason: finishReason,
           },
         ],
       });
@@ -153,13 +171,13 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
         choices: [{ index: 0, delta, finish_reason: finishReason }],
       });
     response.write(event({ role: "assistant", content: "" }));
-    for await (const batch of tokens) {
-      response.write(batch.map((content) => event({ content })).join(""));
+    for await (const batch of batches) {
+      response.write(batch.map((delta) => event(delta)).join(""));
     }
     if (reply.kind === "broken") {
       response.end(sse({ error: { message: BROKEN, type: "server_error" } }));
     } else {
-      response.write(event({}, "stop"));
+      response.write(event({}, finishReason));
       response.end("data: [DONE]\n\n");
     }
   }
@@ -190,42 +208,86 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
 
 const BROKEN = "The model broke off half way, as it was asked to.";
 
-/** The tokens of a reply, as text; of one that breaks, the first half. */
-function tokensOf(reply: Exclude<Reply, { kind: "refusal" }>): string[] {
-  const tokens = tokenize(reply.text);
-  return reply.kind === "broken"
-    ? tokens.slice(0, Math.ceil(tokens.length / 2))
-    : tokens;
+/** A reply, one token at a time; of one that breaks, half of the text. */
+function deltasOf(
+  reply: Exclude<Reply, { kind: "refusal" }>,
+  serial: number,
+): Delta[] {
+  const thoughts = tokenize(reply.reasoning ?? "").map(
+    (reasoning_content): Delta => ({ reasoning_content }),
+  );
+  if (reply.kind === "call") {
+    const call = {
+      index: 0,
+      id: `call-${serial}`,
+      type: "function" as const,
+      function: { name: reply.tool, arguments: "" },
+    };
+    const pieces = tokenize(JSON.stringify(reply.input)).map(
+      (arguments_): Delta => ({
+        tool_calls: [{ index: 0, function: { arguments: arguments_ } }],
+      }),
+    );
+    return [...thoughts, { tool_calls: [call] }, ...pieces];
+  }
+  const text = tokenize(reply.text).map((content): Delta => ({ content }));
+  const arriving =
+    reply.kind === "broken" ? text.slice(0, Math.ceil(text.length / 2)) : text;
+  return [...thoughts, ...arriving];
+}
+
+/** What deltas add up to: the message of a reply that is not streamed. */
+function joined(deltas: Delta[]): object {
+  let content: string | null = null;
+  let reasoning_content: string | undefined;
+  const tool_calls: { function: { arguments: string } }[] = [];
+  for (const delta of deltas) {
+    if ("content" in delta) content = (content ?? "") + delta.content;
+    else if ("reasoning_content" in delta) {
+      reasoning_content = (reasoning_content ?? "") + delta.reasoning_content;
+    } else {
+      for (const { index, ...call } of delta.tool_calls) {
+        const begun = tool_calls[index];
+        if (begun === undefined) tool_calls[index] = call;
+        else begun.function.arguments += call.function.arguments;
+      }
+    }
+  }
+  return {
+    content,
+    reasoning_content,
+    tool_calls: tool_calls.length > 0 ? tool_calls : undefined,
+  };
 }
 
 /**
- * Hands out tokens as they fall due, and no more once the client has gone. Above
+ * Hands out items as they fall due, and no more once the client has gone. Above
  * the resolution of timers several fall due at once, so the pace holds at any speed.
  */
-async function* paced(
-  tokens: string[],
-  tokensPerSecond: () => number,
-  firstTokenMs: number,
+async function* paced<Item>(
+  items: Item[],
+  perSecond: () => number,
+  firstMs: number,
   response: ServerResponse,
-): AsyncGenerator<string[]> {
+): AsyncGenerator<Item[]> {
   const gone = new AbortController();
   response.once("close", () => gone.abort());
-  await sleep(firstTokenMs, gone.signal);
+  await sleep(firstMs, gone.signal);
   let sent = 0;
   let due = 1;
   let last = performance.now();
-  while (sent < tokens.length && !gone.signal.aborted) {
-    const count = Math.min(Math.floor(due), tokens.length - sent);
+  while (sent < items.length && !gone.signal.aborted) {
+    const count = Math.min(Math.floor(due), items.length - sent);
     if (count > 0) {
-      yield tokens.slice(sent, sent + count);
+      yield items.slice(sent, sent + count);
       sent += count;
       due -= count;
     }
     // Never long, so that a change of pace is felt at once.
-    const wait = ((1 - due) / tokensPerSecond()) * 1000;
+    const wait = ((1 - due) / perSecond()) * 1000;
     await sleep(Math.min(Math.max(wait, 1), 100), gone.signal);
     const now = performance.now();
-    due += ((now - last) / 1000) * tokensPerSecond();
+    due += ((now - last) / 1000) * perSecond();
     last = now;
   }
 }
@@ -249,9 +311,17 @@ function isPace(value: unknown): value is number {
 }
 
 function parseChat(body: unknown): ChatRequest | null {
-  const { model, messages, stream } = body as Partial<ChatRequest>;
+  const {
+    model,
+    messages,
+    stream,
+    tools = [],
+  } = body as Partial<
+    Omit<ChatRequest, "tools"> & { tools: { function: { name: string } }[] }
+  >;
   if (typeof model !== "string" || !Array.isArray(messages)) return null;
-  return { model, messages, stream: stream === true };
+  const names = tools.map((tool) => tool.function.name);
+  return { model, messages, tools: names, stream: stream === true };
 }
 
 async function readJson(request: IncomingMessage): Promise<object> {

@@ -7,5 +7,4 @@ export default defineSchema({
     authorization: v.string(),
     extra: v.string(),
   }),
-  runs: defineTable({ streamId: v.string() }),
 });

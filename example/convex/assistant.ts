@@ -1,0 +1,177 @@
+import {
+  StreamIdValidator,
+  type StreamId,
+  type StreamStatus,
+} from "@convex-dev/persistent-text-streaming";
+import { v, type Infer } from "convex/values";
+import { internal } from "./_generated/api";
+import { internalQuery, mutation, query } from "./_generated/server";
+import { ownConversation, ownMessageOfStream, refusal, viewer } from "./access";
+import {
+  checkedPrompt,
+  conversationFor,
+  latestMessages,
+  messagesBefore,
+  statusOf,
+} from "./messages";
+import { generation } from "./schema";
+import { lineStreaming, streamStatus } from "./streaming";
+
+/*
+ * A conversation with the assistant, whose page is built on the AI SDK's `useChat`.
+ * It is kept as a chat's is: what the user wrote is a document, and what was
+ * answered is the text of a stream. The text is the UI message stream of the AI
+ * SDK, line by line: reasoning, tool calls and their results, and prose.
+ *
+ * Reading a reply, stopping it and deleting the conversation are the chat's own
+ * functions.
+ */
+
+/**
+ * The turns of a conversation, the oldest first; `null` if there is no such
+ * conversation. What the replies say is not here: see `chat.getStreamBody`.
+ */
+export const listTurns = query({
+  args: { conversationId: v.string() },
+  returns: v.union(
+    v.null(),
+    v.array(
+      v.object({
+        messageId: v.string(),
+        prompt: v.string(),
+        streamId: StreamIdValidator,
+        generation,
+        status: streamStatus,
+      }),
+    ),
+  ),
+  handler: async (ctx, args) => {
+    const conversation = await ownConversation(
+      ctx,
+      args.conversationId,
+      "assistant",
+    );
+    if (conversation === null) return null;
+    const messages = await latestMessages(ctx, conversation._id);
+    const turns = messages.map(async (message) => ({
+      messageId: message.assistant?.messageId ?? message._id,
+      prompt: message.prompt,
+      streamId: message.responseStreamId,
+      generation: message.assistant?.generation ?? ("request" as const),
+      status: await statusOf(ctx, message),
+    }));
+    return await Promise.all(turns);
+  },
+});
+
+/**
+ * Begins a turn: adds the message and creates the stream that will answer it. In
+ * the background modes the model is asked whatever becomes of the browser, for the
+ * action is scheduled in the same transaction; else the browser asks for it.
+ */
+export const send = mutation({
+  args: {
+    prompt: v.string(),
+    /** The message's id in `useChat`, so that every window knows it by the same. */
+    messageId: v.string(),
+    generation,
+    /** Without it, a new conversation begins. */
+    conversationId: v.optional(v.string()),
+  },
+  returns: v.object({
+    conversationId: v.id("conversations"),
+    streamId: StreamIdValidator,
+  }),
+  handler: async (ctx, args) => {
+    const prompt = checkedPrompt(args.prompt);
+    const conversationId = await conversationFor(
+      ctx,
+      "assistant",
+      prompt,
+      args,
+    );
+    const last = (await latestMessages(ctx, conversationId)).at(-1);
+    // Two windows may send at the same time; one turn follows the other.
+    if (last !== undefined && isLive(await statusOf(ctx, last))) {
+      throw refusal(
+        "busy",
+        "The reply to the last message is still being written. Wait for its end, or stop it.",
+      );
+    }
+    const streamId = await lineStreaming.createStream(ctx);
+    await ctx.db.insert("userMessages", {
+      owner: await viewer(ctx),
+      conversationId,
+      prompt,
+      responseStreamId: streamId,
+      assistant: { messageId: args.messageId, generation: args.generation },
+    });
+    switch (args.generation) {
+      case "request":
+        break;
+      case "action":
+        await ctx.scheduler.runAfter(0, internal.assistantAction.generate, {
+          streamId,
+        });
+        break;
+      case "node":
+        await ctx.scheduler.runAfter(0, internal.assistantNode.generate, {
+          streamId,
+        });
+        break;
+    }
+    return { conversationId, streamId };
+  },
+});
+
+/** Whether a stream answers a message of the caller's to the assistant. */
+export const isOwn = internalQuery({
+  args: { streamId: StreamIdValidator },
+  returns: v.boolean(),
+  handler: async (ctx, args) => {
+    const message = await ownMessageOfStream(ctx, args.streamId as StreamId);
+    return message?.assistant !== undefined;
+  },
+});
+
+const turn = v.object({
+  messageId: v.string(),
+  prompt: v.string(),
+  streamId: StreamIdValidator,
+  /** The saved text of the reply: all of it, or what there is. */
+  reply: v.string(),
+});
+export type Turn = Infer<typeof turn>;
+
+/**
+ * The turns that lead up to a stream's reply, the last of them being the one to
+ * answer; `null` if it is gone. It does not ask who is calling: a scheduled action
+ * runs for nobody.
+ */
+export const history = internalQuery({
+  args: { streamId: StreamIdValidator },
+  returns: v.union(v.null(), v.array(turn)),
+  handler: async (ctx, args) => {
+    const last = await ctx.db
+      .query("userMessages")
+      .withIndex("byStream", (q) => q.eq("responseStreamId", args.streamId))
+      .unique();
+    if (last === null) return null;
+    const turns: Turn[] = [];
+    for (const message of [...(await messagesBefore(ctx, last)), last]) {
+      const streamId = message.responseStreamId as StreamId;
+      const { text } = await lineStreaming.getStreamBody(ctx, streamId);
+      turns.push({
+        messageId: message.assistant?.messageId ?? message._id,
+        prompt: message.prompt,
+        streamId,
+        reply: text,
+      });
+    }
+    return turns;
+  },
+});
+
+function isLive(status: StreamStatus): boolean {
+  return status === "pending" || status === "streaming";
+}

@@ -1,0 +1,100 @@
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import {
+  APICallError,
+  jsonSchema,
+  stepCountIs,
+  streamText,
+  tool,
+  type LanguageModel,
+} from "ai";
+import type { Turn } from "./assistant";
+import { eventLines, modelMessages } from "./assistantMessages";
+import { modelName, SET_KEY, SYSTEM_PROMPT } from "./model";
+import { portNames, tideTable, type TideTable } from "./tides";
+
+export const tools = {
+  tideTable: tool({
+    description: "Today's times and heights of high and low water at a port.",
+    inputSchema: jsonSchema<{ port: string }>({
+      type: "object",
+      properties: { port: { type: "string", enum: portNames } },
+      required: ["port"],
+      additionalProperties: false,
+    }),
+    execute: async ({ port }, { abortSignal }): Promise<TideTable> => {
+      // As long as asking a real service takes.
+      await sleep(Number(process.env.TIDE_TABLE_MS ?? 1500), abortSignal);
+      return tideTable(port, Date.now());
+    },
+  }),
+};
+
+/**
+ * The assistant's reply to the last of these turns, as the lines that `useChat`
+ * reads. What the reader has to know of an error is among them; then it throws, and
+ * the stream ends in `error`.
+ */
+export async function* answer(
+  turns: Turn[],
+  signal: AbortSignal,
+): AsyncGenerator<string, void> {
+  // So that the message has the same id wherever it is shown.
+  const messageId = turns.at(-1)?.streamId ?? "";
+  const model = languageModel();
+  if (model === null) {
+    const start = { type: "start" as const, messageId };
+    yield* eventLines([start, { type: "error", errorText: SET_KEY }]);
+    return;
+  }
+  const result = streamText({
+    model,
+    system: SYSTEM_PROMPT,
+    messages: await modelMessages(turns),
+    tools,
+    stopWhen: stepCountIs(5),
+    abortSignal: signal,
+    // It is part of the reply; without this it would be logged as well.
+    onError: () => {},
+  });
+  yield* eventLines(
+    result.toUIMessageStream({
+      generateMessageId: () => messageId,
+      onError: explanation,
+    }),
+  );
+}
+
+/** `null` if nobody has said yet which model to ask. */
+function languageModel(): LanguageModel | null {
+  const apiKey = process.env.OPENAI_API_KEY;
+  if (!apiKey) return null;
+  const provider = createOpenAICompatible({
+    name: "openai",
+    apiKey,
+    baseURL: process.env.OPENAI_BASE_URL ?? "https://api.openai.com/v1",
+  });
+  return provider(modelName());
+}
+
+/** What the reader is told about an error. A tool's is told to the model, too. */
+function explanation(error: unknown): string {
+  if (APICallError.isInstance(error)) {
+    const what =
+      error.statusCode === undefined
+        ? "could not be reached"
+        : "refused to answer";
+    return `**The model ${what}.** ${error.message}`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Ends early, with the signal's reason, when that fires. */
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    });
+  });
+}

@@ -1,0 +1,105 @@
+/** The messages of a conversation, of a chat as of one with the assistant. */
+import type { StreamStatus } from "@convex-dev/persistent-text-streaming";
+import { components } from "./_generated/api";
+import type { Doc, Id } from "./_generated/dataModel";
+import type { MutationCtx, QueryCtx } from "./_generated/server";
+import {
+  ownConversation,
+  refusal,
+  viewer,
+  type ConversationKind,
+} from "./access";
+import { MAX_HISTORY, MAX_PROMPT_LENGTH } from "./limits";
+
+/** The prompt without the space around it; an error if it cannot be sent. */
+export function checkedPrompt(text: string): string {
+  const prompt = text.trim();
+  if (prompt === "") {
+    throw refusal("empty_message", "There is nothing in this message.");
+  }
+  if (prompt.length > MAX_PROMPT_LENGTH) {
+    throw refusal(
+      "message_too_long",
+      `This message has ${prompt.length.toLocaleString("en")} characters; at most ${MAX_PROMPT_LENGTH.toLocaleString("en")} can be sent. Shorten it, or send it in parts.`,
+    );
+  }
+  return prompt;
+}
+
+/** The conversation that a message goes to: the one that is named, or a new one. */
+export async function conversationFor(
+  ctx: MutationCtx,
+  kind: ConversationKind,
+  prompt: string,
+  args: { conversationId?: string },
+): Promise<Id<"conversations">> {
+  if (args.conversationId === undefined) {
+    return await ctx.db.insert("conversations", {
+      owner: await viewer(ctx),
+      title: titleOf(prompt),
+      lastMessageAt: Date.now(),
+      kind: kind === "chat" ? undefined : kind,
+    });
+  }
+  const conversation = await ownConversation(ctx, args.conversationId, kind);
+  if (conversation === null) {
+    throw refusal(
+      "unknown_conversation",
+      "This conversation does not exist, or is not yours. Start a new one.",
+    );
+  }
+  await ctx.db.patch("conversations", conversation._id, {
+    lastMessageAt: Date.now(),
+  });
+  return conversation._id;
+}
+
+/** The beginning of the message, cut between characters (an emoji is several units). */
+function titleOf(prompt: string): string {
+  const line = prompt.split("\n", 1)[0] ?? "";
+  const characters = [...line];
+  return characters.length > 60
+    ? characters.slice(0, 59).join("").trimEnd() + "…"
+    : line;
+}
+
+/** The latest messages of a conversation, the oldest of them first. */
+export async function latestMessages(
+  ctx: QueryCtx,
+  conversationId: Id<"conversations">,
+): Promise<Doc<"userMessages">[]> {
+  const messages = await ctx.db
+    .query("userMessages")
+    .withIndex("byConversation", (q) => q.eq("conversationId", conversationId))
+    .order("desc")
+    .take(100);
+  return messages.reverse();
+}
+
+/** The messages that come before one in its conversation, as many as the model sees, the oldest first. */
+export async function messagesBefore(
+  ctx: QueryCtx,
+  message: Doc<"userMessages">,
+): Promise<Doc<"userMessages">[]> {
+  const earlier = await ctx.db
+    .query("userMessages")
+    .withIndex("byConversation", (q) =>
+      q
+        .eq("conversationId", message.conversationId)
+        .lt("_creationTime", message._creationTime),
+    )
+    .order("desc")
+    .take(MAX_HISTORY);
+  return earlier.reverse();
+}
+
+/** How the reply to a message is doing. It does not read the reply's text. */
+export async function statusOf(
+  ctx: QueryCtx,
+  message: Doc<"userMessages">,
+): Promise<StreamStatus> {
+  return await ctx.runQuery(
+    components.persistentTextStreaming.lib.getStreamStatus,
+    { streamId: message.responseStreamId },
+  );
+}
