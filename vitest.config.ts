@@ -13,6 +13,7 @@ export default defineConfig({
           include: [
             "src/{component,client,browser}/**/*.test.ts",
             "src/*.test.ts",
+            "src/testing/**/*.test.ts",
             "example/convex/**/*.test.ts",
           ],
           server: { deps: { inline: ["convex-test"] } },

@@ -15,7 +15,11 @@ const components = componentsGeneric() as unknown as Record<
 
 function emptyApp() {
   const modules = { "./_generated/api.ts": () => Promise.resolve({}) };
-  return convexTest({ schema: defineSchema({}), modules });
+  return convexTest({
+    schema: defineSchema({}),
+    modules,
+    transactionLimits: true,
+  });
 }
 
 /** Creates, reads and deletes a stream of one mounted component. */
@@ -55,8 +59,10 @@ test("register makes the component usable under another name, and under two", as
 
 test("an app with a schema of its own can register it", () => {
   const schema = defineSchema({});
-  const t = convexTest(schema, {
-    "./_generated/api.ts": () => Promise.resolve({}),
+  const t = convexTest({
+    schema,
+    modules: { "./_generated/api.ts": () => Promise.resolve({}) },
+    transactionLimits: true,
   });
   expect(() => register(t)).not.toThrow();
 });
@@ -71,7 +77,7 @@ test("the default export has what register uses", async () => {
       "./component/_generated/api.ts",
     ]),
   );
-  const t = convexTest(testing.schema, testing.modules);
+  const t = convexTest({ ...testing, transactionLimits: true });
   const { api } = await import("./component/_generated/api.js");
   const streamId = await t.mutation(api.lib.createStream, {});
   expect(await t.query(api.lib.getStreamStatus, { streamId })).toBe("pending");

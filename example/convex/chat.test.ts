@@ -2,6 +2,7 @@
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest, type TestConvex } from "convex-test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { withLimits } from "../../src/testing/limits";
 import { api } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
 import { MAX_PROMPT_LENGTH } from "./limits";
@@ -18,7 +19,7 @@ let mallory: User;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-  t = convexTest({ schema, modules });
+  t = withLimits(convexTest({ schema, modules, transactionLimits: true }));
   register(t);
   alice = t.withIdentity({ name: "Alice" });
   mallory = t.withIdentity({ name: "Mallory" });

@@ -28,6 +28,9 @@ interface FaultActions {
  * - `POST /_local/run` `{ path, args?, component? }` → `{ value }`: calls any
  *   function, internal ones too
  * - `POST /_local/cron` `{ name, component? }` → runs a cron now
+ * - `GET /_local/open` → `{ sockets, subscriptions, actions }`: how many there are now
+ * - `POST /_local/clock` `{ aheadMs }` → sets the deployment's clock so far ahead
+ *   of the machine's; crons and scheduled functions that are due by it run at once
  * - `POST /_local/restart` `{ downMs? }` → stops the deployment and starts it
  *   again with its data
  *
@@ -94,6 +97,13 @@ async function control(
       const { name, component } = body as { name: string; component?: string };
       await deployment.runCron(name, component);
       return {};
+    }
+    case "GET /open":
+      return deployment.open();
+    case "POST /clock": {
+      const { aheadMs } = body as { aheadMs: number };
+      deployment.setClock(aheadMs);
+      return { aheadMs };
     }
     case "POST /restart": {
       const { downMs } = body as { downMs?: number };

@@ -44,7 +44,11 @@ function until(offset: number, period: number, now: number): number {
 /** Runs the crons of the app and of its components. They keep no process alive. */
 export class CronRunner {
   private readonly engine: Engine;
-  private readonly timers = new Set<NodeJS.Timeout>();
+  /** By the cron: its timer, and when it is due by the deployment's clock. */
+  private readonly armed = new Map<
+    CronJob,
+    { component: string; name: string; due: number; timer: NodeJS.Timeout }
+  >();
   private readonly running = new Set<CronJob>();
 
   constructor(engine: Engine) {
@@ -60,8 +64,16 @@ export class CronRunner {
   }
 
   down(): void {
-    for (const timer of this.timers) clearTimeout(timer);
-    this.timers.clear();
+    for (const { timer } of this.armed.values()) clearTimeout(timer);
+    this.armed.clear();
+  }
+
+  /** The clock has been set: what is due by it runs now, once, however long it has been due. */
+  clockChanged(): void {
+    for (const [cron, { component, name, due, timer }] of [...this.armed]) {
+      clearTimeout(timer);
+      this.armAt(component, name, cron, due);
+    }
   }
 
   /** Runs a cron now, and resolves when it has finished. */
@@ -81,24 +93,33 @@ export class CronRunner {
   }
 
   private arm(component: string, name: string, cron: CronJob): void {
-    const wait = untilNext(cron.schedule, Date.now());
+    const now = this.engine.clock.now();
+    const wait = untilNext(cron.schedule, now);
     if (wait === null) {
       this.engine.log(
         `The cron "${name}" runs only when it is told to: the local deployment does not know ${cron.schedule.type} schedules.`,
       );
       return;
     }
+    this.armAt(component, name, cron, now + wait);
+  }
+
+  private armAt(
+    component: string,
+    name: string,
+    cron: CronJob,
+    due: number,
+  ): void {
     const timer = setTimeout(() => {
-      this.timers.delete(timer);
       this.arm(component, name, cron);
       // A cron that takes longer than its interval skips runs.
       if (this.running.has(cron)) return;
       this.call(component, cron).catch((error: unknown) => {
         this.engine.report(`The cron "${name}"`, error);
       });
-    }, wait);
+    }, due - this.engine.clock.now());
     timer.unref();
-    this.timers.add(timer);
+    this.armed.set(cron, { component, name, due, timer });
   }
 
   private async call(component: string, cron: CronJob): Promise<void> {

@@ -37,6 +37,8 @@ interface Resolved {
 /** What is used of the database inside `convex-test`. */
 export interface DatabaseFake {
   _documents: Record<string, Doc>;
+  _nextDocId: number;
+  _lastCreationTime: number;
   _writes: Record<string, Doc | null>[];
   _iterateDocs(table: string, visit: (doc: Doc) => void): void;
   _resolveQuerySource(query: SerializedQuery): Resolved;
@@ -112,6 +114,33 @@ export class Database {
       const doc = this.advance(cursor);
       return { value: doc, done: doc === null };
     };
+  }
+
+  /**
+   * Takes over what an earlier process had committed.
+   *
+   * @param ids All ids that were ever given out, those of deleted documents too.
+   */
+  restore(docs: Iterable<Doc>, ids: Iterable<string>): void {
+    const { fake } = this;
+    for (const doc of docs) {
+      fake._documents[doc._id] = doc;
+      fake._lastCreationTime = Math.max(
+        fake._lastCreationTime,
+        doc._creationTime,
+      );
+      const table = tableOf(doc._id);
+      this.table(table).apply({
+        component: this.component,
+        table,
+        id: doc._id,
+        before: null,
+        after: doc,
+      });
+    }
+    for (const id of ids) {
+      fake._nextDocId = Math.max(fake._nextDocId, parseInt(id, 10) + 1);
+    }
   }
 
   has(id: string): boolean {

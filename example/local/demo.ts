@@ -20,6 +20,7 @@ const USAGE = `npm run demo -- [options]
   --convex-port <n>        queries and mutations (3210)
   --site-port <n>          HTTP actions (3211)
   --model-port <n>         the stand-in for a model (3212)
+  --data <folder>          keeps all data there, for the next time
   --tokens-per-second <n>  how fast it writes (${DEFAULT_TOKENS_PER_SECOND})
   --help`;
 
@@ -35,6 +36,7 @@ function options() {
         "convex-port": { type: "string", default: "3210" },
         "site-port": { type: "string", default: "3211" },
         "model-port": { type: "string", default: "3212" },
+        data: { type: "string" },
         "tokens-per-second": {
           type: "string",
           default: String(DEFAULT_TOKENS_PER_SECOND),
@@ -66,6 +68,7 @@ function options() {
     convexPort: port("convex-port"),
     sitePort: port("site-port"),
     modelPort: port("model-port"),
+    data: values.data,
     tokensPerSecond,
   };
 }
@@ -96,7 +99,7 @@ async function listening<T>(
 }
 
 async function main() {
-  const { help, port, convexPort, sitePort, modelPort, tokensPerSecond } =
+  const { help, port, convexPort, sitePort, modelPort, data, tokensPerSecond } =
     options();
   if (help) {
     console.log(USAGE);
@@ -139,6 +142,7 @@ async function main() {
         },
         port: convexPort,
         sitePort,
+        data,
       }),
       "the deployment",
       { "--convex-port": convexPort, "--site-port": sitePort },
@@ -164,7 +168,7 @@ async function main() {
   functions   ${deployment.url}, HTTP actions ${deployment.siteUrl}
   model       ${modelName}
 
-  All data is in memory and ends with the demo. Press Ctrl-C to end it.
+  ${data === undefined ? "All data is in memory and ends with the demo." : `All data is in ${data}.`} Press Ctrl-C to end it.
 `);
   } catch (error) {
     await close();

@@ -44,6 +44,12 @@ export interface DeploymentOptions {
   sitePort?: number;
   /** Default: 127.0.0.1. */
   host?: string;
+  /**
+   * The folder that keeps the data, and what is scheduled, for the next
+   * deployment that is started with it. Left out: all of it is in memory.
+   * Files in storage are not kept.
+   */
+  data?: string;
   /** Gets what the deployment has to say, errors of functions among it. Default: `console.log`. */
   log?: (line: string) => void;
 }
@@ -70,7 +76,7 @@ export interface FaultControls {
 type AnyFunction = FunctionReference<FunctionKind, "public" | "internal">;
 
 /**
- * A deployment on this machine, in memory: it runs an app's functions and its
+ * A deployment on this machine: it runs an app's functions and its
  * components, serves `ConvexReactClient` and `ConvexHttpClient`, and HTTP
  * actions. For trying out, and for tests.
  *
@@ -81,7 +87,8 @@ type AnyFunction = FunctionReference<FunctionKind, "public" | "internal">;
  * `sync.ts`; `engine.ts` runs the function when it is its turn (`turns.ts`) on
  * the documents of `database.ts` and commits; `queries.ts` runs again what had
  * read what was written (`reads.ts`); `sync.ts` tells the clients. Beside it:
- * `site.ts` for HTTP actions, `jobs.ts` and `crons.ts` for what runs later.
+ * `site.ts` for HTTP actions, `jobs.ts` and `crons.ts` for what runs later,
+ * `journal.ts` for what outlives the process, `clock.ts` for what time it is.
  */
 export interface LocalDeployment {
   readonly url: string;
@@ -106,13 +113,21 @@ export interface LocalDeployment {
   runCron(name: string, component?: string): Promise<void>;
   readonly counters: { read(): Counters; reset(): void };
   readonly faults: FaultControls;
+  /** What is open now. All of it is 0 when nobody is there and nothing happens. */
+  open(): { sockets: number; subscriptions: number; actions: number };
+  /**
+   * Sets the deployment's clock so far ahead of the machine's: what functions
+   * see as `Date`, and what crons and scheduled functions wait for. What is
+   * due by it runs at once.
+   */
+  setClock(aheadMs: number): void;
   /** Stops everything but keeps the data: running actions end, ports refuse connections. */
   down(): Promise<void>;
   /** After `down`: everything again, on the same ports, with the same data. */
   up(): Promise<void>;
   /** `down`, and `up` again after so many milliseconds (default 0). */
   restart(options?: { downMs?: number }): Promise<void>;
-  /** Ends the deployment. Its data is gone. */
+  /** Ends the deployment. Its data is gone, unless a folder keeps it. */
   stop(): Promise<void>;
 }
 
@@ -124,6 +139,7 @@ export async function startDeployment(
   const engine = await Engine.start({
     functionsDir: options.functionsDir,
     components: options.components ?? {},
+    data: options.data ?? null,
     log,
   });
   const deployment = new Deployment(engine, {
@@ -133,13 +149,14 @@ export async function startDeployment(
   });
   watchStrayErrors();
   try {
+    await deployment.inherit();
     await deployment.up();
   } catch (error) {
     await deployment.stop();
     throw error;
   }
   log(
-    `Local deployment at ${deployment.url}, HTTP actions at ${deployment.siteUrl}. It is for trying out and for tests: all data is in memory, and tokens are believed unchecked.`,
+    `Local deployment at ${deployment.url}, HTTP actions at ${deployment.siteUrl}. It is for trying out and for tests: all data is ${options.data === undefined ? "in memory" : `in ${options.data}`}, and tokens are believed unchecked.`,
   );
   return deployment;
 }
@@ -215,6 +232,23 @@ class Deployment implements LocalDeployment {
     await this.crons.run(name, component);
   }
 
+  open() {
+    return { ...this.hub.open(), actions: this.engine.actions.size };
+  }
+
+  setClock(aheadMs: number): void {
+    this.engine.clock.set(aheadMs);
+    this.jobs.clockChanged();
+    this.crons.clockChanged();
+  }
+
+  /** Goes on where an earlier process has ended. */
+  async inherit(): Promise<void> {
+    const { jobs, answers } = this.engine.legacy;
+    this.hub.inherit(answers);
+    await this.jobs.inherit(jobs);
+  }
+
   async down(): Promise<void> {
     this.jobs.down();
     this.crons.down();
@@ -243,6 +277,7 @@ class Deployment implements LocalDeployment {
     this.isStopped = true;
     await this.down();
     this.sockets.close();
+    this.engine.close();
     unwatchStrayErrors();
   }
 

@@ -8,7 +8,13 @@ import type {
   FunctionReference,
   UserIdentity,
 } from "convex/server";
-import { jsonToConvex, type JSONValue, type Value } from "convex/values";
+import {
+  convexToJson,
+  jsonToConvex,
+  type JSONValue,
+  type Value,
+} from "convex/values";
+import { Clock } from "./clock.js";
 import { CounterBoard, type RunFigures } from "./counters.js";
 import { Database, type DatabaseFake } from "./database.js";
 import { describeError } from "./failure.js";
@@ -25,7 +31,8 @@ import {
   type RegisteredFunction,
 } from "./functions.js";
 import { Invocation, never } from "./invocation.js";
-import type { Job } from "./jobs.js";
+import { JobCanceled, type Job } from "./jobs.js";
+import { Journal, type Entry } from "./journal.js";
 import { checkDocument, checkTransferable } from "./limits.js";
 import { ReadSet } from "./reads.js";
 import { tableOf, type Doc, type Write } from "./tables.js";
@@ -42,6 +49,7 @@ import { Turns } from "./turns.js";
  */
 
 interface TransactionManager {
+  _lastCommitTs: bigint;
   begin(isNested: boolean, limits?: unknown): Promise<void>;
   commit(isNested: boolean): bigint | null;
   rollback(isNested: boolean): void;
@@ -77,6 +85,8 @@ interface Transaction {
   path: string | null;
   reads: ReadSet;
   jobs: Job[];
+  /** What its function has returned. */
+  value: Value | undefined;
   /** Why it must not commit, whatever its function makes of the error. */
   spoiled: unknown;
 }
@@ -85,6 +95,16 @@ export interface EngineOptions {
   functionsDir: string;
   components: Record<string, string>;
   log: (line: string) => void;
+  /** The folder that keeps the data; null: it is in memory. */
+  data: string | null;
+}
+
+/** What an earlier process has left to be done. */
+export interface Legacy {
+  /** Scheduled, and not run yet. */
+  jobs: Job[];
+  /** What clients' mutations returned, by `session/request`. */
+  answers: Map<string, JSONValue>;
 }
 
 export interface EngineEvents {
@@ -113,12 +133,15 @@ export class Engine {
   readonly counters = new CounterBoard();
   readonly faults = new Faults();
   readonly turns = new Turns();
+  readonly clock = new Clock();
   readonly log: (line: string) => void;
   readonly folders = new Map<string, FunctionFolder>();
   events!: EngineEvents;
   /** The newest commit, in nanoseconds since 1970. */
   ts = BigInt(Date.now()) * 1_000_000n;
 
+  /** What an earlier process left, if the data is kept. */
+  legacy: Legacy = { jobs: [], answers: new Map() };
   /** Actions that are running. */
   readonly actions = new Set<Invocation>();
   private readonly functionScope = new AsyncLocalStorage<FunctionPath>();
@@ -127,6 +150,7 @@ export class Engine {
   private transaction: Transaction | null = null;
   private accessor!: Accessor;
   private convex!: ConvexGlobal;
+  private journal: Journal | null = null;
 
   static async start(options: EngineOptions): Promise<Engine> {
     const engine = new Engine(options.log);
@@ -139,7 +163,19 @@ export class Engine {
       engine.folders.set(name, folder);
     }
     engine.connect();
+    if (options.data !== null) {
+      const { journal, entries } = Journal.open(options.data);
+      engine.journal = journal;
+      engine.restore(entries);
+    }
     return engine;
+  }
+
+  /** After this, nothing is kept any more. */
+  close(): void {
+    this.clock.set(0);
+    this.journal?.close();
+    this.journal = null;
   }
 
   private constructor(log: (line: string) => void) {
@@ -198,13 +234,21 @@ export class Engine {
     )) as Value;
   }
 
-  /** Runs a mutation. `ts` is its commit. */
+  /**
+   * Runs a mutation. `ts` is its commit.
+   *
+   * @param as.job The scheduled function that it is.
+   * @param as.answers The client's request that it is.
+   */
   async mutation(
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
+    as: { job?: Job; answers?: string } = {},
   ): Promise<{ value: Value; ts: bigint }> {
     const invocation = new Invocation("mutation", path.udfPath, identity);
+    invocation.job = as.job ?? null;
+    invocation.answers = as.answers ?? null;
     const value = await this.invoke(invocation, () =>
       this.as(identity).mutationFromPath(path, args),
     );
@@ -216,9 +260,12 @@ export class Engine {
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
+    answers?: string,
   ): Promise<{ value: Value; ts: bigint }> {
-    await this.delay(this.faults.settings.commitDelayMs);
-    const result = await this.mutation(path, args, identity);
+    const delay = this.faults.settings.commitDelayMs;
+    await this.delay(delay / 2);
+    const result = await this.mutation(path, args, identity, { answers });
+    await this.delay(delay / 2);
     this.faults.afterCommit(path.udfPath);
     return result;
   }
@@ -251,7 +298,7 @@ export class Engine {
     invocation.request = request;
     this.actions.add(invocation);
     const response = this.outside(() =>
-      invocation.run(() =>
+      this.runAs(invocation, () =>
         this.as(invocation.identity).fetch(new URL(request.url).pathname, {
           method: request.method,
         }),
@@ -274,10 +321,12 @@ export class Engine {
     code: (db: DatabaseFake) => void,
   ): Promise<void> {
     await this.outside(() =>
-      this.accessor.runInComponent(componentPath, async () => {
-        await Promise.resolve();
-        code(this.convex.components[componentPath]!.db);
-      }),
+      this.clock.run(() =>
+        this.accessor.runInComponent(componentPath, async () => {
+          await Promise.resolve();
+          code(this.convex.components[componentPath]!.db);
+        }),
+      ),
     );
   }
 
@@ -287,11 +336,15 @@ export class Engine {
       : this.accessor.withIdentity(identity);
   }
 
+  private runAs<Result>(invocation: Invocation, code: () => Result): Result {
+    return this.clock.run(() => invocation.run(code));
+  }
+
   private async invoke<Result>(
     invocation: Invocation,
     code: () => Promise<Result>,
   ): Promise<Result> {
-    const result = this.outside(() => invocation.run(code));
+    const result = this.outside(() => this.runAs(invocation, code));
     result.catch(() => {
       // Handled below, unless the invocation was ended before it got here.
     });
@@ -325,6 +378,10 @@ export class Engine {
           return await fn._handler(itsCtx, args);
         });
         checkTransferable(`Return value of "${path.udfPath}"`, result);
+        // Of those that call one another, the outermost returns last.
+        if (this.transaction !== null && !fn.isAction) {
+          this.transaction.value = result as Value | undefined;
+        }
         return result;
       },
     };
@@ -456,6 +513,7 @@ export class Engine {
         path: null,
         reads: new ReadSet(),
         jobs: [],
+        value: undefined,
         spoiled: null,
       };
     };
@@ -470,9 +528,15 @@ export class Engine {
       }
       if (path !== null) this.faults.beforeCommit(path);
       const figures = this.figures();
+      const job = invocation?.job ?? null;
+      // In the same commit: so a scheduled mutation runs exactly once, even if
+      // the process ends right after it.
+      if (job !== null) this.complete(job);
       const pending = [...this.databases.values()].flatMap((database) =>
         database.pendingWrites(),
       );
+      // What cannot be kept is not committed.
+      if (pending.length > 0) this.write(pending, this.transaction!);
       const commitTs = commit(false);
       const writes = [...this.databases.values()].flatMap((database) =>
         database.apply(pending),
@@ -485,7 +549,9 @@ export class Engine {
       if (invocation !== undefined) invocation.ts = this.ts;
       if (path !== null) {
         this.counters.addRun(figures);
-        if (writes.length > 0) this.counters.add("commits");
+        if (writes.some(({ id }) => id !== job?.id)) {
+          this.counters.add("commits");
+        }
       }
       if (writes.length > 0) {
         this.outside(() => {
@@ -521,6 +587,77 @@ export class Engine {
       if (invocation?.kind === "query") invocation.onReads?.(reads);
       this.endTransaction();
     };
+  }
+
+  /** Notes, in the running transaction, that a scheduled function has run. */
+  private complete({ id, componentPath }: Job): void {
+    const { db } = this.convex.components[componentPath]!;
+    const state = db.get("_scheduled_functions", id)?.state as
+      { kind: string } | undefined;
+    if (state?.kind !== "pending") throw new JobCanceled();
+    db.patch("_scheduled_functions", id, {
+      state: { kind: "success" },
+      completedTime: this.clock.now(),
+    });
+  }
+
+  // --- What is kept -----------------------------------------------------------
+
+  private write(
+    pending: Write[],
+    { invocation, jobs, value }: Transaction,
+  ): void {
+    if (this.journal === null) return;
+    const entry: Entry = {
+      at: Math.max(this.clock.now(), Number(this.ts / 1_000_000n)),
+      writes: pending.map(({ component, id, after }) => ({
+        component,
+        id,
+        doc: after === null ? null : convexToJson(after as Value),
+      })),
+      jobs: jobs
+        // Not there: a mutation within this one was rolled back.
+        .filter(({ id }) => pending.some((write) => write.id === id))
+        .map((job) => ({ ...job, args: convexToJson(job.args) })),
+    };
+    if (invocation?.answers != null) {
+      entry.answer = {
+        to: invocation.answers,
+        result: convexToJson(value ?? null),
+      };
+    }
+    this.journal.append(entry);
+  }
+
+  private restore(entries: Entry[]): void {
+    const jobs = new Map<string, Job>();
+    for (const [component, database] of this.databases) {
+      const docs = new Map<string, Doc | null>();
+      for (const { writes } of entries) {
+        for (const write of writes) {
+          if (write.component !== component) continue;
+          docs.set(write.id, jsonToConvex(write.doc) as Doc | null);
+        }
+      }
+      const there = [...docs.values()].filter((doc) => doc !== null);
+      database.restore(there, docs.keys());
+    }
+    for (const { jobs: scheduled, answer } of entries) {
+      for (const job of scheduled) {
+        jobs.set(`${job.componentPath}|${job.id}`, {
+          ...job,
+          args: jsonToConvex(job.args) as Args,
+        });
+      }
+      if (answer) this.legacy.answers.set(answer.to, answer.result);
+    }
+    this.legacy.jobs = [...jobs.values()].filter(({ id, componentPath }) =>
+      this.databases.get(componentPath)?.has(id),
+    );
+    // Clients have seen the time of the last commit; the next one comes after it.
+    const last = BigInt((entries.at(-1)?.at ?? 0) + 1) * 1_000_000n;
+    if (last > this.ts) this.ts = last;
+    this.convex.transactionManager._lastCommitTs = this.ts;
   }
 
   private endTransaction(): void {

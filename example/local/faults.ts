@@ -2,9 +2,8 @@
 export interface FaultSettings {
   /**
    * Milliseconds that a mutation takes beyond its own work. Mutations wait
-   * beside one another, not one after the other. For a mutation called from an
-   * action, half of the time passes before it runs and half after it has
-   * committed.
+   * beside one another, not one after the other. Half of the time passes before
+   * it runs and half after it has committed.
    */
   commitDelayMs: number;
   /** How many of the next commits are refused: nothing is written, the caller gets an error. */

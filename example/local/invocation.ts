@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { UserIdentity } from "convex/server";
 import type { FunctionKind } from "./functions.js";
+import type { Job } from "./jobs.js";
 import type { ReadSet } from "./reads.js";
 
 /** A promise for what no longer happens: the code that awaits it stays where it is. */
@@ -27,6 +28,10 @@ export class Invocation {
   request: Request | null = null;
   /** Called with what a query has read, before anything else can commit. */
   onReads: ((reads: ReadSet) => void) | null = null;
+  /** The scheduled function that a mutation is; its commit says that it has run. */
+  job: Job | null = null;
+  /** The client's request that a mutation is, by `session/request`; its commit notes the answer. */
+  answers: string | null = null;
   /** The commit of a mutation, or the newest one that it saw. */
   ts = 0n;
   /** Rejects when the invocation is ended from outside: killed, or by an unhandled rejection. */

@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { Value } from "convex/values";
+import type { DatabaseFake } from "./database.js";
 import type { Engine } from "./engine.js";
 import { CommitRefused } from "./faults.js";
 import type { FunctionPath } from "./functions.js";
@@ -13,6 +14,11 @@ export interface Job {
   args: Record<string, Value>;
   /** Milliseconds since 1970. */
   scheduledTime: number;
+}
+
+/** The error of a scheduled mutation that was cancelled before it could commit. */
+export class JobCanceled extends Error {
+  override name = "JobCanceled";
 }
 
 const RETRY_MS = 50;
@@ -33,10 +39,33 @@ export class Jobs {
     this.engine = engine;
   }
 
+  /**
+   * Goes on with what an earlier process was told to do: mutations that it had
+   * not committed run, and actions that it had begun have failed.
+   */
+  async inherit(jobs: readonly Job[]): Promise<void> {
+    for (const job of jobs) {
+      await this.engine.bookkeeping(job.componentPath, (db) => {
+        const state = stateIn(db, job);
+        if (state === "pending") this.waiting.set(job.id, job);
+        if (state === "inProgress") this.complete(db, job, "failed");
+      });
+    }
+  }
+
   /** Those that became due while the deployment was down run now. */
   up(): void {
     this.isUp = true;
     for (const job of this.waiting.values()) this.arm(job);
+  }
+
+  /** The clock has been set: what is due by it runs now. */
+  clockChanged(): void {
+    for (const [id, timer] of [...this.timers]) {
+      clearTimeout(timer);
+      this.timers.delete(id);
+      this.arm(this.waiting.get(id)!);
+    }
   }
 
   /** Nothing is started any more; what waits stays scheduled. */
@@ -52,7 +81,10 @@ export class Jobs {
   }
 
   private arm(job: Job, atLeastMs = 0): void {
-    const wait = Math.max(atLeastMs, job.scheduledTime - Date.now());
+    const wait = Math.max(
+      atLeastMs,
+      job.scheduledTime - this.engine.clock.now(),
+    );
     const timer = setTimeout(
       () => {
         this.timers.delete(job.id);
@@ -67,12 +99,12 @@ export class Jobs {
 
   private async run(job: Job): Promise<void> {
     const { id, componentPath, path, args } = job;
+    const isAction = this.engine.kindOf(path) === "action";
     let isCanceled = false;
     await this.engine.bookkeeping(componentPath, (db) => {
-      const doc = db.get("_scheduled_functions", id);
-      const state = doc?.state as { kind: string } | undefined;
-      isCanceled = state?.kind !== "pending" && state?.kind !== "inProgress";
-      if (isCanceled) return;
+      isCanceled = stateIn(db, job) !== "pending";
+      if (isCanceled || !isAction) return;
+      // Should the process end now, the action is not run again.
       db.patch("_scheduled_functions", id, { state: { kind: "inProgress" } });
     });
     if (isCanceled) {
@@ -82,26 +114,45 @@ export class Jobs {
     let outcome: "success" | "failed" = "success";
     this.engine.counters.add("functionCalls");
     try {
-      if (this.engine.kindOf(path) === "action") {
+      if (isAction) {
         this.waiting.delete(id);
         await this.engine.action(path, args, null);
       } else {
-        await this.engine.mutation(path, args, null);
+        await this.engine.mutation(path, args, null, { job });
       }
     } catch (error) {
       if (error instanceof CommitRefused) {
         if (this.isUp) this.arm(job, RETRY_MS);
         return;
       }
+      if (error instanceof JobCanceled) {
+        this.waiting.delete(id);
+        return;
+      }
       outcome = "failed";
       this.engine.report(`Scheduled ${path.udfPath}`, error);
     }
     this.waiting.delete(id);
+    // A mutation's own commit has said so already.
+    if (outcome === "success" && !isAction) return;
     await this.engine.bookkeeping(componentPath, (db) => {
-      db.patch("_scheduled_functions", id, {
-        state: { kind: outcome },
-        completedTime: Date.now(),
-      });
+      this.complete(db, job, outcome);
     });
   }
+
+  private complete(
+    db: DatabaseFake,
+    { id }: Job,
+    kind: "success" | "failed",
+  ): void {
+    db.patch("_scheduled_functions", id, {
+      state: { kind },
+      completedTime: this.engine.clock.now(),
+    });
+  }
+}
+
+function stateIn(db: DatabaseFake, { id }: Job): string | undefined {
+  const doc = db.get("_scheduled_functions", id);
+  return (doc?.state as { kind: string } | undefined)?.kind;
 }

@@ -1,6 +1,11 @@
 import { clearInterval, setInterval } from "node:timers";
 import type { UserIdentity } from "convex/server";
-import { convexToJson, jsonToConvex, type Value } from "convex/values";
+import {
+  convexToJson,
+  jsonToConvex,
+  type JSONValue,
+  type Value,
+} from "convex/values";
 import type { WebSocket } from "ws";
 import type { Engine } from "./engine.js";
 import { describeError, failureOf } from "./failure.js";
@@ -34,6 +39,32 @@ export class SyncHub {
   constructor(engine: Engine, cache: QueryCache) {
     this.engine = engine;
     this.cache = cache;
+  }
+
+  /** How many clients are connected, and to how many queries they have subscribed. */
+  open(): { sockets: number; subscriptions: number } {
+    let subscriptions = 0;
+    for (const session of this.sessions) subscriptions += session.size;
+    return { sockets: this.sessions.size, subscriptions };
+  }
+
+  /** Takes over the answers that an earlier process gave. */
+  inherit(answers: ReadonlyMap<string, JSONValue>): void {
+    for (const [key, result] of answers) {
+      const requestId = Number(key.slice(key.lastIndexOf("/") + 1));
+      const ts = encodeTs(this.engine.ts);
+      this.keep(
+        key,
+        Promise.resolve({
+          type: "MutationResponse",
+          requestId,
+          success: true,
+          result,
+          ts,
+          logLines: [],
+        }),
+      );
+    }
   }
 
   connect(socket: WebSocket): void {
@@ -83,21 +114,23 @@ export class SyncHub {
    * connection was lost: clients send again what they had no answer to.
    */
   mutate(
-    sessionId: string,
-    requestId: number,
+    key: string,
     run: () => Promise<ServerMessage>,
   ): Promise<ServerMessage> {
-    const key = `${sessionId}/${requestId}`;
     let answer = this.answers.get(key);
     if (answer === undefined) {
       answer = run();
-      this.answers.set(key, answer);
-      if (this.answers.size > MAX_ANSWERS) {
-        const [oldest] = this.answers.keys();
-        this.answers.delete(oldest!);
-      }
+      this.keep(key, answer);
     }
     return answer;
+  }
+
+  private keep(key: string, answer: Promise<ServerMessage>): void {
+    this.answers.set(key, answer);
+    if (this.answers.size > MAX_ANSWERS) {
+      const [oldest] = this.answers.keys();
+      this.answers.delete(oldest!);
+    }
   }
 
   private async refreshAndPush(): Promise<void> {
@@ -154,6 +187,10 @@ class SyncSession {
         this.fatal(describeError(error));
       }
     });
+  }
+
+  get size(): number {
+    return this.queries.size;
   }
 
   changed(): void {
@@ -317,9 +354,9 @@ class SyncSession {
     const { requestId, udfPath } = message;
     const { engine } = this.hub;
     const { identity } = this;
+    const key = `${this.sessionId}/${requestId}`;
     const answer = await this.hub.mutate(
-      this.sessionId,
-      requestId,
+      key,
       async (): Promise<ServerMessage> => {
         engine.counters.add("functionCalls");
         try {
@@ -329,6 +366,7 @@ class SyncSession {
             path,
             args,
             identity,
+            key,
           );
           return {
             type: "MutationResponse",

@@ -12,7 +12,7 @@ export type { ParseLine, ReadStreamOptions, StreamStatus, StreamText };
  *
  * ```ts
  * const text = readStream(`${siteUrl}/resume`, { streamId });
- * for await (const piece of text) process.stdout.write(piece);
+ * for await (const piece of text) console.log(piece);
  * console.log(text.status);
  * ```
  *

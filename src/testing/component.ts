@@ -7,6 +7,7 @@ import type { QueryCtx } from "../component/_generated/server.js";
 import schema from "../component/schema.js";
 import type { StreamStatus } from "../shared.js";
 import { settled } from "./clock.js";
+import { withLimits } from "./limits.js";
 
 const modules = import.meta.glob("../component/**/*.ts");
 
@@ -21,7 +22,9 @@ export const statuses: StreamStatus[] = [
 
 /** The component by itself, with the limits of a deployment, and hands on its tables. */
 export function setUpComponent() {
-  const t = convexTest({ schema, modules, transactionLimits: true });
+  const t = withLimits(
+    convexTest({ schema, modules, transactionLimits: true }),
+  );
 
   const documentsReadBy = async (
     read: (ctx: { runQuery: QueryCtx["runQuery"] }) => Promise<unknown>,

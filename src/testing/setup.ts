@@ -20,6 +20,7 @@ import type { ComponentApi } from "../component/_generated/component.js";
 import type { DataModel } from "../component/_generated/dataModel.js";
 import { register } from "../test.js";
 import { settled } from "./clock.js";
+import { actionWithLimits, withLimits } from "./limits.js";
 
 export const components = componentsGeneric() as unknown as {
   persistentTextStreaming: ComponentApi;
@@ -38,11 +39,13 @@ export type Faults = (mutation: {
 
 /** An app that uses the component, with the limits of a deployment. */
 export function setUp(options?: PersistentTextStreamingOptions) {
-  const t = convexTest({
-    schema: defineSchema({}),
-    modules: { "./_generated/api.ts": () => Promise.resolve({}) },
-    transactionLimits: true,
-  });
+  const t = withLimits(
+    convexTest({
+      schema: defineSchema({}),
+      modules: { "./_generated/api.ts": () => Promise.resolve({}) },
+      transactionLimits: true,
+    }),
+  );
   register(t);
   const streaming = new PersistentTextStreaming(
     components.persistentTextStreaming,
@@ -140,11 +143,12 @@ export function setUp(options?: PersistentTextStreamingOptions) {
   return app;
 }
 
-/**
- * The `ctx` of an action as on a deployment, which refuses strings that are not
- * valid Unicode, with the faults that a test asks for.
- */
-function deployed(ctx: ActionCtx, faults: Faults = () => undefined): ActionCtx {
+/** The `ctx` of an action, with the limits of a deployment and the faults that a test asks for. */
+function deployed(
+  action: ActionCtx,
+  faults: Faults = () => undefined,
+): ActionCtx {
+  const ctx = actionWithLimits(action);
   // A fake timer calls from the test that moves the clock, not from the action
   // that set it, and convex-test goes by who calls.
   const inAction = AsyncLocalStorage.snapshot();
@@ -153,11 +157,6 @@ function deployed(ctx: ActionCtx, faults: Faults = () => undefined): ActionCtx {
     mutation: FunctionReference<"mutation", "public" | "internal">,
     args: Record<string, unknown>,
   ): Promise<unknown> => {
-    for (const value of Object.values(args)) {
-      if (typeof value === "string" && /\p{Surrogate}/u.test(value)) {
-        throw new Error("A string has an unpaired surrogate.");
-      }
-    }
     const fault = faults({ index: index++, args });
     if (fault === "refused") throw new Error("The commit was refused.");
     const result: unknown = await inAction(() =>

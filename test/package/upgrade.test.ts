@@ -79,6 +79,7 @@ function appWith({ schema, modules }: typeof component | typeof published) {
   const t = convexTest({
     schema: defineSchema({}),
     modules: { "./_generated/api.js": () => Promise.resolve({}) },
+    transactionLimits: true,
   });
   const folder = Object.keys(modules)
     .find((file) => file.includes("_generated"))

@@ -22,6 +22,10 @@ const page = makeFunctionReference<
   StreamBody | StreamPage
 >("chat:page");
 
+const create = makeFunctionReference<"mutation", Record<string, never>, string>(
+  "chat:create",
+);
+
 export interface ReaderProps {
   url: string;
   driven: boolean;
@@ -94,16 +98,15 @@ const readers: Reader[] = [];
 const lab = {
   mount: (props: ReaderProps) => readers.push(new Reader(props)) - 1,
   reconnectSoon,
+  /** Calls a mutation, as a page does that creates a stream. */
+  create: () => client.mutation(create, {}),
+  /** Whether the page knows that it is connected. */
+  isConnected: () => client.connectionState().isWebSocketConnected,
   reader: (index: number) => readers[index]!,
   runSchedule: (seed: number, siteUrl: string) =>
     runSchedule(seed, {
       siteUrl,
-      create: () =>
-        client.mutation(
-          makeFunctionReference<"mutation", Record<string, never>, string>(
-            "chat:create",
-          ),
-        ),
+      create: () => client.mutation(create, {}),
       mount: (props) => new Reader(props),
     }),
 };

@@ -81,6 +81,25 @@ export const requests = query({
   },
 });
 
+export const noteRun = mutation({
+  args: { streamId: v.string() },
+  handler: async (ctx, args) => {
+    await ctx.db.insert("runs", args);
+  },
+});
+
+/** How often a stream's writer has begun. */
+export const runs = query({
+  args: { streamId: v.string() },
+  handler: async (ctx, { streamId }) => {
+    const found = await ctx.db
+      .query("runs")
+      .filter((q) => q.eq(q.field("streamId"), streamId))
+      .collect();
+    return found.length;
+  },
+});
+
 /** A query that adds something of its own to a text that is being written. */
 export const withCursor = query({
   args: { streamId: StreamIdValidator },

@@ -12,9 +12,11 @@ const cors = {
   "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Extra",
 };
 const noteRequest = makeFunctionReference<"mutation">("chat:noteRequest");
+const noteRun = makeFunctionReference<"mutation">("chat:noteRun");
 
 /**
  * Writes a story. The URL says how: `sentences`, `delay` (ms between tokens),
+ * `size` (of a token, in UTF-16 code units; 5 if not given),
  * `failAt` (token at which the writer throws), `hang` (token after which it
  * waits for its signal), `status` (answers that, and writes nothing), `bom`
  * (the text begins with U+FEFF).
@@ -37,8 +39,10 @@ const write = httpAction(async (ctx, request) => {
     ctx,
     request,
     streamId,
-    async (_ctx, _request, _streamId, append, signal) => {
-      for (const [i, token] of tokens(text).entries()) {
+    async (writerCtx, _request, _streamId, append, signal) => {
+      await writerCtx.runMutation(noteRun, { streamId });
+      const size = option("size") || undefined;
+      for (const [i, token] of tokens(text, size).entries()) {
         if (i === option("failAt")) throw new Error("The model broke off.");
         if (i === option("hang")) {
           await new Promise((resolve) =>

@@ -7,4 +7,5 @@ export default defineSchema({
     authorization: v.string(),
     extra: v.string(),
   }),
+  runs: defineTable({ streamId: v.string() }),
 });

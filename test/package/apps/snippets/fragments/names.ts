@@ -3,10 +3,15 @@
  * `streaming`, a `ctx` of the right kind, a model.
  */
 import type * as package_ from "@convex-dev/persistent-text-streaming";
+import type * as browser from "@convex-dev/persistent-text-streaming/browser";
 import type * as react from "@convex-dev/persistent-text-streaming/react";
 import type * as test from "@convex-dev/persistent-text-streaming/test";
 import type * as convexTest_ from "convex-test";
-import type { FunctionReference } from "convex/server";
+import type {
+  FunctionReference,
+  HttpRouter,
+  PublicHttpAction,
+} from "convex/server";
 import type * as values from "convex/values";
 import type * as generatedApi from "../convex/_generated/api";
 import type * as server from "../convex/_generated/server";
@@ -19,6 +24,9 @@ declare global {
   const streamBodyArgs: typeof package_.streamBodyArgs;
   const useStream: typeof react.useStream;
   const register: typeof test.register;
+  const readStream: typeof browser.readStream;
+  const readLines: typeof browser.readLines;
+  const useStreamLines: typeof react.useStreamLines;
   const convexTest: typeof convexTest_.convexTest;
   const v: typeof values.v;
   const { query, mutation, internalAction, httpAction }: typeof server;
@@ -43,6 +51,13 @@ declare global {
     };
   };
   function tokensOfYourModel(signal: AbortSignal): AsyncIterable<string>;
+  type ChatEvent =
+    | { type: "reasoning" | "text"; delta: string }
+    | { type: "tool"; name: string; input: unknown };
+  function eventsOfYourModel(signal: AbortSignal): AsyncIterable<ChatEvent>;
+  function show(event: ChatEvent): void;
+  const http: HttpRouter;
+  const resumeStream: PublicHttpAction;
   const model: { textStream(): AsyncIterable<string> };
 
   const siteUrl: string;

@@ -10,6 +10,7 @@ import schema from "../convex/schema.js";
 const modules = import.meta.glob("../convex/**/*.ts");
 
 export async function chatTest(): Promise<string> {
+  // Without `transactionLimits`: this is how suites were written for 0.3.
   const t = convexTest(schema, modules);
   register(t);
   register(t, "anotherOne");
