@@ -47,6 +47,17 @@ export function setUpComponent() {
         ctx.db.insert("streams", { status: "pending", ...stream }),
       ),
 
+    insertStreams: (count: number, stream: Partial<Doc<"streams">>) =>
+      t.run(async (ctx) => {
+        const ids: Id<"streams">[] = [];
+        for (let i = 0; i < count; i++) {
+          ids.push(
+            await ctx.db.insert("streams", { status: "pending", ...stream }),
+          );
+        }
+        return ids;
+      }),
+
     /** Chunks as version 0.3 wrote them. */
     insertOldChunks: (streamId: Id<"streams">, texts: string[]) =>
       t.run(async (ctx) => {
@@ -64,13 +75,31 @@ export function setUpComponent() {
         }
       }),
 
-    chunks: (streamId: Id<"streams">) =>
-      t.run((ctx) =>
-        ctx.db
-          .query("chunks")
-          .withIndex("byStream", (q) => q.eq("streamId", streamId))
-          .collect(),
-      ),
+    /** The chunks of a stream in their order, however many they are. */
+    chunks: async (streamId: Id<"streams">) => {
+      const all: Doc<"chunks">[] = [];
+      for (let after = 0; ;) {
+        const some = await t.run(async (ctx) => {
+          const page: Doc<"chunks">[] = [];
+          let length = 0;
+          for await (const chunk of ctx.db
+            .query("chunks")
+            .withIndex("by_creation_time", (q) =>
+              q.gt("_creationTime", after),
+            )) {
+            page.push(chunk);
+            length += chunk.text.length;
+            if (page.length === 10_000 || length > 4 * 1024 * 1024) break;
+          }
+          return page;
+        });
+        if (some.length === 0) break;
+        after = some.at(-1)?._creationTime ?? 0;
+        all.push(...some.filter((chunk) => chunk.streamId === streamId));
+      }
+      // The sort is stable, and they come in the order of their creation.
+      return all.sort((a, b) => (a.start ?? -1) - (b.start ?? -1));
+    },
 
     stream: (streamId: Id<"streams">) => t.run((ctx) => ctx.db.get(streamId)),
 
@@ -110,7 +139,11 @@ export function setUpComponent() {
     /** Lets scheduled functions run to the end. Throws if one of them failed. */
     finishScheduled: async () => {
       await settled(
-        t.finishAllScheduledFunctions(() => vi.advanceTimersByTime(0)),
+        t.finishAllScheduledFunctions(
+          () => vi.advanceTimersByTime(0),
+          // Of a hundred, which is the default, long texts make more.
+          10_000,
+        ),
       );
       const jobs = await t.run((ctx) =>
         ctx.db.system.query("_scheduled_functions").collect(),

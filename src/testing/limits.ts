@@ -109,9 +109,11 @@ function checkedSyscall(call: AsyncSyscall): AsyncSyscall {
   return async (op, jsonArgs) => {
     switch (op) {
       case "1.0/insert":
+        checkStrings(jsonArgs);
+        return call(op, jsonArgs);
       case "1.0/shallowMerge":
       case "1.0/replace":
-        return checkedWrite(call, op, jsonArgs);
+        return checkedChange(call, op, jsonArgs);
       case "1.0/runUdf":
         return checkedCall(call, op, jsonArgs);
       default:
@@ -132,21 +134,26 @@ async function checkedCall(
   return result;
 }
 
-async function checkedWrite(
-  call: AsyncSyscall,
-  op: string,
-  jsonArgs: string,
-): Promise<string> {
+/** Only strings are large here. */
+function checkStrings(jsonArgs: string): void {
   const { table = "", value } = JSON.parse(jsonArgs) as {
     table?: string;
     value: Record<string, JSONValue>;
   };
-  // All of the strings, and of a patch no more than what it changes. What it
-  // makes of the document is seen by how many bytes were written.
   const strings = Object.entries(value).filter(
     ([, field]) => typeof field === "string",
   );
   checkDocument(table, Object.fromEntries(strings));
+}
+
+async function checkedChange(
+  call: AsyncSyscall,
+  op: string,
+  jsonArgs: string,
+): Promise<string> {
+  checkStrings(jsonArgs);
+  // A patch says what it changes. How large it makes the document is seen by
+  // what was written.
   const written = await bytesWritten(call);
   const answer = await call(op, jsonArgs);
   const size = (await bytesWritten(call)) - written;
