@@ -17,6 +17,19 @@ export function pause(time: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Waits for a promise, but not longer than so. It must not reject. */
+export async function waitAtMost(
+  time: number,
+  promise: Promise<unknown>,
+): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, time));
+  });
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
+}
+
 /** How long to wait after so many failures in a row: 100 ms, doubling to 5 s. */
 export function backOff(failures: number): number {
   return Math.min(5000, 100 * 2 ** (failures - 1));

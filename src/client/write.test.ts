@@ -392,6 +392,20 @@ describe("a stream that ends from outside while its writer is in a pause", () =>
     await settled(generating);
   });
 
+  test("no timer is left of a generate that has resolved", async () => {
+    const { create, generate, abort } = setUp();
+    const streamId = await create();
+    const generating = generate(streamId, (_append, signal) =>
+      untilStopped(signal),
+    );
+    await pass(100);
+    await abort(streamId);
+    await settled(generating);
+    // In Node, a timer would keep the action alive. One is the deployment's: it
+    // will close the stream, in case its writer has died.
+    expect(vi.getTimerCount()).toBe(1);
+  });
+
   test("the writer has time to end by itself before the action is over", async () => {
     const { create, respond, abort } = setUp();
     const streamId = await create();

@@ -2,7 +2,7 @@ import type { Body } from "./body.js";
 import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
 import { Saver, type ClaimedStream } from "./saver.js";
-import { sleep, throwIfAborted } from "../time.js";
+import { throwIfAborted, waitAtMost } from "../time.js";
 
 /** Appends text to the stream: to the response at once, to the database as `flush` says. */
 export type ChunkAppender = (text: string) => Promise<void>;
@@ -82,7 +82,7 @@ export async function write(
   } catch (unsaved) {
     if (!("error" in ending)) ending.error = unsaved;
   }
-  if (signal.aborted) await Promise.race([writing, sleep(GRACE)]);
+  if (signal.aborted) await waitAtMost(GRACE, writing);
   return ending;
 }
 
