@@ -300,6 +300,19 @@ describe("ends", () => {
   });
 });
 
+test("ends with a stream whose writer died, once it has been ended", async () => {
+  const { act, abort, lib, streamId, read } = await setUpReading();
+  await act(async (ctx) => {
+    await ctx.runMutation(lib.claim, { streamId, writer: "dead" });
+    const save = { streamId, writer: "dead", start: 0, text: "As far as " };
+    await ctx.runMutation(lib.append, save);
+  });
+  await abort(streamId);
+  const { stream, whole } = read();
+  expect(await settled(whole)).toBe("As far as ");
+  expect(stream.status).toBe("aborted");
+});
+
 describe("the request", () => {
   test("has the headers that a function gives each time", async () => {
     let token = 0;

@@ -352,6 +352,33 @@ describe("append", () => {
     });
   });
 
+  test.each([
+    { how: "ended from outside", end: api.lib.abort },
+    { how: "timed out", end: undefined },
+  ])(
+    "readers of a stream that was $how do not wait for a dead writer's last words for ever",
+    async ({ end }) => {
+      const { t, streamId, append, read, tail, text } = await claimedStream();
+      await append(streamId, 0, "Before. ");
+      if (end) await t.mutation(end, { streamId });
+      else {
+        await pass(21 * 60 * 1000);
+        await t.mutation(internal.lib.cleanupExpiredStreams, {});
+      }
+      expect((await read(streamId, 0))?.closing).toBe(true);
+      // A writer that lives tries to save its last words for 81 s.
+      await pass(90_000);
+      expect((await read(streamId, 0))?.closing).toBe(true);
+      await pass(60_000);
+      await t.finishInProgressScheduledFunctions();
+      expect((await read(streamId, 0))?.closing).toBe(false);
+      expect((await tail(streamId))?.closing).toBe(false);
+      const before = await text(streamId);
+      expect(await append(streamId, 8, "Too late.")).toBe(before.status);
+      expect(await text(streamId)).toEqual(before);
+    },
+  );
+
   test("the writer's error is the status, with its text, in one commit", async () => {
     const { streamId, append, text } = await claimedStream();
     expect(await append(streamId, 0, "Half a sen", "error")).toBe("error");
@@ -516,13 +543,13 @@ describe("deletion", () => {
     Array.from({ length: count }, (_, i) => `Chunk ${i}. `);
 
   test.each(["insertChunks", "insertOldChunks"] as const)(
-    "1,200 chunks (%s) go in batches, and the stream at once",
+    "300 chunks (%s) go in batches, and the stream at once",
     async (insert) => {
       const setup = setUpComponent();
       const { t, create, status, chunks, finishScheduled } = setup;
       const streamId = await create();
       const other = await create();
-      await setup[insert](streamId, rows(1200));
+      await setup[insert](streamId, rows(300));
       await setup[insert](other, rows(60));
 
       await t.mutation(api.lib.deleteStream, { streamId });

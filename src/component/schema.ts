@@ -13,7 +13,7 @@ export default defineSchema({
     status: streamStatus,
     /** When a writer claimed the stream (ms since 1970). */
     claimedAt: v.optional(v.number()),
-    /** The name that this writer gave itself; each call of `stream()` or `generate()` has its own. */
+    /** The name that this writer gave itself; each call of `stream()` or `generate()` has its own. It is taken off when nothing more can come. */
     writer: v.optional(v.string()),
   }).index("byStatus", ["status"]),
 

@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import type { StreamPage } from "../shared.js";
 import { isFinal } from "../status.js";
 import * as arbitrary from "../testing/arbitraries.js";
-import { useClock } from "../testing/clock.js";
+import { pass, useClock } from "../testing/clock.js";
 import { setUpComponent, type Component } from "../testing/component.js";
 import { story } from "../testing/story.js";
 import { api } from "./_generated/api.js";
@@ -429,7 +429,7 @@ describe("packing", () => {
       const whole = rows.join("");
       await t.mutation(api.lib.abort, { streamId });
       for (let step = 0; step < steps; step++) {
-        await vi.advanceTimersToNextTimerAsync();
+        await pass(0);
         await t.finishInProgressScheduledFunctions();
       }
       await setup.append(streamId, whole.length, "Nearly. ");
