@@ -25,6 +25,12 @@ export const streaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
 );
 
+/** For protocols of lines. */
+export const lineStreaming = new PersistentTextStreaming(
+  components.persistentTextStreaming,
+  { flush: "line" },
+);
+
 export const create = mutation({
   args: {},
   handler: (ctx) => streaming.createStream(ctx),
@@ -97,6 +103,25 @@ export const runs = query({
       .filter((q) => q.eq(q.field("streamId"), streamId))
       .collect();
     return found.length;
+  },
+});
+
+/** Lets the writer of a stream go through its gate. */
+export const goOn = mutation({
+  args: { streamId: v.string() },
+  handler: async (ctx, args) => {
+    await ctx.db.insert("gates", args);
+  },
+});
+
+export const wentOn = query({
+  args: { streamId: v.string() },
+  handler: async (ctx, { streamId }) => {
+    const gate: unknown = await ctx.db
+      .query("gates")
+      .filter((q) => q.eq(q.field("streamId"), streamId))
+      .first();
+    return gate !== null;
   },
 });
 

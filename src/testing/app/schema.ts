@@ -7,5 +7,6 @@ export default defineSchema({
     authorization: v.string(),
     extra: v.string(),
   }),
+  gates: defineTable({ streamId: v.string() }),
   runs: defineTable({ streamId: v.string() }),
 });
