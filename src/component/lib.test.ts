@@ -543,13 +543,13 @@ describe("deletion", () => {
     Array.from({ length: count }, (_, i) => `Chunk ${i}. `);
 
   test.each(["insertChunks", "insertOldChunks"] as const)(
-    "300 chunks (%s) go in batches, and the stream at once",
+    "1,200 chunks (%s) go in batches, and the stream at once",
     async (insert) => {
       const setup = setUpComponent();
       const { t, create, status, chunks, finishScheduled } = setup;
       const streamId = await create();
       const other = await create();
-      await setup[insert](streamId, rows(300));
+      await setup[insert](streamId, rows(1200));
       await setup[insert](other, rows(60));
 
       await t.mutation(api.lib.deleteStream, { streamId });

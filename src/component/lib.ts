@@ -11,13 +11,18 @@ import {
   type MutationCtx,
   type QueryCtx,
 } from "./_generated/server.js";
+import { numberSomeRows, rowCount } from "./rows.js";
 import {
   appendText,
   CHUNK_LIMIT,
+  chunksOf,
+  documentSize,
   endOfText,
   newestChunk,
   packText,
   readText,
+  takeChunks,
+  Tally,
   type ReadLimit,
 } from "./text.js";
 
@@ -27,13 +32,23 @@ const TIMEOUT = 20 * 60 * 1000;
 /** How long (ms) a writer may hand in its last words after its stream was ended from outside: it learns of that within seconds, and tries its last save for 81 s. */
 const LAST_WORDS = 2 * 60 * 1000;
 
-/** How many streams or chunks one mutation goes through: 50 of the longest chunks are 9.4 MiB, of the 16 MiB that it may read. */
-const BATCH = 50;
+const MiB = 1024 * 1024;
 
 /** How much text a query returns. Convex's limit is 16 MiB, and the reply is more than the text. */
-const WHOLE_LIMIT: ReadLimit = { bytes: 15 * 1024 * 1024, chunks: Infinity };
+const WHOLE_LIMIT: ReadLimit = { bytes: 15 * MiB, documents: Infinity };
 /** A page, too, has an end: no reader makes a query read thousands of documents. */
-const PAGE_LIMIT: ReadLimit = { bytes: 4 * 1024 * 1024, chunks: 256 };
+const PAGE_LIMIT: ReadLimit = { bytes: 4 * MiB, documents: 256 };
+
+/** How much text (bytes of UTF-8) is added at once. Convex's limit for what a mutation writes is 16 MiB, and chunks are more than their text. */
+const ADDED_LIMIT = 15 * MiB;
+
+/** What one run of the cron goes through: so many streams, and so much of their newest chunks. Rows of version 0.3 may have 1 MiB each. */
+const CRON_LIMIT: ReadLimit = { bytes: 8 * MiB, documents: 50 };
+
+/** What is deleted together with the stream: one chunk of the longest, or a stream that has not been packed. So an app may delete dozens in one mutation. */
+const FIRST_DELETION: ReadLimit = { bytes: 3 * CHUNK_LIMIT, documents: 50 };
+/** What each mutation that was scheduled goes through. */
+const BATCH_LIMIT: ReadLimit = { bytes: 4 * MiB, documents: 500 };
 
 // In the order of a stream's life: created, claimed, appended to, ended, read,
 // deleted.
@@ -63,6 +78,11 @@ export const claim = mutation({
     if (status !== "pending" || stream.claimedAt !== undefined) {
       return { claimed: false, status };
     }
+    // `setStreamStatus` may have made it pending again. A writer begins at
+    // offset 0, and could never save anything.
+    if ((await newestChunk(ctx.db, stream._id)) !== null) {
+      return { claimed: false, status };
+    }
     await ctx.db.patch(stream._id, { claimedAt: Date.now(), writer });
     return { claimed: true, status };
   },
@@ -89,6 +109,8 @@ export const append = mutation({
   },
   returns: v.union(streamStatus, v.null()),
   handler: async (ctx, { streamId, writer, start, text, final }) => {
+    checkOffset("start", start);
+    checkLength(text);
     const stream = await ctx.db.get(streamId);
     if (stream === null) return null;
     const ended = isFinal(stream.status);
@@ -96,7 +118,9 @@ export const append = mutation({
       // A writer's last save takes its name off the stream; this is that save again.
       if (ended) return stream.status;
       throw new Error(
-        `Stream ${streamId} has been claimed by another writer; this one cannot append to it.`,
+        stream.writer === undefined
+          ? `Stream ${streamId} has not been claimed; a writer claims it first, and then appends.`
+          : `Stream ${streamId} has been claimed by another writer; this one cannot append to it.`,
       );
     }
     const newest = await newestChunk(ctx.db, streamId);
@@ -133,6 +157,7 @@ export const addChunk = mutation({
   args: { streamId: v.id("streams"), text: v.string(), final: v.boolean() },
   returns: v.null(),
   handler: async (ctx, { streamId, text, final }) => {
+    checkLength(text);
     const stream = await get(ctx, streamId);
     if (isFinal(stream.status)) {
       throw new Error(
@@ -209,11 +234,7 @@ export const read = query({
     v.null(),
   ),
   handler: async (ctx, { streamId, from }) => {
-    if (from !== undefined && !(Number.isSafeInteger(from) && from >= 0)) {
-      throw new Error(
-        `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
-      );
-    }
+    if (from !== undefined) from = checkOffset("from", from);
     const stream = await find(ctx, streamId);
     if (stream === null) return null;
     const { page, complete } =
@@ -273,7 +294,7 @@ export const deleteStream = mutation({
   handler: async (ctx, { streamId }) => {
     await get(ctx, streamId);
     await ctx.db.delete(streamId);
-    await deleteText(ctx, streamId);
+    await deleteText(ctx, streamId, FIRST_DELETION);
     return null;
   },
 });
@@ -282,7 +303,7 @@ export const deleteChunks = internalMutation({
   args: { streamId: v.id("streams") },
   returns: v.null(),
   handler: async (ctx, { streamId }) => {
-    await deleteText(ctx, streamId);
+    await deleteText(ctx, streamId, BATCH_LIMIT);
     return null;
   },
 });
@@ -292,7 +313,7 @@ export const _deleteChunksPage = internalMutation({
   args: { streamId: v.id("streams"), cursor: v.union(v.string(), v.null()) },
   returns: v.null(),
   handler: async (ctx, { streamId }) => {
-    await deleteText(ctx, streamId);
+    await deleteText(ctx, streamId, BATCH_LIMIT);
     return null;
   },
 });
@@ -306,6 +327,33 @@ export const packChunks = internalMutation({
     if ((await ctx.db.get(streamId)) === null) return null;
     const next = await packText(ctx.db, streamId, from);
     if (next !== null) await packLater(ctx, streamId, next);
+    return null;
+  },
+});
+
+/**
+ * Numbers the rows that version 0.3 wrote of a stream, step by step, and packs
+ * them if the stream has ended. To be run by hand (`npx convex run`), for a
+ * text of so many rows that it cannot be read otherwise.
+ *
+ * @param args.count How far the steps before this one have come.
+ */
+export const numberRows = internalMutation({
+  args: { streamId: v.id("streams"), count: v.optional(rowCount) },
+  returns: v.null(),
+  handler: async (ctx, { streamId, count }) => {
+    const stream = await ctx.db.get(streamId);
+    if (stream === null) return null;
+    const next = await numberSomeRows(
+      ctx.db,
+      streamId,
+      count ?? null,
+      BATCH_LIMIT,
+    );
+    if (next !== null) {
+      const step = { streamId, count: next };
+      await ctx.scheduler.runAfter(0, internal.lib.numberRows, step);
+    } else if (isFinal(stream.status)) await packLater(ctx, streamId);
     return null;
   },
 });
@@ -329,9 +377,9 @@ const liveStatuses = ["pending", "streaming"] as const;
 /**
  * Times out the streams whose writer gave no sign of life for 20 minutes.
  *
- * It looks at those that are at least so old, `BATCH` at a time: at those of
- * one status after the other, oldest first. A live one is passed over, so it
- * does not hide the ones behind it.
+ * It looks at those that are at least so old, `CRON_LIMIT` at a time: at those
+ * of one status after the other, oldest first. A live one is passed over, so
+ * it does not hide the ones behind it.
  *
  * @param args.status, args.after Where the run before this one stopped: at a stream of this status and creation time.
  */
@@ -340,7 +388,7 @@ export const cleanupExpiredStreams = internalMutation({
   returns: v.null(),
   handler: async (ctx, args) => {
     const deadline = Date.now() - TIMEOUT;
-    let room = BATCH;
+    const read = new Tally();
     for (const status of liveStatuses.slice(
       liveStatuses.indexOf(args.status ?? "pending"),
     )) {
@@ -353,21 +401,23 @@ export const cleanupExpiredStreams = internalMutation({
             .gt("_creationTime", after)
             .lt("_creationTime", deadline),
         )
-        .take(room);
+        .take(CRON_LIMIT.documents);
       for (const stream of old) {
         const newest = await newestChunk(ctx.db, stream._id);
         if (lastSignOfLife(stream, newest) < deadline) {
           await end(ctx, stream, newest, "timeout");
         }
-      }
-      room -= old.length;
-      const last = old.at(-1);
-      if (room === 0 && last !== undefined) {
-        await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {
-          status,
-          after: last._creationTime,
-        });
-        return null;
+        read.add(documentSize(newest?.text ?? ""));
+        if (read.reaches(CRON_LIMIT)) {
+          const { _creationTime: after } = stream;
+          const next = { status, after };
+          await ctx.scheduler.runAfter(
+            0,
+            internal.lib.cleanupExpiredStreams,
+            next,
+          );
+          return null;
+        }
       }
     }
     return null;
@@ -408,6 +458,24 @@ async function get(
   return stream;
 }
 
+function checkLength(text: string): void {
+  // No character takes more than three bytes for each of its code units.
+  if (text.length * 3 <= ADDED_LIMIT) return;
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes <= ADDED_LIMIT) return;
+  throw new Error(
+    `This text has ${(bytes / MiB).toFixed(1)} MiB; at most 15 MiB can be added at once, as a Convex mutation may write 16 MiB. Add it in parts.`,
+  );
+}
+
+/** @returns The same number; 0 for -0, which the database would look for before 0. */
+function checkOffset(name: string, offset: number): number {
+  if (Number.isSafeInteger(offset) && offset >= 0) return offset + 0;
+  throw new Error(
+    `${name} must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${offset}.`,
+  );
+}
+
 /**
  * What of a text that starts at offset `start` is not saved yet, null if it
  * contradicts what is saved. A save that is repeated because its answer was
@@ -424,8 +492,11 @@ async function unsavedPart(
   if (start > end) return null;
   const { page } = await readText(ctx.db, stream, start, WHOLE_LIMIT);
   if (page.from !== start) return null;
-  if (text.startsWith(page.text)) return text.slice(page.text.length);
-  return page.text.startsWith(text) ? "" : null;
+  if (page.text.startsWith(text)) return "";
+  // If not all of it could be read, nobody knows what of the text is new.
+  const readsToEnd = start + page.text.length === end;
+  if (!readsToEnd || !text.startsWith(page.text)) return null;
+  return text.slice(page.text.length);
 }
 
 async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {
@@ -468,13 +539,14 @@ async function packLater(ctx: MutationCtx, streamId: Id<"streams">, from = 0) {
   await ctx.scheduler.runAfter(0, internal.lib.packChunks, { streamId, from });
 }
 
-async function deleteText(ctx: MutationCtx, streamId: Id<"streams">) {
-  const chunks = await ctx.db
-    .query("chunks")
-    .withIndex("byStream", (q) => q.eq("streamId", streamId))
-    .take(BATCH);
+async function deleteText(
+  ctx: MutationCtx,
+  streamId: Id<"streams">,
+  limit: ReadLimit,
+) {
+  const { chunks, more } = await takeChunks(chunksOf(ctx.db, streamId), limit);
   for (const chunk of chunks) await ctx.db.delete(chunk._id);
-  if (chunks.length === BATCH) {
+  if (more) {
     await ctx.scheduler.runAfter(0, internal.lib.deleteChunks, { streamId });
   }
 }

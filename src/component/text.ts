@@ -17,14 +17,42 @@ export const PAGE_LENGTH = 512;
 /** No chunk is longer than this: 64 Ki code units are 192 KiB at most, of the 1 MiB that a document may have. */
 export const CHUNK_LIMIT = 64 * 1024;
 
-/** What a chunk takes beside its text (bytes, about): ids, times, names of fields. */
-const CHUNK_OVERHEAD = 150;
-
 export function newestChunk(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
 ): Promise<Doc<"chunks"> | null> {
   return chunksOf(db, streamId).order("desc").first();
+}
+
+/** How much is read: so many bytes, so many documents. */
+export interface ReadLimit {
+  bytes: number;
+  documents: number;
+}
+
+/**
+ * What one function reads of a stream. Convex's limits are 16 MiB and 32,000
+ * documents; by the time this one is passed, it may have been by a row of
+ * version 0.3 of 1 MiB.
+ */
+const READ_LIMIT: ReadLimit = { bytes: 14.9 * 1024 * 1024, documents: 31_000 };
+
+/**
+ * The first of these chunks, until they are so large or so many; one at least.
+ * `more` says that there may be others behind them.
+ */
+export async function takeChunks(
+  chunks: AsyncIterable<Doc<"chunks">>,
+  limit: ReadLimit,
+): Promise<{ chunks: Doc<"chunks">[]; more: boolean }> {
+  const read = new Tally();
+  const taken: Doc<"chunks">[] = [];
+  for await (const chunk of chunks) {
+    taken.push(chunk);
+    read.add(documentSize(chunk.text));
+    if (read.reaches(limit)) return { chunks: taken, more: true };
+  }
+  return { chunks: taken, more: false };
 }
 
 /** The offset at which the saved text ends, given the newest chunk. */
@@ -35,8 +63,14 @@ export async function endOfText(
   if (newest === null) return 0;
   if (newest.start !== undefined) return newest.start + newest.text.length;
   // Only rows of version 0.3 so far, which do not know where they start.
-  const rows = await chunksOf(db, newest.streamId).collect();
-  return rows.reduce((length, row) => length + row.text.length, 0);
+  const read = new Tally();
+  let end = 0;
+  for await (const { text } of chunksOf(db, newest.streamId)) {
+    read.add(documentSize(text));
+    if (read.exceeds(READ_LIMIT)) throw tooManyRows(newest.streamId, end);
+    end += text.length;
+  }
+  return end;
 }
 
 /** Adds `text` behind the newest chunk, which ends at offset `end`. */
@@ -68,19 +102,11 @@ export async function appendText(
   }
 }
 
-/** How much is read at once. */
-export interface ReadLimit {
-  /** Of documents, bytes of UTF-8. */
-  bytes: number;
-  /**
-   * Of chunks. Rows of version 0.3 do not count: each page of them is read by
-   * counting all rows before it, so the shorter the pages, the more often.
-   */
-  chunks: number;
-}
-
 /**
- * The saved text from an offset on, as far as `limit` goes.
+ * The saved text from an offset on, as far as `limit` goes: that is bytes of
+ * JSON, and chunks. Rows of version 0.3 do not count among these: each page of
+ * them is read by counting all rows before it, so the shorter the pages, the
+ * more often.
  *
  * Text that goes on beyond the limit reads as `streaming`: a reader has the
  * end of the stream only when it has all of the text.
@@ -91,25 +117,24 @@ export async function readText(
   from: number,
   limit: ReadLimit,
 ): Promise<{ page: StreamPage; complete: boolean }> {
-  const encoder = new TextEncoder();
   const parts: string[] = [];
-  let bytes = 0;
-  let chunks = 0;
+  const read = new Tally();
+  const taken = new Tally();
   let start = from;
   let end = 0;
   let boundary = 0;
   let complete = true;
-  for await (const chunk of chunksFrom(db, stream._id, from)) {
+  for await (const chunk of chunksFrom(db, stream._id, from, read)) {
     // Rows of version 0.3 that lie before `from` are read and not returned.
     if (chunk.start + chunk.text.length > from) {
-      bytes += encoder.encode(chunk.text).length + CHUNK_OVERHEAD;
+      taken.add(jsonSize(chunk.text), chunk.isPage ? 1 : 0);
     }
-    if (chunk.isPage) chunks++;
-    const isTooMuch = bytes > limit.bytes || chunks > limit.chunks;
+    const isTooMuch = taken.exceeds(limit) || read.exceeds(READ_LIMIT);
     if (isTooMuch && parts.length > 0) {
       complete = false;
       break;
     }
+    if (read.exceeds(READ_LIMIT)) throw tooManyRows(stream._id, from);
     end = chunk.start + chunk.text.length;
     boundary = chunk.text.length < PAGE_LENGTH ? chunk.start : end;
     if (parts.length > 0) {
@@ -190,17 +215,57 @@ export async function packText(
 const PACK_BATCH = 256;
 const PACK_LENGTH = 8 * CHUNK_LIMIT;
 
-function chunksOf(db: QueryCtx["db"], streamId: Id<"streams">) {
+/** Bytes and documents, as they add up. */
+export class Tally {
+  private bytes = 0;
+  private documents = 0;
+
+  add(bytes: number, documents = 1): void {
+    this.bytes += bytes;
+    this.documents += documents;
+  }
+
+  reaches(limit: ReadLimit): boolean {
+    return this.bytes >= limit.bytes || this.documents >= limit.documents;
+  }
+
+  exceeds(limit: ReadLimit): boolean {
+    return this.bytes > limit.bytes || this.documents > limit.documents;
+  }
+}
+
+/** What a chunk takes beside its text (bytes, about): ids, times, names of fields. */
+const CHUNK_OVERHEAD = 150;
+const encoder = new TextEncoder();
+
+/** The size of a chunk's document (bytes). */
+export function documentSize(text: string): number {
+  return encoder.encode(text).length + CHUNK_OVERHEAD;
+}
+
+/** The size of text on its way to a reader (bytes). A control character takes six there. */
+function jsonSize(text: string): number {
+  return encoder.encode(JSON.stringify(text)).length;
+}
+
+function tooManyRows(streamId: Id<"streams">, offset: number): Error {
+  return new Error(
+    `Stream ${streamId} has more text of version 0.3 before offset ${offset} than one function may read (16 MiB, 32,000 documents), and it has to be counted to find that offset. Number its rows once: npx convex run --component persistentTextStreaming lib:numberRows '{"streamId":"${streamId}"}'.`,
+  );
+}
+
+export function chunksOf(db: QueryCtx["db"], streamId: Id<"streams">) {
   return db
     .query("chunks")
     .withIndex("byStream", (q) => q.eq("streamId", streamId));
 }
 
-/** The chunks from the one that contains offset `from` on, in order. Those that are no pages are rows of version 0.3. */
+/** The chunks from the one that contains offset `from` on, in order. Those that are no pages are rows of version 0.3. Adds what it reads to `read`. */
 async function* chunksFrom(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
   from: number,
+  read: Tally,
 ): AsyncGenerator<{ start: number; text: string; isPage: boolean }> {
   const first = await db
     .query("chunks")
@@ -208,11 +273,13 @@ async function* chunksFrom(
     .order("desc")
     .first();
   if (first === null) return;
+  read.add(documentSize(first.text));
   if (first.start === undefined) {
     // Rows of version 0.3: only by counting from the beginning can it be told
     // where they start.
     let start = 0;
     for await (const row of chunksOf(db, streamId)) {
+      read.add(documentSize(row.text));
       yield { start, text: row.text, isPage: row.start !== undefined };
       start += row.text.length;
     }
@@ -224,6 +291,7 @@ async function* chunksFrom(
     .withIndex("byStream", (q) =>
       q.eq("streamId", streamId).gt("start", first.start),
     )) {
+    read.add(documentSize(text));
     yield { start, text, isPage: true };
   }
 }

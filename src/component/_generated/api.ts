@@ -10,6 +10,7 @@
 
 import type * as crons from "../crons.js";
 import type * as lib from "../lib.js";
+import type * as rows from "../rows.js";
 import type * as text from "../text.js";
 
 import type {
@@ -22,6 +23,7 @@ import { anyApi, componentsGeneric } from "convex/server";
 const fullApi: ApiFromModules<{
   crons: typeof crons;
   lib: typeof lib;
+  rows: typeof rows;
   text: typeof text;
 }> = anyApi as any;
 
