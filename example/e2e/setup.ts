@@ -13,7 +13,7 @@ export function useDemo() {
     [demo, browser] = await Promise.all([startDemo(), launchBrowser()]);
     // Vite prepares the page when it is first asked for; no test should wait for that.
     const page = await browser.newPage();
-    for (const path of ["/compare", "/"]) {
+    for (const path of ["/compare", "/assistant", "/"]) {
       await page.goto(demo.url + path);
       await page.getByRole("button").first().waitFor({ timeout: 90_000 });
     }

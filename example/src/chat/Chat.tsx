@@ -1,16 +1,18 @@
 import { useMutation, useQuery } from "convex/react";
-import { useEffect, useRef, useState } from "react";
-import { Menu } from "lucide-react";
+import { useState } from "react";
 import { useLocation, useRoute } from "wouter";
 import { api } from "../../convex/_generated/api";
-import { ConnectionBanner } from "../ConnectionBanner";
-import { ErrorBoundary, messageOf } from "../errors";
+import { ErrorBoundary } from "../errors";
+import { BelowMessages } from "../MessageList";
+import { Shell } from "../Shell";
 import { isLive } from "../status";
+import { useAttempt } from "../useAttempt";
+import { useComposer } from "../useComposer";
+import { useEscape } from "../useEscape";
+import { Welcome } from "../Welcome";
 import { Announcement } from "./Announcement";
 import { Composer } from "./Composer";
 import { Conversation } from "./Conversation";
-import { Sidebar } from "./Sidebar";
-import { Welcome } from "./Welcome";
 
 export function Chat() {
   const [, route] = useRoute("/c/:conversationId");
@@ -30,20 +32,8 @@ export function Chat() {
   const drive = (streamId: string) =>
     setDriven((before) => new Set(before).add(streamId));
 
-  // Why the last thing that the user did could not be done.
-  const [problem, setProblem] = useState<string | null>(null);
-  async function attempt(work: () => Promise<void>): Promise<boolean> {
-    setProblem(null);
-    try {
-      await work();
-      return true;
-    } catch (error) {
-      setProblem(messageOf(error));
-      return false;
-    }
-  }
-
-  const composer = useRef<HTMLTextAreaElement>(null);
+  const { problem, attempt, forget } = useAttempt();
+  const composer = useComposer(conversationId);
   const focusComposer = () => composer.current?.focus();
 
   const live = messages?.findLast((message) => isLive(message.status));
@@ -53,29 +43,7 @@ export function Chat() {
       void attempt(async () => {
         await stop({ streamId: live.responseStreamId });
       }));
-
-  // Escape stops from wherever the focus is, and so has to listen to the page.
-  const onEscape = useRef<(() => void) | undefined>(undefined);
-  useEffect(() => {
-    onEscape.current = stopLive;
-  });
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent) => {
-      const inDialog = document.querySelector("dialog[open]") !== null;
-      if (event.key === "Escape" && !event.defaultPrevented && !inDialog) {
-        onEscape.current?.();
-      }
-    };
-    window.addEventListener("keydown", onKeyDown);
-    return () => window.removeEventListener("keydown", onKeyDown);
-  }, []);
-
-  // Not on touch screens, where it would bring up the keyboard.
-  useEffect(() => {
-    if (window.matchMedia("(pointer: fine)").matches) {
-      composer.current?.focus();
-    }
-  }, [conversationId]);
+  useEscape(stopLive);
 
   const send = (prompt: string) =>
     attempt(async () => {
@@ -86,83 +54,63 @@ export function Chat() {
       }
     });
 
-  const menu = useRef<HTMLDialogElement>(null);
   return (
-    <div className="grid h-dvh grid-cols-[minmax(0,1fr)] md:grid-cols-[17rem_minmax(0,1fr)]">
-      <aside className="hidden min-h-0 border-r border-border bg-sidebar md:block">
-        <Sidebar current={conversationId} />
-      </aside>
-      <dialog
-        ref={menu}
-        aria-label="Conversations"
-        className="m-0 h-dvh max-h-none w-72 max-w-[85vw] border-r border-border bg-sidebar text-foreground backdrop:bg-black/40"
-        onClick={(event) => {
-          // On the backdrop, or on anything in it that leads elsewhere.
-          const target = event.target as HTMLElement;
-          if (target === event.currentTarget || target.closest("a") !== null) {
-            event.currentTarget.close();
-          }
-        }}
-      >
-        <Sidebar current={conversationId} />
-      </dialog>
-
-      <div className="relative flex min-h-0 min-w-0 flex-col">
-        <header className="flex h-12 shrink-0 items-center gap-2 border-b border-border px-2 md:hidden">
-          <button
-            type="button"
-            className="icon-button h-10 w-10"
-            aria-label="Conversations"
-            onClick={() => menu.current?.showModal()}
+    <Shell heading="Chat" current={conversationId}>
+      <ErrorBoundary key={conversationId}>
+        {conversationId === undefined ? (
+          <Welcome
+            title="Replies that stream, and stay."
+            suggestions={suggestions}
+            onPick={(prompt) => void send(prompt)}
           >
-            <Menu size={20} aria-hidden />
-          </button>
-          <span className="font-semibold">Persistent text streaming</span>
-        </header>
-        <ConnectionBanner />
-        <main className="flex min-h-0 flex-1 flex-col">
-          <h1 className="sr-only">Chat</h1>
-          <ErrorBoundary key={conversationId}>
-            {conversationId === undefined ? (
-              <Welcome onPick={(prompt) => void send(prompt)} />
-            ) : (
-              <Conversation
-                messages={messages}
-                driven={driven}
-                onRetry={(messageId) =>
-                  void attempt(async () => {
-                    drive((await retry({ messageId })).streamId);
-                    focusComposer();
-                  })
-                }
-                onDelete={(messageId) =>
-                  void attempt(async () => {
-                    await deleteMessage({ messageId });
-                    focusComposer();
-                  })
-                }
-              />
-            )}
-          </ErrorBoundary>
-          {messages === null ? null : (
-            // As wide as the messages, which have room for a scrollbar beside them.
-            <div className="shrink-0 overflow-hidden md:[scrollbar-gutter:stable_both-edges]">
-              <Composer
-                ref={composer}
-                problem={problem}
-                onEdit={() => setProblem(null)}
-                onSend={send}
-                onStop={stopLive}
-              />
-            </div>
-          )}
-        </main>
-        <Announcement
-          status={
-            messages?.findLast((m) => driven.has(m.responseStreamId))?.status
-          }
-        />
-      </div>
-    </div>
+            Each word reaches this page over HTTP as it is written, and the
+            database a moment later. Reload half way, open a second window, cut
+            the connection: the text goes on where it was.
+          </Welcome>
+        ) : (
+          <Conversation
+            messages={messages}
+            driven={driven}
+            onRetry={(messageId) =>
+              void attempt(async () => {
+                drive((await retry({ messageId })).streamId);
+                focusComposer();
+              })
+            }
+            onDelete={(messageId) =>
+              void attempt(async () => {
+                await deleteMessage({ messageId });
+                focusComposer();
+              })
+            }
+          />
+        )}
+      </ErrorBoundary>
+      {messages === null ? null : (
+        <BelowMessages>
+          <Composer
+            ref={composer}
+            problem={problem}
+            onEdit={forget}
+            onSend={send}
+            onStop={stopLive}
+          />
+        </BelowMessages>
+      )}
+      <Announcement
+        status={
+          messages?.findLast((m) => driven.has(m.responseStreamId))?.status
+        }
+      />
+    </Shell>
   );
 }
+
+const suggestions = [
+  "Why does the sea rise twice a day?",
+  "Write a debounce function in TypeScript",
+  "Put the planets in a table",
+  "请用中文说说喝茶",
+  "Bake bread, but fail half way",
+  "Tell me a long story",
+];

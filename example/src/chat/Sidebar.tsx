@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from "convex/react";
-import { Columns2, SquarePen, Trash2 } from "lucide-react";
+import { Columns2, Sparkles, SquarePen, Trash2 } from "lucide-react";
 import { Link, useLocation } from "wouter";
 import { api } from "../../convex/_generated/api";
 import { isLocal } from "../backend";
@@ -17,6 +17,9 @@ export function Sidebar(props: { current: string | undefined }) {
       <Link href="/" className="button justify-start">
         <SquarePen size={16} aria-hidden /> New conversation
       </Link>
+      <Link href="/assistant" className="button -mt-1 justify-start">
+        <Sparkles size={16} aria-hidden /> Ask the assistant
+      </Link>
       <nav
         aria-label="Conversations"
         className="-mx-1 min-h-0 flex-1 overflow-y-auto px-1"
@@ -27,16 +30,24 @@ export function Sidebar(props: { current: string | undefined }) {
           </p>
         ) : null}
         <ul>
-          {conversations?.map(({ _id, title }) => (
+          {conversations?.map(({ _id, title, kind }) => (
             <li
               key={_id}
               className={`group flex items-center rounded-lg pr-1 transition-colors ${_id === props.current ? "bg-foreground/8" : "hover:bg-foreground/5"}`}
             >
               <Link
-                href={`/c/${_id}`}
+                href={`${kind === "chat" ? "/c" : "/assistant"}/${_id}`}
                 aria-current={_id === props.current ? "page" : undefined}
                 className="min-w-0 flex-1 truncate rounded-lg px-2.5 py-2 text-sm"
               >
+                {kind === "assistant" ? (
+                  <Sparkles
+                    size={14}
+                    className="mr-1.5 mb-0.5 inline text-muted-foreground"
+                    role="img"
+                    aria-label="Assistant:"
+                  />
+                ) : null}
                 {title}
               </Link>
               <ConfirmButton
@@ -46,7 +57,9 @@ export function Sidebar(props: { current: string | undefined }) {
                 className="[@media(hover:hover)]:opacity-0 [@media(hover:hover)]:group-focus-within:opacity-100 [@media(hover:hover)]:group-hover:opacity-100"
                 onConfirm={() => {
                   void remove({ conversationId: _id });
-                  if (_id === props.current) navigate("/");
+                  if (_id === props.current) {
+                    navigate(kind === "chat" ? "/" : "/assistant");
+                  }
                 }}
               />
             </li>

@@ -1,0 +1,54 @@
+import { Menu } from "lucide-react";
+import { useRef, type ReactNode } from "react";
+import { Sidebar } from "./chat/Sidebar";
+import { ConnectionBanner } from "./ConnectionBanner";
+
+/** What is around a conversation: the list of them all, and what is wrong with the connection. */
+export function Shell(props: {
+  heading: string;
+  /** The conversation that is shown. */
+  current: string | undefined;
+  children: ReactNode;
+}) {
+  const menu = useRef<HTMLDialogElement>(null);
+  return (
+    <div className="grid h-dvh grid-cols-[minmax(0,1fr)] md:grid-cols-[17rem_minmax(0,1fr)]">
+      <aside className="hidden min-h-0 border-r border-border bg-sidebar md:block">
+        <Sidebar current={props.current} />
+      </aside>
+      <dialog
+        ref={menu}
+        aria-label="Conversations"
+        className="m-0 h-dvh max-h-none w-72 max-w-[85vw] border-r border-border bg-sidebar text-foreground backdrop:bg-black/40"
+        onClick={(event) => {
+          // On the backdrop, or on anything in it that leads elsewhere.
+          const target = event.target as HTMLElement;
+          if (target === event.currentTarget || target.closest("a") !== null) {
+            event.currentTarget.close();
+          }
+        }}
+      >
+        <Sidebar current={props.current} />
+      </dialog>
+
+      <div className="relative flex min-h-0 min-w-0 flex-col">
+        <header className="flex h-12 shrink-0 items-center gap-2 border-b border-border px-2 md:hidden">
+          <button
+            type="button"
+            className="icon-button h-10 w-10"
+            aria-label="Conversations"
+            onClick={() => menu.current?.showModal()}
+          >
+            <Menu size={20} aria-hidden />
+          </button>
+          <span className="font-semibold">Persistent text streaming</span>
+        </header>
+        <ConnectionBanner />
+        <main className="flex min-h-0 flex-1 flex-col">
+          <h1 className="sr-only">{props.heading}</h1>
+          {props.children}
+        </main>
+      </div>
+    </div>
+  );
+}
