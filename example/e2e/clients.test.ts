@@ -4,7 +4,7 @@ import { EdgeVM } from "@edge-runtime/vm";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readLines, readStream } from "../../src/browser/index.js";
-import type { StreamBody, StreamPage } from "../../src/shared.js";
+import type { StreamBody, StreamPage, StreamStatus } from "../../src/shared.js";
 import { isFinal } from "../../src/status.js";
 import {
   story,
@@ -48,6 +48,8 @@ afterAll(async () => {
   await served?.close();
   await deployment?.stop();
 });
+
+const inComponent = { component: "persistentTextStreaming" };
 
 type Options = Record<string, number | string>;
 
@@ -207,7 +209,18 @@ async function play(event: Event): Promise<Map<Kind, Outcome>> {
     deployment.call("chat:goOn", { streamId }),
   );
   const written = forEach(({ streamId }) =>
-    until(async () => isFinal((await saved(streamId)).status)),
+    until(async () => {
+      const tail = (await deployment.call(
+        "lib:tail",
+        { streamId },
+        inComponent,
+      )) as {
+        status: StreamStatus;
+        closing: boolean;
+      } | null;
+      // Deleted, or ended, with its writer's last words.
+      return tail === null || (isFinal(tail.status) && !tail.closing);
+    }),
   );
   if (join === undefined) {
     await open(cells);
@@ -269,23 +282,25 @@ async function inMidStream(
   );
 }
 
-/** Waits until each client of a stream knows how that ended. */
+/** Waits until each client of a stream has all of it and knows how that ended. */
 async function outcomeOf(cell: Cell, before: Seen[]): Promise<Outcome> {
+  const { streamId, clients } = cell;
+  const body = await saved(streamId);
   const after = await Promise.all(
-    cell.clients.map(async (client) => {
+    clients.map(async (client) => {
       let now: Seen = { text: "", status: "" };
-      // Who waits in vain is found by its status.
+      // Who waits in vain is found by what it has.
       await until(async () => {
         now = await client.seen();
-        return !/pending|streaming/.test(now.status);
+        const knows = !/pending|streaming/.test(now.status);
+        return knows && now.text.length >= body.text.length;
       }).catch(() => {});
       await client.close();
       return { ...now };
     }),
   );
-  const { streamId } = cell;
   const runs = await deployment.call("chat:runs", { streamId });
-  return { saved: await saved(streamId), runs, before, after };
+  return { saved: body, runs, before, after };
 }
 
 describe.each(named(events))("a client that %s", (_, event) => {
