@@ -173,6 +173,28 @@ const events: Event[] = [
     }),
   },
   { name: "is there twice", clients: 2 },
+  {
+    name: "sees the backend restart, and with it the writer die",
+    happens: async (cells) => {
+      await deployment.restart({ downMs: 500 });
+      // The cron says so after 20 minutes, and two minutes later nothing more
+      // can come of the writer.
+      await forEach(async ({ streamId }) => {
+        const status = "timeout";
+        await deployment.call(
+          "lib:setStreamStatus",
+          { streamId, status },
+          inComponent,
+        );
+        await deployment.call("lib:close", { streamId }, inComponent);
+      })(cells);
+    },
+    // Who drives keeps what came over HTTP and was not saved when the writer died.
+    end: ({ drives }, { text }) =>
+      drives
+        ? { atLeast: text, status: "timeout" }
+        : { text, status: "timeout" },
+  },
 ];
 
 /** Waits until a condition holds. */
