@@ -20,6 +20,27 @@ test("text is sent at once, in UTF-8", async () => {
   expect((await reader.read()).done).toBe(true);
 });
 
+test("text that comes faster than it is read makes few pieces, and all of it arrives", async () => {
+  const body = new Body();
+  const reader = body.stream.getReader();
+  const read: string[] = [];
+  const next = async () => {
+    const { value, done } = await reader.read();
+    if (!done) read.push(new TextDecoder().decode(value));
+    return !done;
+  };
+  for (const round of [1, 2, 3]) {
+    for (let i = 0; i < 1000; i++) body.write(`${round}😀`);
+    await next();
+  }
+  body.close();
+  while (await next());
+  expect(read.length).toBeLessThan(7);
+  expect(read.join("")).toBe(
+    [1, 2, 3].map((round) => `${round}😀`.repeat(1000)).join(""),
+  );
+});
+
 test("text that begins with U+FEFF keeps it", async () => {
   const body = new Body();
   body.write("\uFEFFtext");

@@ -11,6 +11,8 @@ export class Body {
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   private readonly encoder = new TextEncoder();
   private room: number;
+  /** What was written and not asked for yet; the next piece takes all of it. */
+  private readonly waiting = new Bytes();
 
   /**
    * @param options.onCancel Called when the reader has gone, where the platform
@@ -22,9 +24,11 @@ export class Body {
       start: (controller) => {
         this.controller = controller;
       },
+      pull: () => this.sendWaiting(),
       cancel: () => {
         // The reader has gone. The writer goes on, for the database.
         this.controller = null;
+        this.waiting.take();
         options.onCancel?.();
       },
     });
@@ -35,8 +39,17 @@ export class Body {
     if (this.controller === null || this.room === 0 || text === "") return;
     const bytes = this.encoder.encode(text);
     const end = cutUtf8(bytes, this.room);
-    if (end > 0) this.controller.enqueue(bytes.subarray(0, end));
     this.room = end < bytes.length ? 0 : this.room - end;
+    if (end === 0) return;
+    // While the reader has not taken the piece before, text gathers: a million
+    // pieces in a queue would take a runtime minutes, and a lot of memory.
+    this.waiting.push(bytes.subarray(0, end));
+    if ((this.controller.desiredSize ?? 0) > 0) this.sendWaiting();
+  }
+
+  private sendWaiting(): void {
+    const bytes = this.waiting.take();
+    if (bytes.length > 0) this.controller?.enqueue(bytes);
   }
 
   /** Whether nothing more can be sent. */
@@ -46,8 +59,34 @@ export class Body {
 
   /** Ends the response, and with it, on a deployment, the action. */
   close(): void {
+    this.sendWaiting();
     this.controller?.close();
     this.controller = null;
+  }
+}
+
+/** Bytes that gather. */
+class Bytes {
+  private buffer = new Uint8Array();
+  private length = 0;
+
+  push(bytes: Uint8Array): void {
+    const length = this.length + bytes.length;
+    if (length > this.buffer.length) {
+      const larger = new Uint8Array(Math.max(length, 2 * this.buffer.length));
+      larger.set(this.buffer.subarray(0, this.length));
+      this.buffer = larger;
+    }
+    this.buffer.set(bytes, this.length);
+    this.length = length;
+  }
+
+  /** All of them; then there are none. */
+  take(): Uint8Array {
+    const bytes = this.buffer.subarray(0, this.length);
+    this.buffer = new Uint8Array();
+    this.length = 0;
+    return bytes;
   }
 }
 

@@ -10,7 +10,9 @@ export class Unsaved {
 
   push(text: string, now: number): void {
     this.text += text;
-    this.arrivals.push({ end: this.text.length, at: now });
+    const last = this.arrivals.at(-1);
+    if (last?.at === now) last.end = this.text.length;
+    else this.arrivals.push({ end: this.text.length, at: now });
   }
 
   /** Milliseconds since the oldest character came, 0 if there is none. */

@@ -138,7 +138,13 @@ export function setUp(options?: PersistentTextStreamingOptions) {
       }),
 
     finishScheduled: () =>
-      settled(t.finishAllScheduledFunctions(() => vi.advanceTimersByTime(0))),
+      settled(
+        t.finishAllScheduledFunctions(
+          () => vi.advanceTimersByTime(0),
+          // Of a hundred, which is the default, long texts make more.
+          10_000,
+        ),
+      ),
   };
   return app;
 }
