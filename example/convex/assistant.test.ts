@@ -84,12 +84,16 @@ function stubModel(...answers: (object[] | Error)[]) {
     const chunks = [
       ...answer.map((delta) => ({ delta })),
       { delta: {}, finish_reason: called ? "tool_calls" : "stop" },
-    ].map((choice) => ({
-      id: "x",
-      created: 0,
-      model: "x",
-      choices: [{ index: 0, ...choice }],
-    }));
+    ].map((choice) =>
+      "error" in choice.delta
+        ? choice.delta
+        : {
+            id: "x",
+            created: 0,
+            model: "x",
+            choices: [{ index: 0, ...choice }],
+          },
+    );
     const events = chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
     return Promise.resolve(
       new Response([...events, "data: [DONE]\n\n"].join(""), {
@@ -199,6 +203,17 @@ describe.each(["request", "action", "node"] as const)(
       expect((await messageOf(streamId, text)).metadata?.error).toBe(
         "**The model refused to answer.** Not today.",
       );
+    });
+
+    test("that breaks off says why, and keeps what there was", async () => {
+      stubModel([says("Half"), { error: { message: "Out of breath." } }]);
+      const { streamId } = await send(alice, "Hi", { generation });
+      await generate(streamId);
+      const { text, status } = await saved(alice, streamId);
+      expect(status).toBe("error");
+      const message = await messageOf(streamId, text);
+      expect(message.metadata?.error).toBe("Out of breath.");
+      expect(message.parts.at(-1)).toMatchObject({ text: "Half" });
     });
 
     test("says what to do where no model is set", async () => {

@@ -85,7 +85,9 @@ function explanation(error: unknown): string {
         : "refused to answer";
     return `**The model ${what}.** ${error.message}`;
   }
-  return error instanceof Error ? error.message : String(error);
+  // What a model sends instead of more text is no `Error`.
+  const { message } = Object(error) as { message?: unknown };
+  return typeof message === "string" ? message : String(error);
 }
 
 /** Ends early, with the signal's reason, when that fires. */

@@ -1,0 +1,50 @@
+import type { Page } from "playwright-core";
+import { expect } from "vitest";
+import { Chat, PATIENCE } from "./chat.js";
+
+export type Phase = "nothing" | "reasoning" | "calling" | "answered" | "text";
+
+/** A conversation with the assistant, as its user sees it. */
+export class AssistantChat extends Chat {
+  static override async open(page: Page, url: string): Promise<AssistantChat> {
+    await page.goto(url);
+    const chat = new AssistantChat(page);
+    await chat.box.waitFor();
+    return chat;
+  }
+
+  /** Where the next reply is to be generated. */
+  async choose(generation: "request" | "action" | "node"): Promise<void> {
+    await this.page.getByLabel("The model runs").selectOption(generation);
+  }
+
+  /** How far the latest reply has got. */
+  async phase(): Promise<Phase> {
+    return await this.page.evaluate(() => {
+      const article = [...document.querySelectorAll("article")].at(-1);
+      if (article?.querySelector(".prose")?.textContent) return "text";
+      const call = article?.querySelector("section")?.dataset.state;
+      if (call === "answered") return "answered";
+      if (call !== undefined) return "calling";
+      return article?.querySelector("details p")?.textContent
+        ? "reasoning"
+        : "nothing";
+    });
+  }
+
+  async reaches(phase: Phase): Promise<void> {
+    await expect.poll(() => this.phase(), PATIENCE).toBe(phase);
+  }
+
+  /** All that the latest reply says, be it open or closed: thoughts, tool calls and text. */
+  async content(): Promise<string> {
+    return await this.page.evaluate(() => {
+      const article = [...document.querySelectorAll("article")].at(-1);
+      return [
+        ...(article?.querySelectorAll("details p, section, .prose") ?? []),
+      ]
+        .map((part) => part.textContent)
+        .join("\n");
+    });
+  }
+}
