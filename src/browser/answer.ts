@@ -31,17 +31,13 @@ export interface Answer {
 }
 
 /**
- * Reads the head of a response.
+ * Reads the head of a response of `streaming.resume()`.
  *
  * @throws `ReadStreamError` if it is of no use to ask again, an `Error` if it may be.
  */
-export async function answerOf(response: Response): Promise<Answer> {
+export async function resumed(response: Response): Promise<Answer> {
   const { status, headers, url } = response;
-  if (status !== 200 && status !== 204) {
-    const refusal = `${url} answered ${status}${await reason(response)}`;
-    if (status >= 500 || TRY_AGAIN.includes(status)) throw new Error(refusal);
-    throw new ReadStreamError(refusal, status);
-  }
+  if (status !== 200 && status !== 204) throw await refusal(response);
   const start = offsetOf(headers.get(wire.startOffset));
   const next = offsetOf(headers.get(wire.nextOffset));
   if (start === null || next === null) {
@@ -54,6 +50,26 @@ export async function answerOf(response: Response): Promise<Answer> {
   const streamStatus = headers.get(wire.status) as StreamStatus;
   const closed = headers.get(wire.closed) === "true" && isFinal(streamStatus);
   return { start, end: closed ? { offset: next, status: streamStatus } : null };
+}
+
+/**
+ * Reads the head of a response of `streaming.stream()`: the text from the
+ * beginning on, or none, if the stream was started before.
+ *
+ * @throws As `resumed` does.
+ */
+export async function driven(response: Response): Promise<Answer> {
+  if (response.status !== 200 && response.status !== 205) {
+    throw await refusal(response);
+  }
+  return { start: 0, end: null };
+}
+
+async function refusal(response: Response): Promise<Error> {
+  const { status, url } = response;
+  const message = `${url} answered ${status}${await reason(response)}`;
+  const mayChange = status >= 500 || TRY_AGAIN.includes(status);
+  return mayChange ? new Error(message) : new ReadStreamError(message, status);
 }
 
 /** The statuses below 500 that may be others at the next time: too slow, too early, too many. */

@@ -1,6 +1,3 @@
-/** After so long (ms) without news a connection is given up: a dead one may never say so. */
-const PATIENCE = 15_000;
-
 /** One request and its response: ended from outside, or when nothing is heard of it any more. */
 export class Connection {
   private readonly controller = new AbortController();
@@ -8,7 +5,11 @@ export class Connection {
   /** Whether it was given up because nothing came. */
   silent = false;
 
-  constructor(private readonly outside: AbortSignal | undefined) {
+  /** @param patience After so long (ms) without news it is given up: a dead connection may never say so. */
+  constructor(
+    private readonly outside: AbortSignal | undefined,
+    private readonly patience: number,
+  ) {
     outside?.addEventListener("abort", this.hangUp);
     if (outside?.aborted) this.hangUp();
   }
@@ -23,7 +24,7 @@ export class Connection {
     const timer = setTimeout(() => {
       this.silent = true;
       this.hangUp();
-    }, PATIENCE);
+    }, this.patience);
     try {
       return await news;
     } finally {

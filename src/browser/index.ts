@@ -16,6 +16,8 @@ export type { ParseLine, ReadStreamOptions, StreamStatus, StreamText };
  * console.log(text.status);
  * ```
  *
+ * With `drive`, it is who starts the stream, as `useStream` is with `driven`.
+ *
  * @param url The URL of an HTTP action that returns `streaming.resume(…)`. It is
  *   asked with GET; `streamId` and `offset` are added to its query.
  * @throws While iterating: the signal's reason, once that has fired; a

@@ -207,6 +207,88 @@ describe("whatever becomes of the connections", () => {
   });
 });
 
+describe("drives the stream", () => {
+  const drive = "https://app.test/write";
+
+  /** A stream that is written for whoever posts to `drive`, and read by them. */
+  async function setUpDriving(
+    troubles?: (index: number) => Trouble | undefined,
+  ) {
+    const app = setUp();
+    const streamId = await app.create();
+    let runs = 0;
+    const { requests } = network((to, init) => {
+      if (init.method !== "POST") return app.get(to, init);
+      expect(JSON.parse(init.body as string)).toEqual({ streamId });
+      return app.respond(streamId, (append) => {
+        runs++;
+        return slowly(append);
+      });
+    }, troubles);
+    const read = () => {
+      const stream = readStream(url, {
+        streamId,
+        drive,
+        headers: { Authorization: "Bearer x" },
+      });
+      const whole = (async () => {
+        let all = "";
+        for await (const piece of stream) all += piece;
+        return all;
+      })();
+      return { stream, whole };
+    };
+    const asked = () =>
+      requests.map(({ url: { pathname } }) => pathname.slice(1));
+    return { ...app, streamId, requests, asked, read, runs: () => runs };
+  }
+
+  test("and reads it as it is written", async () => {
+    const { read, body, streamId, asked, requests } = await setUpDriving();
+    const { stream, whole } = read();
+    await pass(250);
+    const saved = (await body(streamId)).text;
+    expect(stream.offset).toBeGreaterThan(saved.length);
+    expect(await settled(whole)).toBe(text);
+    expect(stream.status).toBe("done");
+    expect(asked()).toEqual(["write", "resume"]);
+    expect(requests[0]?.headers.get("Content-Type")).toBe("application/json");
+    for (const { headers } of requests) {
+      expect(headers.get("Authorization")).toBe("Bearer x");
+    }
+  });
+
+  test("once, if two do", async () => {
+    const { read, runs } = await setUpDriving();
+    const both = [read(), read()];
+    for (const { whole } of both) expect(await settled(whole)).toBe(text);
+    expect(runs()).toBe(1);
+  });
+
+  test.each<[string, Trouble]>([
+    ["is lost", "lost"],
+    ["finds the server down", { status: 503 }],
+    ["is answered by a connection that breaks", { cutAfter: 77 }],
+    ["is answered by a body that ends early", { endAfter: 77 }],
+    ["is answered by a connection that dies in silence", { deadAfter: 77 }],
+  ])("and reads on, where its request %s", async (_, trouble) => {
+    const { read, runs, asked } = await setUpDriving((index) =>
+      index === 0 ? trouble : undefined,
+    );
+    const { stream, whole } = read();
+    expect(await settled(whole)).toBe(text);
+    expect(stream.status).toBe("done");
+    expect(runs()).toBe(1);
+    expect(asked().at(-1)).toBe("resume");
+  });
+
+  test("not, if it may not: that is an error", async () => {
+    const { read, asked } = await setUpDriving(() => ({ status: 403 }));
+    await expect(settled(read().whole)).rejects.toMatchObject({ status: 403 });
+    expect(asked()).toEqual(["write"]);
+  });
+});
+
 describe("ends", () => {
   test.each([
     [404, "There is no stream"],

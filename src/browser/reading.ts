@@ -4,11 +4,14 @@ import { isFinal } from "../status.js";
 import { pause, throwIfAborted } from "../time.js";
 import { wire } from "../wire.js";
 import { formatOffset, isOffset } from "../offsets.js";
-import { answerOf, ReadStreamError } from "./answer.js";
+import { driven, ReadStreamError, resumed, type Answer } from "./answer.js";
 import { Connection } from "./connection.js";
 import { retryDelay } from "./retry.js";
 import { textOf } from "./text.js";
 
+/** After so long (ms) without news a connection is given up. Asking again costs one look at the database; but nothing is as fast as the connection that drives. */
+const PATIENCE = 15_000;
+const DRIVERS_PATIENCE = 60_000;
 /** After so many losses in a row, that is said: the URL may be wrong, or CORS. */
 const LOSSES_TO_TELL = 3;
 
@@ -16,6 +19,13 @@ const LOSSES_TO_TELL = 3;
 export interface ReadStreamOptions {
   /** The stream. It goes into the URL, as `streamId`. */
   streamId: string;
+  /**
+   * Drives the stream: the URL of the HTTP action that returns
+   * `streaming.stream(…)`. It is asked first, with POST and `{"streamId": …}` as
+   * JSON, and the text is read as it is written. What is left when that ends,
+   * for whatever reason, is read at the other URL.
+   */
+  drive?: URL | string;
   /** The offset to begin at (UTF-16 code units). Default: 0. */
   from?: number;
   /** Ends the reading: whoever waits for text gets its reason thrown. */
@@ -34,13 +44,15 @@ export class StreamText implements AsyncIterable<string> {
   /** `pending` before there is text, `streaming` while there is more to read, then how the stream ended. */
   status: StreamStatus = "pending";
   private readonly url: URL;
+  /** Where the stream is to be driven; null once that was answered. */
+  private drive: URL | null;
 
   /** What `readStream` does. */
   constructor(
     url: URL | string,
     private readonly options: ReadStreamOptions,
   ) {
-    const { streamId, from = 0 } = options;
+    const { streamId, drive, from = 0 } = options;
     if (typeof streamId !== "string" || streamId === "") {
       throw new TypeError(
         `readStream needs the id of a stream; streamId is ${JSON.stringify(streamId)}.`,
@@ -51,8 +63,8 @@ export class StreamText implements AsyncIterable<string> {
         `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
       );
     }
-    const page = (globalThis as { location?: { href: string } }).location;
-    this.url = new URL(url, page?.href);
+    this.url = absolute(url);
+    this.drive = drive === undefined ? null : absolute(drive);
     this.url.searchParams.set(wire.streamId, streamId);
     this.offset = from;
   }
@@ -64,10 +76,16 @@ export class StreamText implements AsyncIterable<string> {
     while (!isFinal(this.status)) {
       const headers = await this.headers();
       throwIfAborted(signal);
-      const connection = new Connection(signal);
+      const drive = this.drive;
+      const connection = new Connection(
+        signal,
+        drive === null ? PATIENCE : DRIVERS_PATIENCE,
+      );
       const before = this.offset;
       try {
-        yield* this.receive(connection, headers);
+        yield* drive === null
+          ? this.receive(this.resume(connection, headers), connection)
+          : this.receive(this.start(drive, connection, headers), connection);
       } catch (error) {
         throwIfAborted(signal);
         if (error instanceof ReadStreamError) throw error;
@@ -77,8 +95,9 @@ export class StreamText implements AsyncIterable<string> {
       } finally {
         connection.end();
       }
-      // It took its time; there is nothing to wait for.
-      if (connection.silent) continue;
+      // Another way is tried now; or it took its time, and there is nothing to
+      // wait for.
+      if (drive !== this.drive || connection.silent) continue;
       losses = this.offset > before ? 0 : losses + 1;
       if (losses > 0 && !isFinal(this.status)) {
         await pause(retryDelay(losses), signal);
@@ -86,17 +105,36 @@ export class StreamText implements AsyncIterable<string> {
     }
   }
 
-  /** Makes one request, and hands on what is new of the text that it brings. */
-  private async *receive(
-    connection: Connection,
-    headers: HeadersInit,
-  ): AsyncGenerator<string, void> {
+  private async resume({ signal }: Connection, headers: HeadersInit) {
     this.url.searchParams.set(wire.offset, formatOffset(this.offset));
-    const { signal } = connection;
-    const response = await connection.news(
-      fetch(this.url, { headers, signal }),
-    );
-    const { start, end } = await answerOf(response);
+    const response = await fetch(this.url, { headers, signal });
+    return { response, answer: await resumed(response) };
+  }
+
+  /** It is safe to do this again where there was no answer: a stream is started once. */
+  private async start(url: URL, { signal }: Connection, given: HeadersInit) {
+    const headers = new Headers(given);
+    headers.set("Content-Type", "application/json");
+    const { streamId } = this.options;
+    const body = JSON.stringify({ streamId });
+    const response = await fetch(url, {
+      method: "POST",
+      body,
+      headers,
+      signal,
+    });
+    const answer = await driven(response);
+    this.drive = null;
+    return { response, answer };
+  }
+
+  /** Hands on what is new of the text that a response brings. */
+  private async *receive(
+    asking: Promise<{ response: Response; answer: Answer }>,
+    connection: Connection,
+  ): AsyncGenerator<string, void> {
+    const { response, answer } = await connection.news(asking);
+    const { start, end } = answer;
     let at = start;
     if (response.body) {
       const texts = textOf(response.body);
@@ -124,4 +162,10 @@ export class StreamText implements AsyncIterable<string> {
     const { headers = {} } = this.options;
     return typeof headers === "function" ? headers() : headers;
   }
+}
+
+/** A URL; in a page, it may be relative to that. */
+function absolute(url: URL | string): URL {
+  const page = (globalThis as { location?: { href: string } }).location;
+  return new URL(url, page?.href);
 }
