@@ -2,6 +2,7 @@
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { AssistantChat } from "./assistant.js";
 import { Chat, PATIENCE } from "./chat.js";
 import { useDemo } from "./setup.js";
 
@@ -76,6 +77,38 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     await chat.page.goto(`${setup.demo.url}/c/nonsense`);
     await chat.page.getByRole("alert").waitFor();
     await isFineFor(chat.page);
+  });
+
+  test("the assistant: empty, thinking, calling a tool, writing, finished and failed", async () => {
+    const page = await setup.newPage(options);
+    const chat = await AssistantChat.open(page, `${setup.demo.url}/assistant`);
+    await isFineFor(page);
+
+    // Held in each phase: nothing changes while axe looks.
+    process.env.TIDE_TABLE_MS = "4000";
+    await setup.demo.pace(20);
+    await chat.send("When is high water in Saint-Malo?");
+    await chat.reaches("reasoning");
+    await setup.demo.pace(0.01);
+    await isFineFor(page);
+    await setup.demo.pace(100);
+    await chat.reaches("calling");
+    await setup.demo.pace(0.01);
+    await isFineFor(page);
+    await setup.demo.pace(100);
+    await chat.reaches("text");
+    await setup.demo.pace(0.01);
+    await isFineFor(page);
+    expect(await chat.status()).toBe("streaming");
+
+    await setup.demo.pace(5000);
+    await chat.becomes("done");
+    await chat.reply.locator("summary").click();
+    await isFineFor(page);
+    await chat.send("The tides in Bristol, but fail half way");
+    await expect.poll(() => chat.replies.count(), PATIENCE).toBe(2);
+    await chat.becomes("error");
+    await isFineFor(page);
   });
 
   test("side by side: in mid-stream with ten followers, and finished", async () => {

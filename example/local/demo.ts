@@ -164,7 +164,7 @@ async function main() {
     console.log(`
   The demo is running:  http://localhost:${port}
 
-  page        http://localhost:${port}, and http://localhost:${port}/compare
+  page        http://localhost:${port}, /assistant and /compare
   functions   ${deployment.url}, HTTP actions ${deployment.siteUrl}
   model       ${modelName}
 
