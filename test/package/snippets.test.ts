@@ -63,6 +63,8 @@ beforeAll(async () => {
     "convex",
     "convex-test",
     "openai",
+    "ai",
+    "zod",
     "vite",
     "react",
     "@types/react",
@@ -90,6 +92,8 @@ function compile(app: string): Map<string, string[]> {
       verbatimModuleSyntax: true,
       strict: true,
       noUncheckedIndexedAccess: true,
+      // The AI SDK's own types want those of Node.
+      skipLibCheck: true,
     },
     app,
   );

@@ -13,6 +13,7 @@ import type {
   PublicHttpAction,
 } from "convex/server";
 import type * as values from "convex/values";
+import type { LanguageModel, UIMessage } from "ai";
 import type * as generatedApi from "../convex/_generated/api";
 import type * as server from "../convex/_generated/server";
 import type schema_ from "../convex/schema";
@@ -48,6 +49,12 @@ declare global {
         string | null
       >;
       answer: FunctionReference<"action", "internal", { streamId: string }>;
+      history: FunctionReference<
+        "query",
+        "internal",
+        { streamId: string },
+        UIMessage[]
+      >;
     };
   };
   function tokensOfYourModel(signal: AbortSignal): AsyncIterable<string>;
@@ -56,6 +63,8 @@ declare global {
     | { type: "tool"; name: string; input: unknown };
   function eventsOfYourModel(signal: AbortSignal): AsyncIterable<ChatEvent>;
   function show(event: ChatEvent): void;
+  const events: package_.PersistentTextStreaming;
+  function languageModel(): LanguageModel;
   const http: HttpRouter;
   const resumeStream: PublicHttpAction;
   const model: { textStream(): AsyncIterable<string> };
