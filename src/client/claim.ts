@@ -1,6 +1,7 @@
 import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamStatus } from "../shared.js";
 import type { RunActionCtx } from "./ctx.js";
+import { mayBeId } from "./ids.js";
 import type { ClaimedStream } from "./saver.js";
 import { retry } from "../time.js";
 
@@ -17,8 +18,7 @@ export async function claim(
   ctx: RunActionCtx,
   streamId: string,
 ): Promise<{ stream: ClaimedStream } | { status: StreamStatus | null }> {
-  // It often comes straight from a request's body, where it may be missing.
-  if (typeof streamId !== "string") return { status: null };
+  if (!mayBeId(streamId)) return { status: null };
   const { lib } = component;
   // The name makes a claim repeatable: a claim whose answer was lost is still ours.
   const writer = crypto.randomUUID();

@@ -7,6 +7,7 @@ import type { RunActionCtx, RunMutationCtx, RunQueryCtx } from "./ctx.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
 import { emptyResponse, notFound, textResponse } from "./responses.js";
 import { resume } from "./resume.js";
+import { shown } from "./shown.js";
 import { write, type ChunkAppender } from "./write.js";
 
 export type { ChunkAppender, StreamBody, StreamPage, StreamStatus };
@@ -86,6 +87,16 @@ export class PersistentTextStreaming {
     readonly component: ComponentApi,
     readonly options: PersistentTextStreamingOptions = {},
   ) {
+    if (Object(component) !== component) {
+      throw new TypeError(
+        `PersistentTextStreaming takes components.persistentTextStreaming, of the app's _generated/api; this is ${shown(component)}. Is the component in convex.config.ts, and did \`npx convex dev\` run since?`,
+      );
+    }
+    if (Object(options) !== options) {
+      throw new TypeError(
+        `The options of PersistentTextStreaming are an object, such as { flush: "line" }; these are ${shown(options)}.`,
+      );
+    }
     this.flush = flushPolicy(options.flush);
   }
 
@@ -129,6 +140,7 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     writer: StreamWriter<Ctx>,
   ): Promise<Response> {
+    checkWriter("stream", writer);
     const claimed = await claim(this.component, ctx, streamId);
     if (!("stream" in claimed)) {
       if (claimed.status === null) return notFound(streamId);
@@ -174,6 +186,7 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     writer: BackgroundWriter,
   ): Promise<void> {
+    checkWriter("generate", writer);
     const claimed = await claim(this.component, ctx, streamId);
     if (!("stream" in claimed)) throw notClaimed(streamId, claimed.status);
     const ending = await write(
@@ -288,11 +301,19 @@ export class PersistentTextStreaming {
   }
 }
 
+/** Before the stream is claimed: it could not be written a second time. */
+function checkWriter(method: string, writer: unknown): void {
+  if (typeof writer === "function") return;
+  throw new TypeError(
+    `${method}() takes a writer, a function that appends text or an async generator function; this is ${shown(writer)}.`,
+  );
+}
+
 function notClaimed(streamId: string, status: StreamStatus | null): Error {
   switch (status) {
     case null:
       return new Error(
-        `There is no stream ${JSON.stringify(streamId)}; it may have been deleted. Create a stream with createStream(ctx) first.`,
+        `There is no stream ${shown(streamId)}; it may have been deleted. Create a stream with createStream(ctx) first.`,
       );
     case "pending":
     case "streaming":

@@ -1,4 +1,5 @@
 import { wire } from "../wire.js";
+import { shown } from "./shown.js";
 import type { Body } from "./body.js";
 
 /** What every response says: the text is one reader's, it is no page and no script, and pages may see where it starts. */
@@ -44,6 +45,6 @@ export function errorResponse(status: 400 | 404, error: string): Response {
 export function notFound(streamId: string): Response {
   return errorResponse(
     404,
-    `There is no stream ${JSON.stringify(streamId)}. It may have been deleted.`,
+    `There is no stream ${shown(streamId)}. It may have been deleted.`,
   );
 }

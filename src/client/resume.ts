@@ -1,5 +1,7 @@
 import { wire } from "../wire.js";
 import { formatOffset, isOffset, parseOffset } from "../offsets.js";
+import { mayBeId } from "./ids.js";
+import { shown } from "./shown.js";
 import { Body } from "./body.js";
 import {
   follow,
@@ -29,11 +31,10 @@ export async function resume(
   if (from === null || !isOffset(from)) {
     return errorResponse(
       400,
-      `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given ?? JSON.stringify(request.url)}.`,
+      `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given ?? `in ${shown(request.url)}`}.`,
     );
   }
-  // It often comes straight from a request's URL, where it may be missing.
-  const first = typeof streamId === "string" ? await look(read, from) : null;
+  const first = mayBeId(streamId) ? await look(read, from) : null;
   if (first === null) return notFound(streamId);
   const end = first.from + first.text.length;
   const headers: Record<string, string> = {

@@ -127,7 +127,7 @@ describe("a writer that throws", () => {
       ),
     );
     await expect(generating).rejects.toThrow(
-      /takes strings; what was appended to stream .* is of type object/,
+      /takes strings; what was appended to stream .* is an object \(Object\)/,
     );
   });
 });

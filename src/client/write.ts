@@ -1,6 +1,7 @@
 import type { Body } from "./body.js";
 import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
+import { shown } from "./shown.js";
 import { Saver, type ClaimedStream } from "./saver.js";
 import { throwIfAborted, waitAtMost } from "../time.js";
 
@@ -37,6 +38,7 @@ export async function write(
   const { signal } = saver;
   const joiner = new CharacterJoiner();
   let ended = false;
+  let appends = false;
 
   const pass = (text: string) => {
     body?.write(text);
@@ -45,7 +47,7 @@ export async function write(
   const appendText = async (text: string) => {
     if (typeof text !== "string") {
       throw new TypeError(
-        `A stream takes strings; what was appended to stream ${streamId} is of type ${typeof text}.`,
+        `A stream takes strings; what was appended to stream ${streamId} is ${shown(text)}. Leave out what is no text, as a model's first or last piece may be.`,
       );
     }
     throwIfAborted(signal);
@@ -60,6 +62,7 @@ export async function write(
     await saver.room();
   };
   const append: ChunkAppender = (text) => {
+    appends = true;
     const appended = appendText(text);
     // A writer that does not await its appends must not end the action when
     // the stream is aborted. One that does await sees the rejection all the same.
@@ -68,7 +71,10 @@ export async function write(
   };
 
   const ending: Ending = {};
-  const writing = run(writer, append, signal).catch((thrown: unknown) => {
+  const running = run(writer, append, signal).then((returned) => {
+    if (!appends) checkReturned(streamId, returned);
+  });
+  const writing = running.catch((thrown: unknown) => {
     // One that throws because it was stopped has not failed.
     if (!signal.aborted) ending.error = thrown;
   });
@@ -90,7 +96,7 @@ async function run(
   writer: (append: ChunkAppender, signal: AbortSignal) => Written,
   append: ChunkAppender,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<unknown> {
   const written = writer(append, signal);
   if (!isAsyncIterable(written)) return written;
   const iterator = written[Symbol.asyncIterator]();
@@ -100,10 +106,24 @@ async function run(
   for await (const text of { [Symbol.asyncIterator]: () => iterator }) {
     await append(text);
   }
+  return undefined;
 }
 
-function isAsyncIterable(written: Written): written is AsyncIterable<string> {
-  return Symbol.asyncIterator in Object(written);
+function isAsyncIterable(value: unknown): value is AsyncIterable<string> {
+  return Symbol.asyncIterator in Object(value);
+}
+
+/**
+ * Throws for a writer that has not appended anything and has returned text in
+ * a way in which nobody reads it: the stream would be empty, and `done`.
+ */
+function checkReturned(streamId: string, returned: unknown): void {
+  const isText =
+    isAsyncIterable(returned) || Symbol.iterator in Object(returned);
+  if (!isText || returned === "") return;
+  throw new TypeError(
+    `The writer of stream ${streamId} has appended nothing, and what it gave back is ${shown(returned)}, which is not read. A writer appends its text, or it is a function that returns an async iterable of strings at once: an async generator, say, not an async function.`,
+  );
 }
 
 async function close(iterator: AsyncIterator<string>): Promise<void> {

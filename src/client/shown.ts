@@ -1,0 +1,19 @@
+/** The longest beginning of a string that an error quotes. */
+const LONGEST = 100;
+
+/** A value as an error names it: what it is, and not all of it, if it is long. */
+export function shown(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return value.length <= LONGEST
+        ? JSON.stringify(value)
+        : `${JSON.stringify(value.slice(0, LONGEST))}… (${value.length} characters)`;
+    case "object":
+      if (value === null) return "null";
+      return `an object (${value.constructor?.name ?? "without a class"})`;
+    case "function":
+      return "a function";
+    default:
+      return String(value);
+  }
+}
