@@ -11,13 +11,20 @@ import {
   test,
 } from "vitest";
 import type { StreamBody } from "../../src/shared.js";
+import { startLine } from "../../src/testing/faults/line.js";
 import { story } from "../../src/testing/story.js";
 import { startDeployment, type LocalDeployment } from "../local/deployment.js";
 import { launchBrowser } from "./browser.js";
 import { PATIENCE } from "./chat.js";
+import { complaintsOf } from "./hook/complaints.js";
 import { servePage, type ReactBuild } from "./hook/build.js";
-import type { Lab, ReaderProps } from "./hook/page.js";
+import type { Lab } from "./hook/page.js";
+import type { ReaderProps } from "../../src/testing/reader.js";
 import { RemoteReader } from "./hook/remote.js";
+
+/** How many random schedules each of the four pages runs, and from which seed on. */
+const RUNS = Number(process.env.FAULT_RUNS ?? 30);
+const FIRST = Number(process.env.FAULT_SEED ?? 0);
 
 const folder = (path: string) =>
   fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
@@ -28,6 +35,7 @@ const WHOLE = story(SENTENCES);
 
 let deployment: LocalDeployment;
 let browser: Browser;
+let line: Awaited<ReturnType<typeof startLine>>;
 beforeAll(async () => {
   [deployment, browser] = await Promise.all([
     startDeployment({
@@ -37,9 +45,11 @@ beforeAll(async () => {
     }),
     launchBrowser(),
   ]);
+  line = await startLine(deployment.siteUrl);
 });
 afterAll(async () => {
   await browser?.close();
+  await line?.close();
   await deployment?.stop();
 });
 
@@ -287,56 +297,50 @@ describe.each(builds)("React's %s build", (reactBuild) => {
     });
   });
 
-  test("100 random schedules of cuts, renders, toggles and mounts each end with the exact text", async () => {
-    const schedules = 50;
-    const atOnce = 5;
+  test("random schedules of all that goes wrong each end with exactly what is saved", async () => {
     const results = await Promise.all(
-      [false, true].map(async (strict) => {
-        const page = await newPage(strict);
-        const firstSeed = [
-          "production false",
-          "production true",
-          "development false",
-          "development true",
-        ].indexOf(`${reactBuild} ${strict}`);
+      [0, 1].map(async (half) => {
+        const page = await newPage(false);
+        const complaints = complaintsOf(page);
         const result = await page.evaluate(
-          async ([first, count, lanes, siteUrl]) => {
+          async ([which, port, keepGoing]) => {
             const { lab } = window as unknown as { lab: Lab };
-            const found: string[] = [];
-            let inMidStream = 0;
             lab.reconnectSoon();
-            const seeds = Array.from({ length: count }, (_, i) => first + i);
-            const lane = async () => {
-              // A failure is enough: what follows would fail as slowly.
-              while (found.length === 0) {
-                const seed = seeds.shift();
-                if (seed === undefined) return;
-                try {
-                  const happened = await lab.runSchedule(seed, siteUrl);
-                  inMidStream += happened;
-                } catch (error) {
-                  found.push(String(error));
-                }
-              }
-            };
-            await Promise.all(Array.from({ length: lanes }, lane));
-            return { found, inMidStream };
+            return await lab.runSchedules(which, port, keepGoing);
           },
           [
-            firstSeed * schedules,
-            schedules,
-            atOnce,
-            deployment.siteUrl,
+            {
+              first: FIRST + (2 * builds.indexOf(reactBuild) + half) * RUNS,
+              count: RUNS,
+              lanes: 5,
+            },
+            line.port,
+            RUNS > 100,
           ] as const,
         );
-        await page.context().close();
-        return result;
+        // Nothing stays of readers that are gone.
+        await expect
+          .poll(
+            () =>
+              page.evaluate(() =>
+                (window as unknown as { lab: Lab }).lab.remains(),
+              ),
+            PATIENCE,
+          )
+          .toEqual({ timers: 0, watches: 0 });
+        return { ...result, page, complaints };
       }),
     );
-    for (const { found, inMidStream } of results) {
-      expect(found).toEqual([]);
+    if (RUNS > 100) for (const { table } of results) console.table(table);
+    await expect
+      .poll(() => deployment.open(), PATIENCE)
+      .toMatchObject({ subscriptions: 0, actions: 0 });
+    for (const { wrong, inMidStream, complaints, page } of results) {
+      await page.context().close();
+      expect(wrong).toEqual([]);
+      expect(complaints).toEqual([]);
       // Most of what happens does so before the end.
-      expect(inMidStream).toBeGreaterThan(schedules);
+      expect(inMidStream).toBeGreaterThan(RUNS);
     }
-  });
+  }, 3_600_000);
 });

@@ -14,7 +14,9 @@ import { story } from "../../src/testing/story.js";
 import { launchBrowser } from "./browser.js";
 import { Chat, PATIENCE } from "./chat.js";
 import { servePage } from "./hook/build.js";
-import type { Lab, ReaderProps } from "./hook/page.js";
+import { complaintsOf } from "./hook/complaints.js";
+import type { Lab } from "./hook/page.js";
+import type { ReaderProps } from "../../src/testing/reader.js";
 import { RemoteReader } from "./hook/remote.js";
 import { serveChat } from "./kill/chat.js";
 import { KilledDeployment } from "./kill/deployment.js";
@@ -30,7 +32,6 @@ let deployment: KilledDeployment;
 let browser: Browser;
 let served: Awaited<ReturnType<typeof servePage>>;
 let page: Page;
-/** What the page complains of, but for what the browser itself says of a network that fails. */
 let complaints: string[];
 
 beforeAll(async () => {
@@ -43,14 +44,7 @@ beforeAll(async () => {
     servePage("development"),
   ]);
   page = await browser.newPage();
-  complaints = [];
-  page.on("pageerror", (error) => complaints.push(String(error.stack)));
-  page.on("console", (message) => {
-    if (message.type() !== "error") return;
-    const text = message.text();
-    if (/^Failed to load resource|^WebSocket connection to/.test(text)) return;
-    complaints.push(text);
-  });
+  complaints = complaintsOf(page);
   const url = new URL(served.url);
   url.searchParams.set("deployment", deployment.url);
   url.searchParams.set("strict", "");

@@ -5,11 +5,14 @@ import type { FaultSettings } from "./faults.js";
 import { OPEN_CORS, readJson, sendJson } from "./json.js";
 import type { LocalDeployment } from "./deployment.js";
 
-/** What can be asked for beside the settings, each once: `{ "cutConnections": true }`. */
+/**
+ * What can be asked for beside the settings, each once: `{ "cutConnections": true }`,
+ * or `{ "cutConnections": "reader=7" }` for requests whose URL contains that.
+ */
 interface FaultActions {
-  cutConnections?: boolean;
+  cutConnections?: boolean | string;
   dropSockets?: boolean;
-  killActions?: boolean;
+  killActions?: boolean | string;
   site?: "online" | "offline";
 }
 
@@ -28,7 +31,8 @@ interface FaultActions {
  * - `POST /_local/run` `{ path, args?, component? }` → `{ value }`: calls any
  *   function, internal ones too
  * - `POST /_local/cron` `{ name, component? }` → runs a cron now
- * - `GET /_local/open` → `{ sockets, subscriptions, actions }`: how many there are now
+ * - `GET /_local/open` → `{ sockets, subscriptions, actions, starts }`: how many there
+ *   are now, and how often the deployment was started
  * - `POST /_local/clock` `{ aheadMs }` → sets the deployment's clock so far ahead
  *   of the machine's; crons and scheduled functions that are due by it run at once
  * - `POST /_local/restart` `{ downMs? }` → stops the deployment and starts it
@@ -123,9 +127,11 @@ async function inject(
   const { cutConnections, dropSockets, killActions, site, ...settings } =
     body as FaultActions & Partial<FaultSettings>;
   faults.set(settings);
-  if (cutConnections) faults.cutConnections();
+  const urlOf = (what: boolean | string) =>
+    typeof what === "string" ? what : undefined;
+  if (cutConnections) faults.cutConnections(urlOf(cutConnections));
   if (dropSockets) faults.dropSockets();
-  if (killActions) faults.killActions();
+  if (killActions) faults.killActions(urlOf(killActions));
   if (site === "offline") {
     await faults.siteOffline(outgoing.socket ?? undefined);
   }

@@ -59,12 +59,20 @@ export interface FaultControls {
   /** The settings as they are. Assign to them, or use `set`. */
   readonly settings: FaultSettings;
   set(changes: Partial<FaultSettings>): void;
-  /** Cuts every connection on which an HTTP action is responding. The actions run on. */
-  cutConnections(): void;
+  /**
+   * Cuts every connection on which an HTTP action is responding. The actions run on.
+   *
+   * @param url Only of requests whose URL contains this.
+   */
+  cutConnections(url?: string): void;
   /** Closes every WebSocket. Clients connect again by themselves. */
   dropSockets(): void;
-  /** Ends every running action, as a crash of the backend would: a response simply ends. */
-  killActions(): void;
+  /**
+   * Ends every running action, as a crash of the backend would: a response simply ends.
+   *
+   * @param url Only of requests whose URL contains this.
+   */
+  killActions(url?: string): void;
   /**
    * From now on, the port of the HTTP actions refuses connections; the present
    * ones are cut, but for one that may be spared for its answer.
@@ -113,8 +121,16 @@ export interface LocalDeployment {
   runCron(name: string, component?: string): Promise<void>;
   readonly counters: { read(): Counters; reset(): void };
   readonly faults: FaultControls;
-  /** What is open now. All of it is 0 when nobody is there and nothing happens. */
-  open(): { sockets: number; subscriptions: number; actions: number };
+  /**
+   * What is open now: 0 of each when nobody is there and nothing happens; and
+   * how often the deployment has been started.
+   */
+  open(): {
+    sockets: number;
+    subscriptions: number;
+    actions: number;
+    starts: number;
+  };
   /**
    * Sets the deployment's clock so far ahead of the machine's: what functions
    * see as `Date`, and what crons and scheduled functions wait for. What is
@@ -174,6 +190,7 @@ class Deployment implements LocalDeployment {
   private readonly clients: Listener;
   private readonly actions: Listener;
   private isStopped = false;
+  private starts = 0;
 
   constructor(
     engine: Engine,
@@ -233,7 +250,8 @@ class Deployment implements LocalDeployment {
   }
 
   open() {
-    return { ...this.hub.open(), actions: this.engine.actions.size };
+    const actions = this.engine.actions.size;
+    return { ...this.hub.open(), actions, starts: this.starts };
   }
 
   setClock(aheadMs: number): void {
@@ -262,6 +280,7 @@ class Deployment implements LocalDeployment {
       throw new Error("The local deployment has been stopped.");
     }
     await Promise.all([this.clients.open(), this.actions.open()]);
+    this.starts++;
     this.jobs.up();
     this.crons.up();
   }
@@ -301,10 +320,11 @@ class Deployment implements LocalDeployment {
     return {
       settings: faults.settings,
       set: (changes) => faults.set(changes),
-      cutConnections: () => this.site.cutConnections(),
+      cutConnections: (url) => this.site.cutConnections(url),
       dropSockets: () => this.hub.dropAll(),
-      killActions: () => {
+      killActions: (url) => {
         for (const action of this.engine.actions) {
+          if (!action.asksFor(url)) continue;
           action.fail(new Error(`"${action.name}" was killed.`));
         }
       },

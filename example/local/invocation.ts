@@ -65,6 +65,11 @@ export class Invocation {
     return Invocation.storage.run(this, code);
   }
 
+  /** Whether it is a request whose URL contains this; if that is not given, any function is meant. */
+  asksFor(url: string | undefined): boolean {
+    return url === undefined || (this.request?.url.includes(url) ?? false);
+  }
+
   finish(): void {
     this.isOver = true;
   }

@@ -49,8 +49,10 @@ export class Site {
   }
 
   /** Cuts every connection on which a response is under way. The actions run on. */
-  cutConnections(): void {
-    for (const outgoing of this.responses.values()) outgoing.socket?.destroy();
+  cutConnections(url?: string): void {
+    for (const [invocation, outgoing] of this.responses) {
+      if (invocation.asksFor(url)) outgoing.socket?.destroy();
+    }
   }
 
   private async answer(

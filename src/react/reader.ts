@@ -78,7 +78,10 @@ export class StreamReader {
   private controller: AbortController | null = null;
   /** Belongs to the present state of the request. */
   private timer: ReturnType<typeof setTimeout> | undefined;
-  /** How much text came over HTTP (UTF-16 code units), and when the last news did (ms). */
+  /**
+   * How much text came over HTTP (UTF-16 code units), and when the last news did
+   * (ms, by a clock that nobody sets back: or silence might last for hours).
+   */
   private received = 0;
   private newsAt = 0;
   private losses = 0;
@@ -178,7 +181,7 @@ export class StreamReader {
     switch (http) {
       case "asked":
       case "flowing":
-        this.newsAt = Date.now();
+        this.newsAt = performance.now();
         this.listenForSilence(PATIENCE);
         break;
       case "silent":
@@ -228,14 +231,14 @@ export class StreamReader {
   private receive(text: string): void {
     this.prefix.extend(this.received, text);
     this.received += text.length;
-    this.newsAt = Date.now();
+    this.newsAt = performance.now();
     if (this.http !== "flowing") this.enter("flowing");
     this.changed();
   }
 
   private listenForSilence(wait: number): void {
     this.timer = setTimeout(() => {
-      const left = this.newsAt + PATIENCE - Date.now();
+      const left = this.newsAt + PATIENCE - performance.now();
       if (left > 0) this.listenForSilence(left);
       else this.enter("silent");
     }, wait);

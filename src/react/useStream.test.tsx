@@ -8,12 +8,12 @@ import {
   control,
   counters,
   faults,
+  lineUrl,
   mount,
   newClient,
   writeUrl,
   type ReaderProps,
 } from "../testing/hook.js";
-import { randomFrom } from "../testing/random.js";
 import { story } from "../testing/story.js";
 import { useStream } from "./index.js";
 
@@ -472,6 +472,23 @@ describe("a query that makes of the text what it likes", () => {
   });
 });
 
+test("silence is noticed, even if the clock is set back by an hour meanwhile", async () => {
+  const url = lineUrl({ sentences: 20, delay: 1, stop: 100, as: "dead" });
+  const reader = mount(client, { url, driven: true, streamId });
+  const bytes = new TextEncoder().encode(story(20)).subarray(0, 100);
+  const come = new TextDecoder().decode(bytes, { stream: true });
+  await waitFor(() => expect(reader.history.last.text).toBe(come), {
+    timeout: 10_000,
+  });
+  const machineNow = Date.now;
+  Date.now = () => machineNow() - 3_600_000;
+  try {
+    await reader.shows(story(20), "done");
+  } finally {
+    Date.now = machineNow;
+  }
+}, 30_000);
+
 describe("a request", () => {
   test("that cannot be made leads to the database", async () => {
     const logged = vi.spyOn(console, "error").mockImplementation(() => {});
@@ -511,54 +528,6 @@ test("without a provider there is an error that names it", () => {
   expect(() => render(<Alone />)).toThrow("ConvexProvider");
   vi.mocked(console.error).mockRestore();
 });
-
-test("whatever happens when, everybody ends with the exact text", async () => {
-  const schedules = 60;
-  const atOnce = 6;
-  for (let first = 0; first < schedules; first += atOnce) {
-    const readers = await Promise.all(
-      Array.from({ length: atOnce }, async (_, i) => {
-        const random = randomFrom(first + i);
-        const id = await client.mutation(chat.create, {});
-        const sentences = 10 + Math.floor(random() * 30);
-        const props = {
-          url: writeUrl({ sentences, delay: 1 }),
-          streamId: id,
-          incremental: random() < 0.5,
-        };
-        const strict = random() < 0.5;
-        const driver = mount(client, { ...props, driven: true }, { strict });
-        const follower = mount(client, { ...props, driven: false }, { strict });
-        const text = story(sentences);
-        const at = Math.floor(random() * text.length);
-        const shown = () => driver.history.last;
-        await waitFor(
-          () => {
-            if (shown().status === "done") return;
-            expect(shown().text.length).toBeGreaterThanOrEqual(at);
-          },
-          { timeout: 20_000, interval: 5 },
-        );
-        const what = Math.floor(random() * 6);
-        if (what === 0) await faults({ cutConnections: true });
-        if (what === 1) await faults({ dropSockets: true });
-        if (what === 2) driver.update({ driven: false });
-        if (what === 3) follower.update({ driven: true });
-        if (what === 4) driver.update({ incremental: !props.incremental });
-        if (what === 5) {
-          driver.unmount();
-          const again = mount(client, { ...props, driven: true }, { strict });
-          return [again, follower].map((reader) => ({ reader, text }));
-        }
-        return [driver, follower].map((reader) => ({ reader, text }));
-      }),
-    );
-    for (const { reader, text } of readers.flat()) {
-      await reader.shows(text, "done");
-    }
-    cleanup();
-  }
-}, 120_000);
 
 test("what the query throws is thrown in the component, as useQuery does", async () => {
   function Refused() {

@@ -1,13 +1,19 @@
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { startDeployment } from "../../example/local/deployment.js";
+import { startLine } from "./faults/line.js";
 
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 declare module "vitest" {
   export interface ProvidedContext {
     /** The local deployment that runs `src/testing/app`. */
-    deployment: { url: string; siteUrl: string };
+    deployment: {
+      url: string;
+      siteUrl: string;
+      /** The HTTP actions too, by a line that can be troubled: see `faults/line.ts`. */
+      lineUrl: string;
+    };
   }
 }
 
@@ -19,6 +25,10 @@ export default async function setup({ provide }: TestProject) {
     log: () => {},
   });
   const { url, siteUrl } = deployment;
-  provide("deployment", { url, siteUrl });
-  return () => deployment.stop();
+  const line = await startLine(siteUrl);
+  provide("deployment", { url, siteUrl, lineUrl: line.url });
+  return async () => {
+    await line.close();
+    await deployment.stop();
+  };
 }

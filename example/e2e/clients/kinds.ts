@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
-import type { ReaderProps } from "../hook/page.js";
+import type { ReaderProps } from "../../../src/testing/reader.js";
 import { RemoteReader } from "../hook/remote.js";
 import type { Desk } from "./page.js";
 import { Reading } from "./reading.js";

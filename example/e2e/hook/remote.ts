@@ -2,7 +2,8 @@ import type { Page } from "playwright-core";
 import { expect } from "vitest";
 import type { StreamBody } from "../../../src/shared.js";
 import { PATIENCE } from "../chat.js";
-import type { Lab, ReaderProps } from "./page.js";
+import type { Lab } from "./page.js";
+import type { ReaderProps } from "../../../src/testing/reader.js";
 
 /** A reader on a page. */
 export class RemoteReader {
