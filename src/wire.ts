@@ -16,3 +16,13 @@ export const wire = {
   /** Header: the stream's status when the response began. */
   status: "Stream-Status",
 } as const;
+
+/** What only Durable Streams has names for. */
+export const durable = {
+  /** Header: `true` if the response brings all that is saved by now. */
+  upToDate: "Stream-Up-To-Date",
+  /** Header: what a live reader hands back with its next request. */
+  cursor: "Stream-Cursor",
+  /** Header: how the text is encoded in events, if it is. */
+  encoding: "Stream-SSE-Data-Encoding",
+} as const;

@@ -16,7 +16,7 @@ const SLOWER = 1.5;
 /** How long (ms) the last words of a writer are waited for that was stopped from outside. It may be dead. */
 const LAST_WORDS_WAIT = 5000;
 /** How often a look that fails is repeated. */
-const ATTEMPTS = 5;
+export const ATTEMPTS = 5;
 
 /** A look at the saved text, repeated if it fails. */
 export function look(read: ReadPage, from: number): Promise<SavedPage | null> {

@@ -4,6 +4,7 @@ import type { StreamBody, StreamPage, StreamStatus } from "../shared.js";
 import { Body } from "./body.js";
 import { claim } from "./claim.js";
 import type { RunActionCtx, RunMutationCtx, RunQueryCtx } from "./ctx.js";
+import { serveDurableStream } from "./durable.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
 import { emptyResponse, notFound, textResponse } from "./responses.js";
 import { resume } from "./resume.js";
@@ -240,6 +241,53 @@ export class PersistentTextStreaming {
       request,
       streamId,
       options.from,
+    );
+  }
+
+  /**
+   * Answers an HTTP request as the Durable Streams protocol says
+   * (https://github.com/durable-streams/durable-streams), for clients that
+   * speak it: GET for what is saved from an `offset` on, with `live=long-poll`
+   * or `live=sse` for what follows too, and HEAD for where it ends. Writing
+   * stays with `stream` and `generate`. Each stream has a URL of its own:
+   *
+   * ```ts
+   * const read = httpAction((ctx, request) => {
+   *   const streamId = new URL(request.url).pathname.split("/").at(-1);
+   *   return streaming.serveDurableStream(ctx, request, streamId as StreamId);
+   * });
+   * http.route({ pathPrefix: "/streams/", method: "GET", handler: read });
+   * ```
+   *
+   * A live reader costs an action call for each long-poll, which is one for
+   * each save while text comes and three a minute while it does not, or one a
+   * minute with `sse`; and looks at the database as `resume` does.
+   *
+   * @param options.contentType What the text is. Default:
+   *   `text/plain; charset=utf-8`. With a type other than `text/…`, such as
+   *   `application/x-ndjson`, events carry it in base64, so exactly as it is;
+   *   with `text/…` a CR LF or CR comes as LF in events, which can do no other.
+   * @returns A response whose headers may be changed. `Stream-Closed` says that
+   *   the stream has ended, `Stream-Status` how; 404, 400 and 405 come with
+   *   `{ "error": … }`.
+   * @throws TypeError for the content types `application/json` and
+   *   `text/event-stream`, which mean more than text in the protocol.
+   */
+  async serveDurableStream(
+    ctx: RunQueryCtx,
+    request: Request,
+    streamId: StreamId,
+    options: { contentType?: string } = {},
+  ): Promise<Response> {
+    const { read, tail } = this.component.lib;
+    return serveDurableStream(
+      {
+        read: (from) => ctx.runQuery(read, { streamId, from }),
+        tail: () => ctx.runQuery(tail, { streamId }),
+      },
+      request,
+      streamId,
+      options.contentType ?? "text/plain; charset=utf-8",
     );
   }
 

@@ -1,6 +1,6 @@
 import { wire } from "../wire.js";
 import { shown } from "./shown.js";
-import type { Body } from "./body.js";
+import { Body } from "./body.js";
 
 /** What every response says: the text is one reader's, it is no page and no script, and pages may see where it starts. */
 const common = {
@@ -14,11 +14,12 @@ const common = {
   ].join(", "),
 };
 
+/** A response with text: as it is written, all of it, or none where only its headers are asked for. */
 export function textResponse(
-  body: Body,
+  body: Body | string | null,
   headers: Record<string, string> = {},
 ): Response {
-  return new Response(body.stream, {
+  return new Response(body instanceof Body ? body.stream : body, {
     headers: {
       "Content-Type": "text/plain; charset=utf-8",
       ...common,
@@ -29,16 +30,20 @@ export function textResponse(
 
 /** A response without a body; on a standard runtime such a status must have none. */
 export function emptyResponse(
-  status: 204 | 205,
+  status: 204 | 205 | 304,
   headers: Record<string, string> = {},
 ): Response {
   return new Response(null, { status, headers: { ...common, ...headers } });
 }
 
-export function errorResponse(status: 400 | 404, error: string): Response {
+export function errorResponse(
+  status: 400 | 404 | 405,
+  error: string,
+  headers: Record<string, string> = {},
+): Response {
   return new Response(JSON.stringify({ error }), {
     status,
-    headers: { "Content-Type": "application/json", ...common },
+    headers: { "Content-Type": "application/json", ...common, ...headers },
   });
 }
 

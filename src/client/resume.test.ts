@@ -412,7 +412,7 @@ test("a response ends long before the action's time is over, and the next goes o
   const rest = await resume(streamId, first.seen.text.length);
   stop();
   expect(first.seen.text + (await textOf(rest))).toBe(text());
-});
+}, 30_000);
 
 test("a body that nobody reads any more is not followed", async () => {
   const app = await growingStream();

@@ -2,20 +2,14 @@ import { wire } from "../wire.js";
 import { formatOffset, isOffset, parseOffset } from "../offsets.js";
 import { mayBeId } from "./ids.js";
 import { shown } from "./shown.js";
-import { Body } from "./body.js";
-import {
-  follow,
-  isLast,
-  look,
-  type ReadPage,
-  type SavedPage,
-} from "./follow.js";
+import { isLast, look, type ReadPage } from "./follow.js";
 import {
   emptyResponse,
   errorResponse,
   notFound,
   textResponse,
 } from "./responses.js";
+import { sendPages } from "./sending.js";
 
 /** No response takes longer (ms), well within what an action may take. The client asks again from where it is. */
 const LONGEST_RESPONSE = 9 * 60 * 1000;
@@ -46,37 +40,12 @@ export async function resume(
     headers[wire.closed] = "true";
     if (first.text === "") return emptyResponse(204, headers);
   }
-  const gone = new AbortController();
-  const leave = () => gone.abort();
-  request.signal.addEventListener("abort", leave);
-  if (request.signal.aborted) leave();
-  const body = new Body({ onCancel: leave });
-  // Not awaited: the response has to be on its way first. It never rejects.
-  void send(follow(first, read, gone.signal), body, streamId).finally(() =>
-    request.signal.removeEventListener("abort", leave),
-  );
-  return textResponse(body, headers);
-}
-
-/** Sends pages until there are no more, the response is full, or it has taken long enough. */
-async function send(
-  pages: AsyncIterable<SavedPage>,
-  body: Body,
-  streamId: string,
-): Promise<void> {
   const deadline = Date.now() + LONGEST_RESPONSE;
-  try {
-    for await (const page of pages) {
-      body.write(page.text);
-      if (body.full || Date.now() > deadline) break;
-    }
-  } catch (error) {
-    console.error(
-      `Stream ${streamId} could not be followed to its end:`,
-      error,
-    );
-  }
-  body.close();
+  const body = sendPages(first, read, request, streamId, (page, write) => {
+    write(page.text);
+    return Date.now() <= deadline;
+  });
+  return textResponse(body, headers);
 }
 
 /** The offset in a URL: 0 if there is none, null if it cannot be one. */

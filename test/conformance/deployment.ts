@@ -1,0 +1,23 @@
+import { fileURLToPath } from "node:url";
+import type { TestProject } from "vitest/node";
+import { startDeployment } from "../../example/local/deployment.js";
+
+const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** Where the app of the conformance tests serves its HTTP actions. */
+    conformanceUrl: string;
+  }
+}
+
+/** Vitest's global set-up: one local deployment for all tests of Durable Streams. */
+export default async function setup({ provide }: TestProject) {
+  const deployment = await startDeployment({
+    functionsDir: folder("./app"),
+    components: { persistentTextStreaming: folder("../../src/component") },
+    log: () => {},
+  });
+  provide("conformanceUrl", deployment.siteUrl);
+  return () => deployment.stop();
+}
