@@ -210,6 +210,46 @@ describe("Stop", () => {
   });
 });
 
+describe("a turn after one that was stopped", () => {
+  test("is read when that has been read to its end, and keeps what it says", async () => {
+    const chat = await newChat();
+    // The page gets nothing of the first reply until all of it can be had at once.
+    let release = () => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    let isFirst = true;
+    await chat.page.route("**/assistant", async (route) => {
+      if (route.request().method() !== "POST" || !isFirst) {
+        return await route.continue();
+      }
+      isFirst = false;
+      const response = await route.fetch();
+      await held;
+      await route.fulfill({ response });
+    });
+    toolTakes(60_000);
+    await setup.demo.pace(FAST);
+    const asked = setup.demo.model.asked();
+    await chat.send(QUESTION);
+    await expect.poll(() => setup.demo.model.asked(), PATIENCE).toBe(asked + 1);
+    await expect.poll(() => setup.demo.model.writing(), PATIENCE).toBe(0);
+    await chat.stopButton.click();
+    await chat.becomes("aborted");
+
+    await chat.send("Bake bread, but fail half way");
+    await expect.poll(() => chat.replies.count(), PATIENCE).toBe(2);
+    const first = chat.replies.first();
+    expect(await first.locator("section").count()).toBe(0);
+    release();
+    await first.getByText("Not finished").waitFor();
+    const error = chat.reply.getByText("broke off half way, as it was asked");
+    await error.waitFor();
+    // Whatever the first reading still has to say has been said by then.
+    await chat.page.waitForTimeout(300);
+    expect(await error.isVisible()).toBe(true);
+    expect(await chat.status()).toBe("error");
+  });
+});
+
 describe("connections", () => {
   test("that are cut again and again: the reply goes on, and useChat does not notice", async () => {
     const chat = await newChat();

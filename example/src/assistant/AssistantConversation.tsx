@@ -15,13 +15,14 @@ import { useComposer } from "../useComposer";
 import { useEscape } from "../useEscape";
 import type { Turns } from "./Assistant";
 import { AssistantReply } from "./AssistantReply";
+import { Gate } from "./Gate";
 import { GenerationSelect } from "./GenerationSelect";
 import { transport, type Reading } from "./transport";
 import { useLoadMessages } from "./useSavedMessages";
 
 /**
- * A conversation on `useChat`. What is said in it comes from there; which turns
- * there are, and how they are doing, is the query's to say, in every window.
+ * A conversation. What replies say comes from `useChat`; which turns there are, and
+ * how they are doing, is the query's to say, in every window.
  */
 export function AssistantConversation(props: {
   conversationId: string;
@@ -51,10 +52,14 @@ export function AssistantConversation(props: {
     experimental_throttle: 50,
   });
   const isReading = chat.status === "submitted" || chat.status === "streaming";
+  // `useChat` has one status for all that it reads: one reply after the other.
+  const [idle] = useState(() => new Gate());
+  useEffect(() => idle.set(!isReading), [idle, isReading]);
   useOtherWindows(
     chat,
     isReading ? [] : turns.filter((turn) => turn.messageId !== sent),
     unread,
+    idle,
   );
 
   // Reading ends with the page; the reply does not.
@@ -71,10 +76,12 @@ export function AssistantConversation(props: {
         prompt,
         generation,
       });
-      const reading = { streamId, driven: generation === "request" };
-      void chat.sendMessage(userMessage(messageId, prompt.trim()), {
-        body: reading,
-      });
+      // The last words of a reply that was stopped may still be coming.
+      void idle.passage().then(() =>
+        chat.sendMessage(userMessage(messageId, prompt.trim()), {
+          body: { streamId, driven: generation === "request" },
+        }),
+      );
     });
 
   const live = last !== undefined && isLive(last.status) ? last : undefined;
@@ -86,24 +93,19 @@ export function AssistantConversation(props: {
       }));
   useEscape(stop);
 
-  const prompts = chat.messages.filter(({ role }) => role === "user");
   return (
     <>
-      <MessageList sent={sent} isEmpty={prompts.length === 0}>
-        {prompts.map((message) => {
-          const turn = turns.find(({ messageId }) => messageId === message.id);
-          const reply = chat.messages.find(({ id }) => id === turn?.streamId);
-          return (
-            <Turn key={message.id} prompt={textOf(message)}>
-              <AssistantReply
-                message={reply}
-                status={turn?.status ?? "pending"}
-                isReading={isReading && turn === last}
-                error={turn === last ? chat.error?.message : undefined}
-              />
-            </Turn>
-          );
-        })}
+      <MessageList sent={sent} isEmpty={turns.length === 0}>
+        {turns.map((turn) => (
+          <Turn key={turn.messageId} prompt={turn.prompt}>
+            <AssistantReply
+              message={chat.messages.find(({ id }) => id === turn.streamId)}
+              status={turn.status}
+              isReading={isReading && turn === last}
+              error={turn === last ? chat.error?.message : undefined}
+            />
+          </Turn>
+        ))}
       </MessageList>
       <BelowMessages>
         <GenerationSelect value={generation} onChange={setGeneration} />
@@ -127,6 +129,7 @@ function useOtherWindows(
   chat: UseChatHelpers<AssistantMessage>,
   turns: Turns,
   unread: Turns[number] | undefined,
+  idle: Gate,
 ): void {
   const load = useLoadMessages();
   const { messages, setMessages, resumeStream } = chat;
@@ -138,15 +141,17 @@ function useOtherWindows(
       .filter(({ streamId }) => !asked.current.has(streamId));
     if (fresh.length === 0) return;
     for (const { streamId } of fresh) asked.current.add(streamId);
-    void load(fresh).then((loaded) => {
+    void load(fresh).then(async (loaded) => {
       setMessages((now) => {
         const known = new Set(now.map(({ id }) => id));
         return [...now, ...loaded.filter(({ id }) => !known.has(id))];
       });
       const live = fresh.find(({ status }) => isLive(status));
-      if (live !== undefined) void resumeStream({ body: readingOf(live) });
+      if (live === undefined) return;
+      await idle.passage();
+      await resumeStream({ body: readingOf(live) });
     });
-  }, [turns, messages, load, setMessages, resumeStream]);
+  }, [turns, messages, load, setMessages, resumeStream, idle]);
 }
 
 const isUnreadIn = (messages: AssistantMessage[]) => {
@@ -160,10 +165,4 @@ function readingOf({ streamId, generation, status }: Turns[number]): Reading {
     streamId,
     driven: generation === "request" && status === "pending",
   };
-}
-
-function textOf(message: AssistantMessage): string {
-  return message.parts
-    .map((part) => (part.type === "text" ? part.text : ""))
-    .join("");
 }
