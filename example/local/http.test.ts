@@ -5,8 +5,10 @@ import { describe, expect, test } from "vitest";
 import { localToken } from "./deployment.js";
 import { api } from "./fixture/api.js";
 import { deployForEachTest, eventually } from "./fixture/start.js";
+import { memory } from "./memory.js";
 
 const local = deployForEachTest();
+const { gates } = local;
 
 const at = (path: string) => local.deployment.siteUrl + path;
 const post = (path: string, body: string) =>
@@ -31,6 +33,24 @@ async function rawPost(path: string, body: string) {
 let names = 0;
 /** Gates are shared by the process: each test has its own. */
 const fresh = () => `topic${names++}`;
+
+test("what a response has sent does not stay in memory while it goes on", async () => {
+  const gate = fresh();
+  const before = await memory();
+  const url = at(`/flood?count=40000&size=1&gate=${gate}`);
+  let received = 0;
+  const ended = new Promise((resolve) => {
+    httpRequest(url, (response) => {
+      response.on("data", (bytes: Buffer) => (received += bytes.length));
+      response.on("end", resolve);
+    }).end();
+  });
+  await eventually(() => expect(received).toBe(40_000));
+  const after = await memory();
+  gates.open(gate);
+  await ended;
+  expect(after.heap - before.heap).toBeLessThan(6e6);
+});
 
 describe("requests and responses", () => {
   test("the handler sees the request as it was sent, the client the response as it was made", async () => {

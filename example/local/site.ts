@@ -83,14 +83,23 @@ export class Site {
     body: ReadableStream<Uint8Array>,
     outgoing: ServerResponse,
   ): Promise<void> {
-    const reader = body.getReader();
+    // Raced once, not with each piece: whatever waits for a promise is kept until
+    // that is settled, and this one is not before the action's end.
+    await Promise.race([
+      this.send(invocation, body.getReader(), outgoing),
+      invocation.failed,
+    ]);
+  }
+
+  private async send(
+    invocation: Invocation,
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    outgoing: ServerResponse,
+  ): Promise<void> {
     let sent = 0;
     for (;;) {
-      const { done, value } = await Promise.race([
-        reader.read(),
-        invocation.failed,
-      ]);
-      if (done) return;
+      const { done, value } = await reader.read();
+      if (done || invocation.over) return;
       if (sent + value.byteLength > MAX_RESPONSE_BYTES) continue;
       sent += value.byteLength;
       if (!outgoing.destroyed) outgoing.write(value);
