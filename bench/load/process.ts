@@ -1,0 +1,22 @@
+/** What `deployment.ts` starts. */
+import { fileURLToPath } from "node:url";
+import { startDeployment } from "../../example/local/deployment.js";
+import type { Answer, Question } from "./deployment.js";
+import { memory } from "../../example/local/memory.js";
+
+const path = (relative: string) =>
+  fileURLToPath(new URL(relative, import.meta.url));
+
+const { url, siteUrl } = await startDeployment({
+  functionsDir: path("../apps/load"),
+  components: { persistentTextStreaming: path("../../src/component") },
+  log: (line) => {
+    if (/failed|error/i.test(line)) console.error(line);
+  },
+});
+const send = (answer: Answer) => process.send?.(answer);
+process.on("message", ({ id }: Question) => {
+  void memory().then((memory) => send({ id, memory }));
+});
+process.on("disconnect", () => process.exit());
+send({ url, siteUrl });
