@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { format } from "prettier";
 import { isWorse, type Row } from "./rows.js";
 import { sections } from "./sections.js";
-import { summary, type Circumstances } from "./summary.js";
+import { summary, withSections, type Circumstances } from "./summary.js";
 import { markdown } from "./table.js";
 
 const USAGE = `npm run bench -- [sections] [options]
@@ -17,7 +17,7 @@ const USAGE = `npm run bench -- [sections] [options]
 
   --quick   shorter texts, fewer followers: about two minutes
   --json    prints the rows as JSON
-  --write   writes docs/benchmarks.md
+  --write   writes docs/benchmarks.md: all of it, or the sections named
   --help`;
 
 const { values, positionals } = parseArgs({
@@ -81,9 +81,10 @@ function circumstances(): Circumstances {
 }
 
 async function writeSummary(): Promise<void> {
-  const text = summary(circumstances(), rows);
-  writeFileSync(
-    new URL("../docs/benchmarks.md", import.meta.url),
-    await format(text, { parser: "markdown" }),
-  );
+  const file = new URL("../docs/benchmarks.md", import.meta.url);
+  const text =
+    positionals.length > 0
+      ? withSections(readFileSync(file, "utf8"), rows)
+      : summary(circumstances(), rows);
+  writeFileSync(file, await format(text, { parser: "markdown" }));
 }

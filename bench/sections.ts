@@ -4,6 +4,7 @@ import type { FollowingCase, FollowingResult } from "./following.js";
 import { heap, rendering } from "./hook.js";
 import { withHost, type Host } from "./host.js";
 import { many } from "./many.js";
+import { minute } from "./minute.js";
 import { opening } from "./opening.js";
 import { costOfThousand } from "./prices.js";
 import { rowsOf, type Row } from "./rows.js";
@@ -344,6 +345,41 @@ const crowd: Section = async ({ quick, report }) => {
   ]);
 };
 
+const reading: Section = async ({ quick, report }) => {
+  const seconds = quick ? 10 : 60;
+  const rows: Row[] = [];
+  for (const [title, pace, readers] of [
+    ["60 tokens a second, one reader", USUAL, 1],
+    ["200 tokens a second, one reader", FAST, 1],
+    ["200 tokens a second, ten readers", FAST, 10],
+    ["silence, one reader", (seconds / 2) * 1000, 1],
+  ] as const) {
+    report(`reading: ${title}`);
+    const tokens = Math.round((seconds * 1000) / pace);
+    const measure = (by: "subscription" | "readStream") =>
+      withHost("ours", (read) =>
+        withHost("ours", (unread) =>
+          minute(read, unread, { tokens, pace, readers, by }),
+        ),
+      );
+    const [ours, resumed] = await Promise.all([
+      measure("subscription"),
+      measure("readStream"),
+    ]);
+    rows.push(
+      ...rowsOf("Reading for a minute", title, { ours, resumed }, [
+        calls,
+        runs,
+        { name: "documentsRead", metric: "documents read", unit: "count" },
+        { name: "bytesRead", metric: "bytes read", unit: "bytes" },
+        { name: "bytesPushed", metric: "bytes pushed", unit: "bytes" },
+        { ...cost, metric: "price of 1,000 minutes" },
+      ]),
+    );
+  }
+  return rows;
+};
+
 const size: Section = async ({ report }) => {
   report("size");
   const source = (path: string) => new URL(`../src/${path}`, import.meta.url);
@@ -378,5 +414,6 @@ export const sections: Record<string, Section> = {
   opening: open,
   hook,
   many: crowd,
+  reading,
   size,
 };

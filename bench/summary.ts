@@ -29,6 +29,20 @@ ${markdown(rows)}
 ${METHOD}`;
 }
 
+/** A document as it was, with the sections of these rows new, and all others as they are. */
+export function withSections(document: string, rows: readonly Row[]): string {
+  const [head = "", ...parts] = document.split(/^(?=## )/m);
+  const titleOf = (part: string) => part.slice(0, part.indexOf("\n"));
+  const fresh = markdown(rows).split(/^(?=## )/m);
+  const kept = parts.filter((part) => !METHOD.startsWith(titleOf(part)));
+  for (const part of fresh) {
+    const place = kept.findIndex((old) => titleOf(old) === titleOf(part));
+    if (place < 0) kept.push(part);
+    else kept[place] = part;
+  }
+  return [head, ...kept, METHOD].map((part) => part.trimEnd()).join("\n\n");
+}
+
 const METHOD = `## How it is measured
 
 - **The text** is two replies of a chat model in Markdown, over and over, cut by
@@ -60,6 +74,11 @@ const METHOD = `## How it is measured
   object that stays the same and without StrictMode, since it stops otherwise.
 - **Many at once** measures each token: from when it was appended to when the
   follower of its stream had it. The requests come within four seconds.
+- **Reading for a minute** is what the readers add to the counts of the same
+  stream with nobody but its driver, by the real clock. \`readStream\` has an HTTP
+  action run for as long as it reads, which looks at the database every 250 ms
+  while text comes, and down to every 2 s while none does; the body of its response
+  is not counted.
 - **Times** of driving, of the hook and of many at once are medians of three runs,
   with the packages in turn, so that what else the machine does falls on both.
 - **Size** is what esbuild makes of an entry with its dependencies; convex and

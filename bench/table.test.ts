@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { isWorse, ratio, type Row } from "./rows.js";
 import { percentile } from "./statistics.js";
+import { withSections } from "./summary.js";
 import { formatRatio, formatValue, markdown } from "./table.js";
 
 const row = (changes: Partial<Row>): Row => ({
@@ -54,4 +55,22 @@ test("a row that is worse says why, under its table", () => {
   expect(text).toContain("0.50× [1]");
   expect(text).toContain("1. It does more.");
   expect(markdown([row({ reason })])).not.toContain(reason);
+});
+
+test("a section that is measured again takes its place, and leaves the others as they are", () => {
+  const old =
+    "# Benchmarks\n\nOf old.\n\n## Following\n\n5\n\n## Size\n\n7\n\n## How it is measured\n\nOtherwise.\n";
+  const text = withSections(old, [row({}), row({ section: "Reading" })]);
+  const headings = text.split("\n").filter((line) => line.startsWith("## "));
+  expect(headings).toEqual([
+    "## Following",
+    "## Size",
+    "## Reading",
+    "## How it is measured",
+  ]);
+  expect(text).toContain("Of old.");
+  expect(text).toContain("## Size\n\n7");
+  expect(text).toContain("| a reply | commits ");
+  expect(text).not.toContain("## Following\n\n5");
+  expect(text).not.toContain("Otherwise.");
 });

@@ -5,7 +5,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const installed = (specifier: string) =>
   fileURLToPath(new URL(".", import.meta.resolve(specifier)));
 
-export type TargetName = "ours" | "dropIn" | "published" | "agent";
+export type TargetName = "ours" | "resumed" | "dropIn" | "published" | "agent";
 
 export interface Target {
   title: string;
@@ -26,6 +26,7 @@ const ours = {
 
 export const targets: Record<TargetName, Target> = {
   ours: { ...ours, title: "this package, `incremental`", follower: "pages" },
+  resumed: { ...ours, title: "this package, `readStream`", follower: "pages" },
   dropIn: { ...ours, title: "this package, as a drop-in", follower: "reader" },
   published: {
     title: "published 0.3.3",

@@ -1,4 +1,8 @@
-import { componentsGeneric, queryGeneric } from "convex/server";
+import {
+  componentsGeneric,
+  httpActionGeneric,
+  queryGeneric,
+} from "convex/server";
 import {
   PersistentTextStreaming,
   streamBodyArgs,
@@ -22,4 +26,14 @@ export const page = queryGeneric({
   args: streamBodyArgs,
   handler: (ctx, { streamId, from }) =>
     streaming.getStreamBody(ctx, streamId as StreamId, from),
+});
+
+/** For `readStream`. */
+http.route({
+  path: "/resume",
+  method: "GET",
+  handler: httpActionGeneric((ctx, request) => {
+    const streamId = new URL(request.url).searchParams.get("streamId");
+    return streaming.resume(ctx, request, streamId as StreamId);
+  }),
 });

@@ -1,0 +1,91 @@
+/** What it costs that somebody reads a stream while it is written for a minute. */
+import type { Counters } from "../example/local/deployment.js";
+import { readStream } from "../src/browser/index.js";
+import { planQuery } from "./apps/writer.js";
+import { connect, follow } from "./followers.js";
+import type { Host } from "./host.js";
+import { costOfThousand } from "./prices.js";
+import { drive } from "./request.js";
+import { charactersOf } from "./texts.js";
+
+export interface MinuteCase {
+  tokens: number;
+  /** Milliseconds from token to token. */
+  pace: number;
+  readers: number;
+  /** `readStream` over HTTP, or the hook's reader on a subscription. */
+  by: "readStream" | "subscription";
+}
+
+type Figures =
+  | "functionCalls"
+  | "queryRuns"
+  | "documentsRead"
+  | "bytesRead"
+  | "bytesPushed"
+  | "cost";
+
+/** What the readers add to what the writer costs by itself: for each minute of writing, all readers together. */
+export async function minute(
+  withReaders: Host,
+  withoutThem: Host,
+  what: MinuteCase,
+): Promise<Record<Figures, number>> {
+  const minutes = (what.tokens * what.pace) / 60_000;
+  // By the real clock, so at the same time.
+  const [read, unread] = await Promise.all([
+    written(withReaders, what),
+    written(withoutThem, { ...what, readers: 0 }),
+  ]);
+  const added = Object.fromEntries(
+    Object.entries(read).map(([name, count]) => [
+      name,
+      (count - unread[name as keyof Counters]) / minutes,
+    ]),
+  ) as unknown as Counters;
+  return { ...added, cost: costOfThousand(added) };
+}
+
+/** Everything that is counted while a stream is written and read. */
+async function written(
+  host: Host,
+  { tokens, pace, readers, by }: MinuteCase,
+): Promise<Counters> {
+  const streamId = (await host.call("streams:create")) as string;
+  await host.reset();
+  const reading = Array.from({ length: readers }, () =>
+    by === "readStream"
+      ? readText(host, streamId)
+      : followText(host.url, streamId),
+  );
+  await drive(
+    host.siteUrl,
+    streamId,
+    planQuery({ tokens, pace, stopClock: false }),
+  );
+  const expected = charactersOf(tokens);
+  for (const characters of await Promise.all(reading)) {
+    if (characters !== expected) {
+      throw new Error(
+        `A reader ended with ${characters} of ${expected} characters.`,
+      );
+    }
+  }
+  await host.atRest();
+  return await host.counters();
+}
+
+async function readText(host: Host, streamId: string): Promise<number> {
+  let characters = 0;
+  const texts = readStream(`${host.siteUrl}/resume`, { streamId });
+  for await (const text of texts) characters += text.length;
+  return characters;
+}
+
+async function followText(url: string, streamId: string): Promise<number> {
+  const client = connect(url);
+  const follower = follow(client, "pages", streamId);
+  await follower.ended();
+  await client.close();
+  return follower.progress.characters;
+}
