@@ -2,9 +2,14 @@
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest, type TestConvex } from "convex-test";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { DefaultChatTransport, type UIMessageChunk } from "ai";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { api } from "./_generated/api";
-import { messageOf, modelMessages } from "./assistantMessages";
+import {
+  messageOf,
+  modelMessages,
+  type AssistantMessage,
+} from "./assistantMessages";
 import schema from "./schema";
 
 const modules = import.meta.glob(["./**/*.ts", "./**/*.js", "!./**/*.test.ts"]);
@@ -253,6 +258,62 @@ describe("over HTTP", () => {
     expect(driven.text).toMatch(/\n\ndata: \[DONE\]\n\n$/);
     expect((await saved(alice, streamId)).text).toBe(driven.text);
     expect(await read(alice, streamId)).toEqual(driven);
+  });
+
+  test("the AI SDK's own transport reads it: as it is written, and again", async () => {
+    stubModel(...withTable);
+    const { streamId } = await send(alice, "High water?");
+    const transport = new DefaultChatTransport<AssistantMessage>({
+      api: "/assistant",
+      fetch: (path, init) => alice.fetch(path as string, init),
+      prepareSendMessagesRequest: () => ({ body: { streamId } }),
+      prepareReconnectToStreamRequest: () => ({
+        api: `/assistant?streamId=${streamId}`,
+      }),
+    });
+    const chunksOf = async (stream: ReadableStream<UIMessageChunk> | null) => {
+      const chunks: UIMessageChunk[] = [];
+      const reader = stream!.getReader();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return chunks;
+        chunks.push(value);
+      }
+    };
+    const written = await inTime(
+      transport
+        .sendMessages({
+          trigger: "submit-message",
+          chatId: "chat",
+          messageId: undefined,
+          messages: [],
+          abortSignal: undefined,
+        })
+        .then(chunksOf),
+    );
+    expect(written.map(({ type }) => type)).toEqual(
+      expect.arrayContaining([
+        "start",
+        "reasoning-delta",
+        "tool-input-available",
+        "tool-output-available",
+        "text-delta",
+        "finish",
+      ]),
+    );
+    expect(
+      await inTime(
+        transport.reconnectToStream({ chatId: "chat" }).then(chunksOf),
+      ),
+    ).toEqual(written);
+  });
+
+  test("there is nothing to resume behind the end of a reply", async () => {
+    stubModel([says("Hello.")]);
+    const { streamId } = await send(alice, "Hi");
+    const { text } = await drive(alice, streamId);
+    const path = `/assistant?streamId=${streamId}&offset=${text.length}`;
+    expect(await ask(alice, path)).toMatchObject({ status: 204, text: "" });
   });
 
   test("a second request for the same reply does not ask the model", async () => {
