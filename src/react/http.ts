@@ -15,8 +15,12 @@ export async function fetchText(
   let request: RequestInit;
   try {
     request = init();
-  } catch (error) {
-    console.error(`The stream cannot be asked for at ${url}:`, error);
+  } catch {
+    // Neither the error, which may quote a token, nor the URL's query is for a log.
+    const { origin, pathname } = new URL(url);
+    console.error(
+      `The stream cannot be asked for at ${origin}${pathname}: \`authToken\` or one of the \`headers\` is not a valid header. Their values are of one byte a character, without line breaks.`,
+    );
     return "over";
   }
   let response: Response;

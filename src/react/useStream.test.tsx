@@ -503,6 +503,22 @@ describe("a request", () => {
     logged.mockRestore();
   });
 
+  test("that cannot be made is logged without what is secret in it", async () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    mount(client, {
+      url: writeUrl({ key: "hush" }),
+      driven: true,
+      streamId,
+      // As it may come out of a file. Some say in the error what they refuse.
+      authToken: "hush\nhush",
+    });
+    await waitFor(() => expect(logged).toHaveBeenCalledOnce());
+    const said = logged.mock.calls[0]!.map(String).join(" ");
+    expect(said).toContain(new URL("/write", writeUrl()).href);
+    expect(said).not.toContain("hush");
+    logged.mockRestore();
+  });
+
   test("that was lost is made again, even if it was not wanted for a while", async () => {
     await faults({ site: "offline" });
     const fetched = vi.spyOn(globalThis, "fetch");
