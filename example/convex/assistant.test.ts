@@ -32,7 +32,7 @@ beforeEach(() => {
   vi.stubGlobal("setTimeout", (call: () => void, ms?: number) =>
     setTimeout(AsyncLocalStorage.bind(call), ms),
   );
-  t = convexTest({ schema, modules });
+  t = convexTest({ schema, modules, transactionLimits: true });
   register(t);
   alice = t.withIdentity({ name: "Alice" });
   mallory = t.withIdentity({ name: "Mallory" });

@@ -92,7 +92,9 @@ describe(`a stream of ${PIECES / 16} MiB`, () => {
         offset += text.length;
       }
       expect(offset).toBe(LENGTH);
-      expect(answers).toBe(Math.ceil(LENGTH / RESPONSE));
+      // Some of its characters have more bytes than code units.
+      expect(answers).toBeGreaterThanOrEqual(Math.ceil(LENGTH / RESPONSE));
+      expect(answers).toBeLessThanOrEqual(Math.ceil(LENGTH / RESPONSE) + 1);
 
       await expect(app.body(streamId)).rejects.toThrow("Read it in pages");
       await app.remove(streamId);

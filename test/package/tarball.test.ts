@@ -50,6 +50,18 @@ describe("the package holds", () => {
   });
 });
 
+test("the package brings no other packages with it", () => {
+  // So there is nothing for `npm audit --omit=dev` to find.
+  const manifest = JSON.parse(read("package.json")) as Record<string, unknown>;
+  expect(manifest).not.toHaveProperty("dependencies");
+  expect(manifest).not.toHaveProperty("optionalDependencies");
+  expect(manifest).not.toHaveProperty("bundleDependencies");
+  expect(Object.keys(manifest.peerDependencies as object).sort()).toEqual([
+    "convex",
+    "react",
+  ]);
+});
+
 test("publint finds nothing, not even a suggestion", async () => {
   const { buffer } = new Uint8Array(readFileSync(tarball));
   const { messages, pkg } = await publint({

@@ -1,0 +1,314 @@
+/// <reference types="vite/client" />
+import { register } from "@convex-dev/persistent-text-streaming/test";
+import { convexTest, type TestConvex } from "convex-test";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { withLimits } from "../../src/testing/limits";
+import { api } from "./_generated/api";
+import type { Id } from "./_generated/dataModel";
+import schema from "./schema";
+
+// What strangers and broken clients can do: nothing. Whatever they send, the
+// answer is a 4xx or an error, and all that is saved is as it was.
+
+const modules = import.meta.glob(["./**/*.ts", "./**/*.js", "!./**/*.test.ts"]);
+
+type App = TestConvex<typeof schema>;
+type User = Pick<
+  ReturnType<App["withIdentity"]>,
+  "query" | "mutation" | "fetch"
+>;
+
+let t: App;
+let alice: User;
+let streamId: string;
+let conversationId: Id<"conversations">;
+let messageId: Id<"userMessages">;
+let assistant: { streamId: string; conversationId: string };
+let before: unknown;
+
+const anything = (value: unknown) => value as never;
+
+const issuer = "https://auth.test";
+/** Those who are not Alice. */
+const strangers: Record<string, (app: App) => User> = {
+  "another user": (app) => app.withIdentity({ subject: "mallory", issuer }),
+  "a user of the same name": (app) =>
+    app.withIdentity({ subject: "alice2", issuer, name: "Alice" }),
+  "a user of the same subject at another provider": (app) =>
+    app.withIdentity({ subject: "alice", issuer: "https://evil.test" }),
+  "a user called anonymous": (app) =>
+    app.withIdentity({ subject: "anonymous", issuer }),
+  "somebody without an identity": (app) => app,
+};
+
+const saved = () =>
+  t.run(async (ctx) => ({
+    conversations: await ctx.db.query("conversations").collect(),
+    messages: await ctx.db.query("userMessages").collect(),
+  }));
+const savedByComponent = () =>
+  (
+    t as unknown as {
+      runInComponent: (
+        path: string,
+        run: (ctx: {
+          db: { query: (table: string) => { collect: () => Promise<unknown> } };
+        }) => Promise<unknown>,
+      ) => Promise<unknown>;
+    }
+  ).runInComponent("persistentTextStreaming", async ({ db }) => ({
+    streams: await db.query("streams").collect(),
+    chunks: await db.query("chunks").collect(),
+  }));
+const all = async () => [await saved(), await savedByComponent()];
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  vi.stubEnv("OPENAI_API_KEY", "test");
+  vi.stubGlobal("fetch", () => expect.unreachable("The model is not asked."));
+  t = withLimits(convexTest({ schema, modules, transactionLimits: true }));
+  register(t);
+  alice = t.withIdentity({ subject: "alice", issuer, name: "Alice" });
+  ({ streamId, conversationId } = await alice.mutation(api.chat.sendMessage, {
+    prompt: "A secret",
+  }));
+  const messages = await alice.query(api.chat.listMessages, { conversationId });
+  messageId = messages![0]!._id;
+  assistant = await alice.mutation(api.assistant.send, {
+    prompt: "Another",
+    messageId: "message-1",
+    generation: "request",
+  });
+  before = await all();
+});
+
+afterEach(async () => {
+  expect(await all()).toEqual(before);
+  vi.useRealTimers();
+  vi.unstubAllEnvs();
+  vi.unstubAllGlobals();
+});
+
+const post = (user: User, path: string, body: unknown, headers = {}) =>
+  user.fetch(path, { method: "POST", body: JSON.stringify(body), headers });
+
+/** Every endpoint, as it is asked for a stream. */
+const endpoints = {
+  "POST /chat-stream": (user: User, id: string) =>
+    post(user, "/chat-stream", { streamId: id }),
+  "POST /assistant": (user: User, id: string) =>
+    post(user, "/assistant", { streamId: id }),
+  "GET /assistant": (user: User, id: string) =>
+    user.fetch(
+      `/assistant?${new URLSearchParams({ streamId: id }).toString()}`,
+    ),
+};
+type Endpoint = keyof typeof endpoints;
+const endpointNames = Object.keys(endpoints) as Endpoint[];
+
+describe.each(Object.entries(strangers))(
+  "%s, who knows every id,",
+  (_, who) => {
+    test.each(endpointNames)("gets nothing of %s", async (name) => {
+      for (const id of [streamId, assistant.streamId, messageId]) {
+        const response = await endpoints[name](who(t), id);
+        expect(response.status).toBe(404);
+        const text = await response.text();
+        expect(text).toContain("gone, or is not yours");
+        expect(text).not.toContain("secret");
+      }
+    });
+
+    test("gets nothing of the queries", async () => {
+      const user = who(t);
+      const none = { text: "", status: "error", from: 0, next: 0 };
+      for (const id of [streamId, assistant.streamId]) {
+        for (const from of [undefined, 0]) {
+          expect(
+            await user.query(api.chat.getStreamBody, { streamId: id, from }),
+          ).toEqual(none);
+        }
+      }
+      expect(await user.query(api.conversations.list)).toEqual([]);
+      for (const id of [conversationId, assistant.conversationId]) {
+        expect(
+          await user.query(api.chat.listMessages, { conversationId: id }),
+        ).toBeNull();
+        expect(
+          await user.query(api.assistant.listTurns, { conversationId: id }),
+        ).toBeNull();
+      }
+    });
+
+    test("changes nothing by the mutations", async () => {
+      const user = who(t);
+      for (const id of [streamId, assistant.streamId]) {
+        await user.mutation(api.chat.stop, { streamId: id });
+      }
+      await user.mutation(api.chat.deleteMessage, { messageId });
+      await expect(
+        user.mutation(api.chat.retry, { messageId }),
+      ).rejects.toThrow();
+      for (const id of [conversationId, assistant.conversationId]) {
+        await user.mutation(api.conversations.remove, { conversationId: id });
+        await expect(
+          user.mutation(api.chat.sendMessage, {
+            prompt: "x",
+            conversationId: id,
+          }),
+        ).rejects.toThrow("not yours");
+        await expect(
+          user.mutation(api.assistant.send, {
+            prompt: "x",
+            messageId: "message-2",
+            conversationId: id,
+            generation: "request",
+          }),
+        ).rejects.toThrow("not yours");
+      }
+    });
+  },
+);
+
+describe.each(endpointNames)("%s", (name) => {
+  test.each([
+    ["an empty string", ""],
+    ["a foreign string", "nonsense"],
+    ["a zero byte", "\0"],
+    ["half a character", "\ud83d"],
+    ["an operator", '{"$ne":null}'],
+    ["a path", "../../streams"],
+    ["1 MB", "x".repeat(1_000_000)],
+  ])("finds no stream named by %s", async (_, id) => {
+    const response = await endpoints[name](alice, id);
+    expect(response.status).toBe(404);
+    expect((await response.text()).length).toBeLessThan(300);
+  });
+
+  test("finds no stream by the ids of other tables, or of what was deleted", async () => {
+    const other = await alice.mutation(api.chat.sendMessage, { prompt: "x" });
+    await alice.mutation(api.conversations.remove, {
+      conversationId: other.conversationId,
+    });
+    await t.finishAllScheduledFunctions(vi.runAllTimers);
+    for (const id of [messageId, conversationId, other.streamId]) {
+      expect((await endpoints[name](alice, id)).status).toBe(404);
+    }
+    before = await all();
+  });
+});
+
+describe.each(["/chat-stream", "/assistant"])("POST %s", (path) => {
+  test.each([
+    undefined,
+    "",
+    "not JSON",
+    "null",
+    "true",
+    "7",
+    '"text"',
+    "[]",
+    "{}",
+    '{"streamid":"x"}',
+    '{"streamId":null}',
+    '{"streamId":7}',
+    '{"streamId":["x"]}',
+    '{"streamId":{"a":"x"}}',
+    '{"__proto__":{"streamId":"x"}}',
+    "[".repeat(100_000),
+    "x".repeat(1_000_000),
+    "streamId=x&other=1",
+  ])("refuses body number %#", async (body) => {
+    const response = await alice.fetch(path, { method: "POST", body });
+    expect([400, 404]).toContain(response.status);
+    const { error } = (await response.json()) as { error: string };
+    expect(error).toMatch(/\.$/);
+  });
+
+  test("takes no notice of headers of a megabyte, or of who they say it is", async () => {
+    const headers = {
+      "X-Large": "x".repeat(1_000_000),
+      "X-Forwarded-User": "alice",
+      Cookie: "user=alice",
+    };
+    const response = await post(t, path, { streamId }, headers);
+    expect(response.status).toBe(404);
+  });
+
+  test.each(["PUT", "DELETE", "PATCH"])("knows no %s", async (method) => {
+    const response = await alice.fetch(path, {
+      method,
+      body: JSON.stringify({ streamId }),
+    });
+    expect(response.status).toBe(404);
+  });
+});
+
+describe("GET /assistant", () => {
+  test.each(["x", "-2", "1.5", "NaN", "9007199254740992", "1&offset=2", "%00"])(
+    "refuses offset=%s",
+    async (offset) => {
+      const id = assistant.streamId;
+      const response = await alice.fetch(
+        `/assistant?streamId=${id}&offset=${offset}`,
+      );
+      expect(response.status).toBe(400);
+      expect(await response.text()).toContain("whole number");
+    },
+  );
+});
+
+describe("functions", () => {
+  const functions = {
+    "chat.listMessages": (value: unknown) =>
+      alice.query(api.chat.listMessages, { conversationId: anything(value) }),
+    "chat.getStreamBody": (value: unknown) =>
+      alice.query(api.chat.getStreamBody, { streamId: anything(value) }),
+    "chat.sendMessage": (value: unknown) =>
+      alice.mutation(api.chat.sendMessage, { prompt: anything(value) }),
+    "chat.stop": (value: unknown) =>
+      alice.mutation(api.chat.stop, { streamId: anything(value) }),
+    "chat.retry": (value: unknown) =>
+      alice.mutation(api.chat.retry, { messageId: anything(value) }),
+    "chat.deleteMessage": (value: unknown) =>
+      alice.mutation(api.chat.deleteMessage, { messageId: anything(value) }),
+    "conversations.remove": (value: unknown) =>
+      alice.mutation(api.conversations.remove, {
+        conversationId: anything(value),
+      }),
+  };
+
+  test.each(Object.entries(functions))(
+    "%s takes nothing but a string",
+    async (_, call) => {
+      for (const value of [
+        undefined,
+        null,
+        7,
+        true,
+        {},
+        [],
+        new ArrayBuffer(1),
+      ]) {
+        await expect(call(value)).rejects.toThrow();
+      }
+    },
+  );
+
+  test.each([-1, 0.5, NaN, Infinity, 2 ** 53, null, "0"])(
+    "chat.getStreamBody refuses the offset %s",
+    async (from) => {
+      const asked = alice.query(api.chat.getStreamBody, {
+        streamId,
+        from: anything(from),
+      });
+      await expect(asked).rejects.toThrow(/[Vv]alidat|whole number/);
+    },
+  );
+
+  test("chat.getStreamBody takes -0 for 0", async () => {
+    expect(
+      await alice.query(api.chat.getStreamBody, { streamId, from: -0 }),
+    ).toEqual({ text: "", status: "pending", from: 0, next: 0 });
+  });
+});
