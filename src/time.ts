@@ -1,4 +1,19 @@
 /** Times are in ms. */
+
+let latest = -Infinity;
+let correction = 0;
+
+/**
+ * The time by a clock that is never set back, for measuring how long something
+ * takes. Where `Date.now()` goes back, as NTP may have it, this one goes on.
+ */
+export function now(): number {
+  const time = Date.now() + correction;
+  if (time < latest) correction += latest - time;
+  latest = Math.max(latest, time);
+  return latest;
+}
+
 export function sleep(time: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, Math.max(0, time)));
 }

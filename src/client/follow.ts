@@ -1,6 +1,6 @@
 import type { StreamPage } from "../shared.js";
 import { isFinal } from "../status.js";
-import { pause, retry } from "../time.js";
+import { now, pause, retry } from "../time.js";
 
 /** What `lib.read` gives. */
 export type SavedPage = StreamPage & { upToDate: boolean; closing: boolean };
@@ -45,8 +45,8 @@ export async function* follow(
     yield page;
     if (isLast(page)) return;
     if (isFinal(page.status)) {
-      endedAt ??= Date.now();
-      if (Date.now() - endedAt > LAST_WORDS_WAIT) return;
+      endedAt ??= now();
+      if (now() - endedAt > LAST_WORDS_WAIT) return;
     }
     const end: number = page.from + page.text.length;
     if (page.upToDate) {

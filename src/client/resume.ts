@@ -1,3 +1,4 @@
+import { now } from "../time.js";
 import { wire } from "../wire.js";
 import { formatOffset, isOffset, parseOffset } from "../offsets.js";
 import { mayBeId } from "./ids.js";
@@ -40,10 +41,10 @@ export async function resume(
     headers[wire.closed] = "true";
     if (first.text === "") return emptyResponse(204, headers);
   }
-  const deadline = Date.now() + LONGEST_RESPONSE;
+  const deadline = now() + LONGEST_RESPONSE;
   const body = sendPages(first, read, request, streamId, (page, write) => {
     write(page.text);
-    return Date.now() <= deadline;
+    return now() <= deadline;
   });
   return textResponse(body, headers);
 }

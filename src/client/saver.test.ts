@@ -433,6 +433,34 @@ describe("when text is saved", () => {
     ]);
   });
 
+  test.each([-1000, -30_000, -60 * MINUTE])(
+    "a second later at the most when the clock is set back by %d ms",
+    async (jump) => {
+      const { create, generate, body } = setUp();
+      const streamId = await create();
+      const { promise: ended, resolve: end } = deferred();
+      const generating = generate(streamId, async (append) => {
+        await append("A sentence. ");
+        await sleep(100);
+        vi.setSystemTime(Date.now() + jump);
+        await append("Another. ");
+        await sleep(1000);
+        await append("And half of");
+        vi.setSystemTime(Date.now() + jump);
+        await ended;
+      });
+      await pass(600);
+      expect((await body(streamId)).text).toBe("A sentence. Another. ");
+      // It was set back in the middle of a second, which begins again.
+      await pass(2600);
+      expect((await body(streamId)).text).toBe(
+        "A sentence. Another. And half of",
+      );
+      end();
+      await settled(generating);
+    },
+  );
+
   test("the age is that of the oldest character", async () => {
     expect(
       await savesOf({}, [

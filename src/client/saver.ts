@@ -1,7 +1,7 @@
 import { cutLength, type StreamStatus } from "../shared.js";
 import { isFinal } from "../status.js";
 import { due, mayEnd, type FlushPolicy } from "./flush.js";
-import { backOff, sleep, throwIfAborted } from "../time.js";
+import { backOff, now, sleep, throwIfAborted } from "../time.js";
 import { Unsaved } from "./unsaved.js";
 
 /** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
@@ -56,8 +56,8 @@ export class Saver {
   private lastError: unknown;
   /** No commit begins before this time (ms). */
   private notBefore = -Infinity;
-  private savedAt = Date.now();
-  private heardAt = Date.now();
+  private savedAt = now();
+  private heardAt = now();
   private wakeTimer: ReturnType<typeof setTimeout> | null = null;
   private wakeAt = Infinity;
   private watchTimer: ReturnType<typeof setTimeout> | null = null;
@@ -87,7 +87,7 @@ export class Saver {
   /** Takes text on. It is saved as the flush policy says. */
   add(text: string): void {
     if (text === "") return;
-    this.unsaved.push(text, Date.now());
+    this.unsaved.push(text, now());
     this.fresh += text;
     this.pump();
   }
@@ -115,7 +115,7 @@ export class Saver {
     await this.looking;
     while (this.failures < LAST_ATTEMPTS) {
       if (this.deleted) return null;
-      if (this.failures > 0) await sleep(this.notBefore - Date.now());
+      if (this.failures > 0) await sleep(this.notBefore - now());
       const last = this.unsaved.length <= COMMIT_LIMIT;
       const length = last ? this.unsaved.length : this.fullBatch();
       const status = await this.commit(length, last ? final : undefined);
@@ -128,11 +128,11 @@ export class Saver {
   private pump(): void {
     if (this.finishing || this.signal.aborted || this.inFlight !== null) return;
     if (this.unsaved.length === 0) return;
-    const now = Date.now();
-    if (now < this.notBefore) return this.wake(this.notBefore);
-    const age = this.unsaved.age(now);
+    const time = now();
+    if (time < this.notBefore) return this.wake(this.notBefore);
+    const age = this.unsaved.age(time);
     const length = this.lengthDue(age);
-    if (length === 0) return this.wake(now - age + this.policy.maxDelayMs);
+    if (length === 0) return this.wake(time - age + this.policy.maxDelayMs);
     this.inFlight = this.commit(length).then(() => {
       this.inFlight = null;
       this.pump();
@@ -193,7 +193,7 @@ export class Saver {
       this.attempted = length;
       this.failures++;
       this.lastError = error;
-      this.notBefore = Date.now() + backOff(this.failures);
+      this.notBefore = now() + backOff(this.failures);
       if (this.failures === ATTEMPTS) this.fail(error, "it cannot be saved");
       return undefined;
     }
@@ -203,7 +203,7 @@ export class Saver {
     this.fresh = this.unsaved.text;
     this.attempted = 0;
     this.saved += length;
-    this.savedAt = Date.now();
+    this.savedAt = now();
     this.heard(status, final);
     this.notBefore =
       this.savedAt + Math.min(COMMIT_DISTANCE, this.policy.maxDelayMs);
@@ -213,7 +213,7 @@ export class Saver {
 
   /** Takes note of what the database says of the stream; `final` is what it was just told. */
   private heard(status: StreamStatus | null, final?: "done" | "error"): void {
-    this.heardAt = Date.now();
+    this.heardAt = now();
     if (status === null) this.deleted = true;
     if (status === null || (isFinal(status) && status !== final)) {
       this.cut(endedError(this.streamId, status, this.length));
@@ -259,13 +259,13 @@ export class Saver {
         this.wakeAt = Infinity;
         this.pump();
       },
-      Math.min(LONGEST_TIMER, Math.max(0, time - Date.now())),
+      Math.min(LONGEST_TIMER, Math.max(0, time - now())),
     );
   }
 
   /** Learns of an abort even while nothing is appended, when no commit's answer would tell. */
   private watch(): void {
-    const quiet = Date.now() - this.heardAt;
+    const quiet = now() - this.heardAt;
     const left = WATCH_INTERVAL - quiet;
     this.watchTimer = setTimeout(
       () => {
@@ -278,14 +278,14 @@ export class Saver {
   }
 
   private async look(): Promise<void> {
-    const now = Date.now();
-    if (now - this.heardAt < WATCH_INTERVAL) return;
+    const time = now();
+    if (time - this.heardAt < WATCH_INTERVAL) return;
     // A commit that is under way, or about to be, will tell.
-    if (this.inFlight !== null || this.wakeAt - now < WATCH_INTERVAL / 4)
+    if (this.inFlight !== null || this.wakeAt - time < WATCH_INTERVAL / 4)
       return;
     try {
       const status =
-        now - this.savedAt < HEARTBEAT_INTERVAL
+        time - this.savedAt < HEARTBEAT_INTERVAL
           ? await this.stream.status()
           : await this.heartbeat();
       // What it has to say while the stream is being ended, the last save says.
@@ -297,7 +297,7 @@ export class Saver {
 
   private async heartbeat(): Promise<StreamStatus | null> {
     const status = await this.stream.append(this.saved, "");
-    this.savedAt = Date.now();
+    this.savedAt = now();
     return status;
   }
 

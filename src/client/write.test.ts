@@ -406,6 +406,22 @@ describe("a stream that ends from outside while its writer is in a pause", () =>
     expect(vi.getTimerCount()).toBe(1);
   });
 
+  test("the signal fires as soon, also when the clock is set back", async () => {
+    const { create, generate, abort } = setUp();
+    const streamId = await create();
+    let stopped = false;
+    const generating = generate(streamId, (_append, signal) => {
+      signal.addEventListener("abort", () => (stopped = true));
+      return untilStopped(signal);
+    });
+    await pass(500);
+    vi.setSystemTime(Date.now() - 30_000);
+    await abort(streamId);
+    await pass(2100);
+    expect(stopped).toBe(true);
+    await settled(generating);
+  });
+
   test("the writer has time to end by itself before the action is over", async () => {
     const { create, respond, abort } = setUp();
     const streamId = await create();
