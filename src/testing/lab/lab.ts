@@ -1,0 +1,128 @@
+import { appendFileSync } from "node:fs";
+import process from "node:process";
+import fc from "fast-check";
+import { expect } from "vitest";
+import { faults, type Fault } from "./happenings.js";
+import { invariants, type Harm } from "./invariants.js";
+import { carryOut } from "./run.js";
+import { schedules, type Kind } from "./schedule.js";
+
+interface Row extends Record<Harm, number> {
+  runs: number;
+}
+
+/** Counts, for each fault, the runs in which it happened and what came of them. */
+class Tally {
+  private readonly rows = new Map<Fault | "any", Row>();
+
+  add(happened: Iterable<Fault>, harms: Set<Harm>): void {
+    for (const fault of ["any" as const, ...happened]) {
+      const row = this.rows.get(fault) ?? {
+        runs: 0,
+        lost: 0,
+        doubled: 0,
+        stuck: 0,
+        other: 0,
+      };
+      row.runs++;
+      for (const harm of harms) row[harm]++;
+      this.rows.set(fault, row);
+    }
+  }
+
+  /** How many runs a fault happened in. */
+  runs(fault: Fault | "any"): number {
+    return this.rows.get(fault)?.runs ?? 0;
+  }
+
+  /** As a table in Markdown. */
+  toString(): string {
+    const lines = (["any", ...faults] as const).map((fault) => {
+      const row = this.rows.get(fault);
+      const {
+        runs = 0,
+        lost = 0,
+        doubled = 0,
+        stuck = 0,
+        other = 0,
+      } = row ?? {};
+      return `| ${[fault, runs, lost, doubled, stuck, other].join(" | ")} |`;
+    });
+    return [
+      "| fault | runs | lost | doubled | stuck | other |",
+      "| --- | ---: | ---: | ---: | ---: | ---: |",
+      ...lines,
+    ].join("\n");
+  }
+}
+
+const setting = (name: string) => process.env[name];
+
+/** So many runs there are in CI, in all. */
+const RUNS = 2000;
+
+/**
+ * Carries out random schedules and holds every invariant after each. A failure
+ * prints its seed and the smallest schedule that fails.
+ *
+ * `LAB_RUNS` says how many runs there are in all, of which this is a share, and
+ * `LAB_SECONDS` after what time no more are begun. `LAB_SEED` chooses the
+ * schedules. `LAB_REPORT` names a file to which the
+ * table of what happened is added. With `LAB_KEEP_GOING`, a run that fails is
+ * counted, and the others go on.
+ */
+export async function experiment(
+  name: string,
+  kind: Kind,
+  share: number,
+): Promise<void> {
+  const seed = Number(setting("LAB_SEED") ?? 1);
+  const numRuns = Math.ceil(share * Number(setting("LAB_RUNS") ?? RUNS));
+  const tally = new Tally();
+  const failures: string[] = [];
+  const begin = performance.now();
+  const longest = Number(setting("LAB_SECONDS") ?? Infinity) * 1000;
+  try {
+    await fc.assert(
+      fc.asyncProperty(schedules(kind), async (schedule) => {
+        if (performance.now() - begin > longest) return;
+        const outcome = await carryOut(schedule);
+        const broken = Object.entries(invariants)
+          .map(([named, { check, says, harm }]) => ({
+            harm,
+            said: check(outcome),
+            text: `${named}: ${says}`,
+          }))
+          .filter(({ said }) => said !== null);
+        tally.add(outcome.happenings, new Set(broken.map(({ harm }) => harm)));
+        const sentences = broken.map(
+          ({ text, said }) => `${text} But: ${said}.`,
+        );
+        if (setting("LAB_KEEP_GOING") === undefined) {
+          expect(sentences).toEqual([]);
+        }
+        for (const sentence of sentences) failures.push(sentence);
+      }),
+      { seed, numRuns },
+    );
+  } finally {
+    const report = setting("LAB_REPORT");
+    if (report !== undefined) {
+      const cpu = process.cpuUsage().user / 1e6;
+      const took = ((performance.now() - begin) / 1000).toFixed(0);
+      appendFileSync(
+        report,
+        `\n## ${name}, seed ${seed}, ${took} s (${cpu.toFixed(0)} s of CPU)\n\n${tally.toString()}\n`,
+      );
+    }
+  }
+  const counted = new Map<string, { count: number; examples: string[] }>();
+  for (const failure of failures) {
+    const [name = "", ...rest] = failure.split(":");
+    const entry = counted.get(name) ?? { count: 0, examples: [] };
+    entry.count++;
+    if (entry.examples.length < 3) entry.examples.push(rest.join(":"));
+    counted.set(name, entry);
+  }
+  expect(Object.fromEntries(counted)).toEqual({});
+}
