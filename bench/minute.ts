@@ -31,7 +31,7 @@ export async function minute(
   withoutThem: Host,
   what: MinuteCase,
 ): Promise<Record<Figures, number>> {
-  const minutes = (what.tokens * what.pace) / 60_000;
+  const minutes = ((what.tokens - 1) * what.pace) / 60_000;
   // By the real clock, so at the same time.
   const [read, unread] = await Promise.all([
     written(withReaders, what),

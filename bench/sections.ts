@@ -352,10 +352,10 @@ const reading: Section = async ({ quick, report }) => {
     ["60 tokens a second, one reader", USUAL, 1],
     ["200 tokens a second, one reader", FAST, 1],
     ["200 tokens a second, ten readers", FAST, 10],
-    ["silence, one reader", (seconds / 2) * 1000, 1],
+    ["silence, one reader", seconds * 1000, 1],
   ] as const) {
     report(`reading: ${title}`);
-    const tokens = Math.round((seconds * 1000) / pace);
+    const tokens = 1 + Math.round((seconds * 1000) / pace);
     const measure = (by: "subscription" | "readStream") =>
       withHost("ours", (read) =>
         withHost("ours", (unread) =>
