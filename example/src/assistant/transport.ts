@@ -40,10 +40,16 @@ export function transport(
 }
 
 function chunksOf(
-  reading: Reading,
+  { streamId, driven }: Reading,
   signal: AbortSignal | undefined,
 ): ReadableStream<UIMessageChunk> {
-  const chunks = readLines(textOf(reading, signal), chunkOf);
+  const text = readStream(url, {
+    streamId,
+    drive: driven ? url : undefined,
+    signal,
+    headers: authorization,
+  });
+  const chunks = readLines(text, chunkOf);
   return new ReadableStream({
     async pull(controller) {
       const { done, value } = await chunks.next();
@@ -64,63 +70,3 @@ function chunkOf(line: string): UIMessageChunk | undefined {
 const url = siteAddress("/assistant");
 const authorization: Record<string, string> =
   authToken === undefined ? {} : { Authorization: `Bearer ${authToken}` };
-
-/** The text of a reply: as the model writes it, if it does so for this browser, and whatever is left of it from what is saved. */
-async function* textOf(
-  { streamId, driven }: Reading,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<string, void> {
-  let from = 0;
-  if (driven) {
-    for await (const text of drive(streamId, signal)) {
-      from += text.length;
-      yield text;
-    }
-  }
-  // That HTTP ended says nothing: the action may have died, or the connection.
-  // This knows when there is no more to come.
-  yield* readStream(url, { streamId, from, signal, headers: authorization });
-}
-
-/** Has a reply written. Ends, without an error, for whatever reason the text does. */
-async function* drive(
-  streamId: string,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<string, void> {
-  const response = await ask(streamId, signal);
-  // Somebody else has it written already.
-  if (response.status !== 200 || response.body === null) return;
-  const reader = response.body.getReader();
-  const decoder = new TextDecoder();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield decoder.decode(value, { stream: true });
-    }
-  } catch {
-    signal?.throwIfAborted();
-  } finally {
-    await reader.cancel().catch(() => {});
-  }
-}
-
-/** Asks until there is an answer. It is safe to ask again: a reply is written once. */
-async function ask(
-  streamId: string,
-  signal: AbortSignal | undefined,
-): Promise<Response> {
-  for (;;) {
-    try {
-      return await fetch(url, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", ...authorization },
-        body: JSON.stringify({ streamId }),
-        signal,
-      });
-    } catch {
-      signal?.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
-  }
-}
