@@ -4,6 +4,8 @@ import { sources } from "./src/testing/sources.js";
 export default defineConfig({
   resolve: { alias: sources },
   test: {
+    // On two cores, Vitest would leave one idle.
+    maxWorkers: "100%",
     projects: [
       {
         extends: true,
