@@ -6,6 +6,9 @@ export default defineConfig({
   test: {
     // On two cores, Vitest would leave one idle.
     maxWorkers: "100%",
+    // Nothing takes nearly as long, but a busy machine may.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     projects: [
       {
         extends: true,

@@ -32,6 +32,18 @@ export function pause(time: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Resolves once a signal has fired. */
+export function fired(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    // It may have fired already, at the writer's first append.
+    if (signal.aborted) resolve(undefined);
+    else
+      signal.addEventListener("abort", () => resolve(undefined), {
+        once: true,
+      });
+  });
+}
+
 /** Waits for a promise, but not longer than so. It must not reject. */
 export async function waitAtMost(
   time: number,

@@ -26,8 +26,12 @@ export class ReadStreamError extends Error {
 export interface Answer {
   /** The offset at which the text starts. */
   start: number;
-  /** The offset at which the stream ends, and the status that it has then; null while it goes on. */
-  end: { offset: number; status: StreamStatus } | null;
+  /** The offset behind what is saved by now. */
+  next: number;
+  /** What the stream is up to. */
+  status: StreamStatus;
+  /** Whether nothing comes behind `next`. */
+  isEnd: boolean;
 }
 
 /**
@@ -36,20 +40,18 @@ export interface Answer {
  * @throws `ReadStreamError` if it is of no use to ask again, an `Error` if it may be.
  */
 export async function resumed(response: Response): Promise<Answer> {
-  const { status, headers, url } = response;
+  const { status, headers } = response;
   if (status !== 200 && status !== 204) throw await refusal(response);
   const start = offsetOf(headers.get(wire.startOffset));
   const next = offsetOf(headers.get(wire.nextOffset));
-  if (start === null || next === null) {
-    throw new ReadStreamError(
-      `${url} answered ${status} without the headers ${wire.startOffset} and ${wire.nextOffset}. It has to return what streaming.resume(…) gives, and if it sets Access-Control-Expose-Headers, that has to name the headers that resume() sets.`,
-      status,
-    );
+  const streamStatus = statusOf(headers.get(wire.status));
+  if (start === null || next === null || streamStatus === null) {
+    const { startOffset, nextOffset, status } = wire;
+    throw notOurs(response, "resume", startOffset, nextOffset, status);
   }
-  // What `resume()` sets together with the other two.
-  const streamStatus = headers.get(wire.status) as StreamStatus;
-  const closed = headers.get(wire.closed) === "true" && isFinal(streamStatus);
-  return { start, end: closed ? { offset: next, status: streamStatus } : null };
+  const closed = status === 204 || headers.get(wire.closed) === "true";
+  const isEnd = closed && isFinal(streamStatus);
+  return { start, next, status: streamStatus, isEnd };
 }
 
 /**
@@ -59,21 +61,55 @@ export async function resumed(response: Response): Promise<Answer> {
  * @throws As `resumed` does.
  */
 export async function driven(response: Response): Promise<Answer> {
-  if (response.status !== 200 && response.status !== 205) {
-    throw await refusal(response);
+  const { status, headers } = response;
+  if (status !== 200 && status !== 205) throw await refusal(response);
+  const start = offsetOf(headers.get(wire.startOffset));
+  if (status === 200 && start === null) {
+    throw notOurs(response, "stream", wire.startOffset);
   }
-  return { start: 0, end: null };
+  return { start: 0, next: 0, status: "pending", isEnd: false };
+}
+
+function notOurs(
+  { url, status }: Response,
+  method: "resume" | "stream",
+  ...names: string[]
+): Error {
+  return new ReadStreamError(
+    `${withoutQuery(url)} answered ${status} without the headers ${names.join(", ")}. It has to return what streaming.${method}(…) gives; and if the app sets Access-Control-Expose-Headers, that has to name all headers that begin with Stream-.`,
+    status,
+  );
 }
 
 async function refusal(response: Response): Promise<Error> {
   const { status, url } = response;
-  const message = `${url} answered ${status}${await reason(response)}`;
+  const message = `${withoutQuery(url)} answered ${status}${await reason(response)}`;
   const mayChange = status >= 500 || TRY_AGAIN.includes(status);
   return mayChange ? new Error(message) : new ReadStreamError(message, status);
 }
 
+/** What a log may say of a URL: there may be a secret in its query. */
+function withoutQuery(url: string): string {
+  return url.split("?")[0] ?? "";
+}
+
 /** The statuses below 500 that may be others at the next time: too slow, too early, too many. */
 const TRY_AGAIN = [408, 425, 429];
+
+/** Null for what is no status, as of a version that knows others. */
+function statusOf(header: string | null): StreamStatus | null {
+  return header !== null && Object.hasOwn(statuses, header)
+    ? (header as StreamStatus)
+    : null;
+}
+const statuses: Record<StreamStatus, true> = {
+  pending: true,
+  streaming: true,
+  done: true,
+  error: true,
+  timeout: true,
+  aborted: true,
+};
 
 function offsetOf(header: string | null): number | null {
   return header === null ? null : parseOffset(header);

@@ -1,4 +1,5 @@
 import type { StreamStatus } from "../shared.js";
+import { leavable } from "./leave.js";
 import { LineParser, type ParseLine } from "./lines.js";
 import { StreamText, type ReadStreamOptions } from "./reading.js";
 
@@ -51,12 +52,28 @@ export function readStream(
  * @throws While iterating: an error with the line's number for one that `parse`
  *   threw at, with what it threw as its `cause`.
  */
-export async function* readLines<T = unknown>(
+export function readLines<T = unknown>(
   texts: AsyncIterable<string>,
   parse: ParseLine<T> = JSON.parse,
 ): AsyncGenerator<T, void> {
-  const lines = new LineParser(parse);
-  for await (const text of texts) yield* lines.push(text);
-  const whole = !(texts instanceof StreamText) || texts.status === "done";
-  if (whole) yield* lines.end();
+  const pieces = texts[Symbol.asyncIterator]();
+  let left = false;
+  async function* read() {
+    const lines = new LineParser(parse);
+    try {
+      for (;;) {
+        const { done, value } = await pieces.next();
+        if (done) break;
+        yield* lines.push(value);
+      }
+      const { status = "done" } = texts as { status?: StreamStatus };
+      if (!left && status === "done") yield* lines.end();
+    } finally {
+      await pieces.return?.();
+    }
+  }
+  return leavable(read(), () => {
+    left = true;
+    void pieces.return?.();
+  });
 }

@@ -39,6 +39,18 @@ describe("the lines of a text", () => {
     );
   });
 
+  test.each([[["1\n", "2\n", "{\n"]], [["1\n2\n{\n"]]])(
+    "before one that cannot be parsed are given, of %j",
+    async (texts) => {
+      const seen: unknown[] = [];
+      const reading = (async () => {
+        for await (const value of readLines(pieces(texts))) seen.push(value);
+      })();
+      await expect(reading).rejects.toThrow("Line 3");
+      expect(seen).toEqual([1, 2]);
+    },
+  );
+
   test("are the same, wherever the text is cut", async () => {
     await fc.assert(
       fc.asyncProperty(arbitrary.tokens(80), async (tokens) => {

@@ -13,33 +13,31 @@ export class LineParser<T> {
   constructor(private readonly parse: ParseLine<T>) {}
 
   /** The values of the lines that are whole with `text`. Throws what says which line cannot be parsed, and why. */
-  push(text: string): T[] {
+  *push(text: string): Generator<T, void> {
     if (!text.includes("\n")) {
       // Not searched again with every token of a long line.
       this.rest += text;
-      return [];
+      return;
     }
     const lines = (this.rest + text).split("\n");
     this.rest = lines.pop() ?? "";
-    return this.values(lines);
+    yield* this.values(lines);
   }
 
   /** The value of a last line without a line break, if there is one. */
-  end(): T[] {
+  *end(): Generator<T, void> {
     const { rest } = this;
     this.rest = "";
-    return this.values([rest]);
+    yield* this.values([rest]);
   }
 
-  private values(lines: string[]): T[] {
-    const values: T[] = [];
+  private *values(lines: string[]): Generator<T, void> {
     for (const line of lines) {
       this.count++;
       if (line.trim() === "") continue;
       const value = this.value(line.endsWith("\r") ? line.slice(0, -1) : line);
-      if (value !== undefined) values.push(value);
+      if (value !== undefined) yield value;
     }
-    return values;
   }
 
   private value(line: string): T | undefined {

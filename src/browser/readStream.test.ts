@@ -7,6 +7,7 @@ import { setUp, writes } from "../testing/setup.js";
 import { story, tokens } from "../testing/story.js";
 import { sleep } from "../time.js";
 import {
+  readLines,
   readStream,
   ReadStreamError,
   type ReadStreamOptions,
@@ -395,7 +396,123 @@ test("ends with a stream whose writer died, once it has been ended", async () =>
   expect(stream.status).toBe("aborted");
 });
 
+describe("a page that may not see everything", () => {
+  /** A response as the page of another origin has it, if the app exposes these headers. */
+  const seenAs = (response: Response, names: string[]) => {
+    const headers = new Headers();
+    for (const name of names) {
+      headers.set(name, response.headers.get(name) ?? "");
+    }
+    return new Response(response.body, { status: response.status, headers });
+  };
+  const three = ["Stream-Offset", "Stream-Next-Offset", "Stream-Status"];
+
+  test("ends at the 204 where Stream-Closed is hidden", async () => {
+    const { get, respond, read, streamId } = await setUpReading();
+    await settled(respond(streamId, writes(text)));
+    const { requests } = network(async (to, init) =>
+      seenAs(await get(to, init), three),
+    );
+    const { stream, whole } = read();
+    expect(await settled(whole)).toBe(text);
+    expect(stream.status).toBe("done");
+    expect(requests).toHaveLength(2);
+  });
+
+  test.each(three)("is told that it has to see %s", async (hidden) => {
+    const { get, read } = await setUpReading();
+    const names = three.filter((name) => name !== hidden);
+    network(async (to, init) => seenAs(await get(to, init), names));
+    await expect(settled(read().whole)).rejects.toThrow(hidden);
+  });
+
+  test("reads a stream that it drives, though it may not see the answer", async () => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { get, respond, streamId } = await setUpReading();
+    let posts = 0;
+    network(async (to, init) => {
+      if (init.method !== "POST") return get(to, init);
+      posts++;
+      await respond(streamId, slowly);
+      throw new TypeError("Failed to fetch");
+    });
+    const stream = readStream(url, { streamId, drive: "https://app.test/w" });
+    let all = "";
+    await settled(
+      (async () => {
+        for await (const piece of stream) all += piece;
+      })(),
+    );
+    expect(all).toBe(text);
+    expect(posts).toBe(1);
+  });
+
+  test("does not take another page for the text", async () => {
+    const { get, streamId } = await setUpReading();
+    network((to, init) =>
+      init.method === "POST"
+        ? Promise.resolve(new Response("<!doctype html>"))
+        : get(to, init),
+    );
+    const stream = readStream(url, { streamId, drive: "https://app.test/w" });
+    const reading = stream[Symbol.asyncIterator]().next();
+    await expect(settled(reading)).rejects.toThrow(ReadStreamError);
+  });
+
+  test("reads a response that its platform cannot stream", async () => {
+    const { get, respond, read, streamId } = await setUpReading();
+    await settled(respond(streamId, writes(text)));
+    vi.stubGlobal("fetch", async (to: URL) => {
+      const response = await get(String(to));
+      const { status, headers } = response;
+      return { status, headers, text: () => response.text() };
+    });
+    expect(await settled(read().whole)).toBe(text);
+  });
+});
+
+describe("left while it waits", () => {
+  test.each(["readStream", "readLines"] as const)(
+    "%s makes no request any more",
+    async (name) => {
+      const { streamId, requests } = await setUpReading();
+      const stream = readStream(url, { streamId });
+      const reading =
+        name === "readStream"
+          ? stream[Symbol.asyncIterator]()
+          : readLines(stream);
+      const waiting = reading.next();
+      await pass(1000);
+      const left = settled(reading.return());
+      expect(await settled(waiting)).toEqual({ done: true, value: undefined });
+      await left;
+      await pass(60_000);
+      expect(requests).toHaveLength(1);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  test("by its signal, also while it waits for its headers", async () => {
+    const { read, requests } = await setUpReading();
+    const { signal, abort } = stoppable();
+    const { whole } = read({ signal, headers: () => new Promise(() => {}) });
+    await pass(100);
+    abort();
+    await expect(settled(whole)).rejects.toMatchObject({ name: "AbortError" });
+    expect(requests).toHaveLength(0);
+  });
+});
+
 describe("the request", () => {
+  test("is not made with a header that is none, and its value is not told", async () => {
+    const { read, requests } = await setUpReading();
+    const { whole } = read({ headers: { Authorization: "s3cret\nx" } });
+    await expect(settled(whole)).rejects.toThrow(
+      /^One of the headers for readStream\(\) is not a valid header(?!.*s3cret)/,
+    );
+    expect(requests).toHaveLength(0);
+  });
+
   test("has the headers that a function gives each time", async () => {
     let token = 0;
     const { respond, read, streamId, requests } = await setUpReading((index) =>

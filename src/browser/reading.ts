@@ -1,11 +1,12 @@
 import type { StreamStatus } from "../shared.js";
 import { continuation } from "../offsets.js";
 import { isFinal } from "../status.js";
-import { pause, throwIfAborted } from "../time.js";
+import { fired, pause, throwIfAborted } from "../time.js";
 import { wire } from "../wire.js";
 import { formatOffset, isOffset } from "../offsets.js";
-import { driven, ReadStreamError, resumed, type Answer } from "./answer.js";
+import { driven, ReadStreamError, resumed } from "./answer.js";
 import { Connection } from "./connection.js";
+import { leavable } from "./leave.js";
 import { retryDelay } from "./retry.js";
 import { textOf } from "./text.js";
 
@@ -70,98 +71,150 @@ export class StreamText implements AsyncIterable<string> {
   }
 
   /** Reads on, piece by piece, to the end of the stream. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<string, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<string, void> {
     const { signal } = this.options;
-    let losses = 0;
-    while (!isFinal(this.status)) {
-      const headers = await this.headers();
-      throwIfAborted(signal);
-      const drive = this.drive;
-      const connection = new Connection(
-        signal,
-        drive === null ? PATIENCE : DRIVERS_PATIENCE,
-      );
-      const before = this.offset;
-      try {
-        yield* drive === null
-          ? this.receive(this.resume(connection, headers), connection)
-          : this.receive(this.start(drive, connection, headers), connection);
-      } catch (error) {
-        throwIfAborted(signal);
-        if (error instanceof ReadStreamError) throw error;
-        if (losses + 1 === LOSSES_TO_TELL) {
-          console.warn("A stream cannot be read; it is tried again:", error);
-        }
-      } finally {
-        connection.end();
-      }
-      // Another way is tried now; or it took its time, and there is nothing to
-      // wait for.
-      if (drive !== this.drive || connection.silent) continue;
-      losses = this.offset > before ? 0 : losses + 1;
-      if (losses > 0 && !isFinal(this.status)) {
-        await pause(retryDelay(losses), signal);
-      }
-    }
+    const left = new AbortController();
+    const leave = () => left.abort();
+    signal?.addEventListener("abort", leave);
+    if (signal?.aborted) leave();
+    return leavable(this.read(left.signal, leave), leave);
   }
 
-  private async resume({ signal }: Connection, headers: HeadersInit) {
+  private async *read(
+    left: AbortSignal,
+    leave: () => void,
+  ): AsyncGenerator<string, void> {
+    const { signal } = this.options;
+    let losses = 0;
+    try {
+      while (!isFinal(this.status) && !left.aborted) {
+        const headers = await this.headers(left);
+        const before = { offset: this.offset, drive: this.drive };
+        // A request to drive that was lost may have arrived all the same: the
+        // stream is looked at before it is asked for again.
+        const driving = this.drive !== null && losses % 2 === 0;
+        const connection = new Connection(
+          left,
+          driving ? DRIVERS_PATIENCE : PATIENCE,
+        );
+        try {
+          yield* this.receive(connection, headers, driving);
+        } catch (error) {
+          if (left.aborted) break;
+          if (error instanceof ReadStreamError) throw error;
+          if (losses + 1 === LOSSES_TO_TELL) {
+            console.warn("A stream cannot be read; it is tried again:", error);
+          }
+        } finally {
+          connection.end();
+        }
+        // Another way is tried now; or it took its time, and there is nothing
+        // to wait for.
+        if (this.drive !== before.drive || connection.silent) continue;
+        losses = this.offset > before.offset ? 0 : losses + 1;
+        if (losses > 0 && !isFinal(this.status)) {
+          await pause(retryDelay(losses), left);
+        }
+      }
+    } finally {
+      signal?.removeEventListener("abort", leave);
+    }
+    throwIfAborted(signal);
+  }
+
+  /** Makes one request, and hands on what is new of the text that it brings. */
+  private async *receive(
+    connection: Connection,
+    headers: Headers,
+    driving: boolean,
+  ): AsyncGenerator<string, void> {
+    const { response, answer } = await connection.news(
+      driving
+        ? this.start(connection, headers)
+        : this.resume(connection, headers),
+    );
+    // Nobody writes it yet, so the request to do so is made again.
+    if (!driving && this.drive !== null && answer.status === "pending") return;
+    this.drive = null;
+    let at = answer.start;
+    for await (const piece of piecesOf(response, connection)) {
+      const text = continuation(this.offset, at, piece);
+      if (text === null) {
+        throw new ReadStreamError(
+          `The text was asked for from offset ${this.offset} on, and came from ${at} on.`,
+          response.status,
+        );
+      }
+      at += piece.length;
+      if (text === "") continue;
+      this.offset = at;
+      this.status = "streaming";
+      yield text;
+    }
+    if (answer.isEnd && this.offset >= answer.next) this.status = answer.status;
+  }
+
+  private async resume({ signal }: Connection, headers: Headers) {
     this.url.searchParams.set(wire.offset, formatOffset(this.offset));
     const response = await fetch(this.url, { headers, signal });
     return { response, answer: await resumed(response) };
   }
 
-  /** It is safe to do this again where there was no answer: a stream is started once. */
-  private async start(url: URL, { signal }: Connection, given: HeadersInit) {
-    const headers = new Headers(given);
+  private async start({ signal }: Connection, headers: Headers) {
     headers.set("Content-Type", "application/json");
     const { streamId } = this.options;
-    const body = JSON.stringify({ streamId });
-    const response = await fetch(url, {
+    const response = await fetch(this.drive ?? this.url, {
       method: "POST",
-      body,
+      body: JSON.stringify({ streamId }),
       headers,
       signal,
     });
-    const answer = await driven(response);
-    this.drive = null;
-    return { response, answer };
+    return { response, answer: await driven(response) };
   }
 
-  /** Hands on what is new of the text that a response brings. */
-  private async *receive(
-    asking: Promise<{ response: Response; answer: Answer }>,
-    connection: Connection,
-  ): AsyncGenerator<string, void> {
-    const { response, answer } = await connection.news(asking);
-    const { start, end } = answer;
-    let at = start;
-    if (response.body) {
-      const texts = textOf(response.body);
-      for (;;) {
-        const { done, value } = await connection.news(texts.next());
-        if (done) break;
-        const text = continuation(this.offset, at, value);
-        if (text === null) {
-          throw new ReadStreamError(
-            `${response.url} was asked for the text from offset ${this.offset} on and gave it from ${at} on.`,
-            response.status,
-          );
-        }
-        at += value.length;
-        if (text === "") continue;
-        this.offset = at;
-        this.status = "streaming";
-        yield text;
-      }
+  private async headers(left: AbortSignal): Promise<Headers> {
+    const { headers } = this.options;
+    const given =
+      typeof headers === "function"
+        ? await unless(left, Promise.resolve(headers()))
+        : headers;
+    throwIfAborted(this.options.signal);
+    try {
+      return new Headers(given);
+    } catch {
+      // Not the error itself, which may quote a token.
+      throw new TypeError(
+        "One of the headers for readStream() is not a valid header. Their values are of one byte a character, without line breaks.",
+      );
     }
-    if (end !== null && this.offset >= end.offset) this.status = end.status;
   }
+}
 
-  private async headers(): Promise<HeadersInit> {
-    const { headers = {} } = this.options;
-    return typeof headers === "function" ? headers() : headers;
+/** The text of a response, as it comes. */
+async function* piecesOf(
+  response: Response,
+  connection: Connection,
+): AsyncGenerator<string, void> {
+  if (response.status !== 200) return;
+  if (!response.body) {
+    // A platform that cannot stream responses.
+    yield await connection.news(response.text());
+    return;
   }
+  const texts = textOf(response.body);
+  for (;;) {
+    const { done, value } = await connection.news(texts.next());
+    if (done) return;
+    yield value;
+  }
+}
+
+/** What a promise gives, unless the signal fires first. */
+function unless<T>(
+  signal: AbortSignal,
+  promise: Promise<T>,
+): Promise<T | undefined> {
+  return Promise.race([promise, fired(signal)]);
 }
 
 /** A URL; in a page, it may be relative to that. */

@@ -217,15 +217,24 @@ describe("what is no offset", () => {
 
 describe("what is no component, no option, no writer", () => {
   test.each([undefined, null, "persistentTextStreaming", 7])(
-    "new PersistentTextStreaming(%j)",
-    (component) => {
-      expect(() => new PersistentTextStreaming(anything(component))).toThrow(
+    "new PersistentTextStreaming(%j), when it is used",
+    async (component) => {
+      const streaming = new PersistentTextStreaming(anything(component));
+      const { act } = setUp();
+      await expect(act((ctx) => streaming.createStream(ctx))).rejects.toThrow(
         "takes components.persistentTextStreaming, of the app's _generated/api; this is",
       );
     },
   );
 
-  test.each([null, "line", 7])(
+  test("no options are none", () => {
+    const component: ComponentApi = components.persistentTextStreaming;
+    expect(
+      () => new PersistentTextStreaming(component, anything(null)),
+    ).not.toThrow();
+  });
+
+  test.each(["line", 7])(
     "new PersistentTextStreaming(component, %j)",
     (options) => {
       const component: ComponentApi = components.persistentTextStreaming;

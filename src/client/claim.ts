@@ -14,12 +14,11 @@ const CLAIM_ATTEMPTS = 5;
  *   another has claimed or that has ended, null for an id that names no stream.
  */
 export async function claim(
-  component: ComponentApi,
+  lib: ComponentApi["lib"],
   ctx: RunActionCtx,
   streamId: string,
 ): Promise<{ stream: ClaimedStream } | { status: StreamStatus | null }> {
   if (!mayBeId(streamId)) return { status: null };
-  const { lib } = component;
   // The name makes a claim repeatable: a claim whose answer was lost is still ours.
   const writer = crypto.randomUUID();
   const { claimed, status } = await retry(CLAIM_ATTEMPTS, () =>

@@ -1,7 +1,7 @@
 import { formatOffset, parseOffset } from "../offsets.js";
 import { isFinal } from "../status.js";
 import type { StreamStatus } from "../shared.js";
-import { retry } from "../time.js";
+import { now, retry } from "../time.js";
 import { durable, wire } from "../wire.js";
 import { nextCursor } from "./cursor.js";
 import { sendEvents } from "./events.js";
@@ -180,12 +180,12 @@ async function news(
   read: ReadPage,
   gone: AbortSignal,
 ): Promise<SavedPage | null> {
-  const deadline = Date.now() + LONG_POLL_WAIT;
+  const deadline = now() + LONG_POLL_WAIT;
   let page = first;
   for await (page of follow(first, read, gone)) {
     const isNews = page.text !== "" || isLast(page);
     // A page comes every two seconds at least.
-    if (isNews || Date.now() >= deadline) return page;
+    if (isNews || now() >= deadline) return page;
   }
   return gone.aborted || isFinal(page.status) ? page : null;
 }

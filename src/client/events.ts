@@ -1,6 +1,7 @@
 import { Base64 } from "convex/values";
 import { formatOffset } from "../offsets.js";
 import { cutLength } from "../shared.js";
+import { now } from "../time.js";
 import { durable } from "../wire.js";
 import { nextCursor } from "./cursor.js";
 import { isLast, type ReadPage, type SavedPage } from "./follow.js";
@@ -33,7 +34,7 @@ export function sendEvents(
   request: Request,
   { streamId, cursor, base64 }: EventOptions,
 ): Response {
-  const deadline = Date.now() + LONGEST_RESPONSE;
+  const deadline = now() + LONGEST_RESPONSE;
   const encode = base64 ? toBase64 : (text: string) => text;
   let sent = 0;
   let said = "";
@@ -71,7 +72,7 @@ export function sendEvents(
       write(text + eventOf("control", JSON.stringify(control)));
       sent += length;
     } while (rest !== "" && sent < LARGEST_RESPONSE);
-    return sent < LARGEST_RESPONSE && Date.now() < deadline;
+    return sent < LARGEST_RESPONSE && now() < deadline;
   });
   return textResponse(body, {
     "Content-Type": "text/event-stream",

@@ -1,6 +1,8 @@
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamBody, StreamPage, StreamStatus } from "../shared.js";
+import { formatOffset } from "../offsets.js";
+import { wire } from "../wire.js";
 import { Body } from "./body.js";
 import { claim } from "./claim.js";
 import type { RunActionCtx, RunMutationCtx, RunQueryCtx } from "./ctx.js";
@@ -88,17 +90,22 @@ export class PersistentTextStreaming {
     readonly component: ComponentApi,
     readonly options: PersistentTextStreamingOptions = {},
   ) {
-    if (Object(component) !== component) {
-      throw new TypeError(
-        `PersistentTextStreaming takes components.persistentTextStreaming, of the app's _generated/api; this is ${shown(component)}. Is the component in convex.config.ts, and did \`npx convex dev\` run since?`,
-      );
-    }
-    if (Object(options) !== options) {
+    const given: unknown = options ?? {};
+    if (Object(given) !== given) {
       throw new TypeError(
         `The options of PersistentTextStreaming are an object, such as { flush: "line" }; these are ${shown(options)}.`,
       );
     }
-    this.flush = flushPolicy(options.flush);
+    this.flush = flushPolicy(options?.flush);
+  }
+
+  /** Not before it is used: an app's tests may load its modules without components. */
+  private get lib(): ComponentApi["lib"] {
+    const { component } = this;
+    if (Object(component) === component) return component.lib;
+    throw new TypeError(
+      `PersistentTextStreaming takes components.persistentTextStreaming, of the app's _generated/api; this is ${shown(component)}. Is the component in convex.config.ts, and did \`npx convex dev\` run since?`,
+    );
   }
 
   /**
@@ -111,7 +118,7 @@ export class PersistentTextStreaming {
    * ```
    */
   async createStream(ctx: RunMutationCtx): Promise<StreamId> {
-    const id = await ctx.runMutation(this.component.lib.createStream, {});
+    const id = await ctx.runMutation(this.lib.createStream, {});
     return id as StreamId;
   }
 
@@ -142,7 +149,7 @@ export class PersistentTextStreaming {
     writer: StreamWriter<Ctx>,
   ): Promise<Response> {
     checkWriter("stream", writer);
-    const claimed = await claim(this.component, ctx, streamId);
+    const claimed = await claim(this.lib, ctx, streamId);
     if (!("stream" in claimed)) {
       if (claimed.status === null) return notFound(streamId);
       return emptyResponse(205);
@@ -158,7 +165,7 @@ export class PersistentTextStreaming {
       // Last of all: on a deployment, what still runs when the body ends is cut off.
       body.close();
     });
-    return textResponse(body);
+    return textResponse(body, { [wire.startOffset]: formatOffset(0) });
   }
 
   /**
@@ -188,7 +195,7 @@ export class PersistentTextStreaming {
     writer: BackgroundWriter,
   ): Promise<void> {
     checkWriter("generate", writer);
-    const claimed = await claim(this.component, ctx, streamId);
+    const claimed = await claim(this.lib, ctx, streamId);
     if (!("stream" in claimed)) throw notClaimed(streamId, claimed.status);
     const ending = await write(
       streamId,
@@ -235,7 +242,7 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     options: { from?: number } = {},
   ): Promise<Response> {
-    const { read } = this.component.lib;
+    const { read } = this.lib;
     return resume(
       (from) => ctx.runQuery(read, { streamId, from }),
       request,
@@ -279,7 +286,7 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     options: { contentType?: string } = {},
   ): Promise<Response> {
-    const { read, tail } = this.component.lib;
+    const { read, tail } = this.lib;
     return serveDurableStream(
       {
         read: (from) => ctx.runQuery(read, { streamId, from }),
@@ -323,7 +330,7 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     from?: number,
   ): Promise<StreamBody | StreamPage> {
-    const { read } = this.component.lib;
+    const { read } = this.lib;
     const page = await ctx.runQuery(read, { streamId, from });
     const { text, status } = page ?? { text: "", status: "error" };
     if (from === undefined) return { text, status };
@@ -336,7 +343,7 @@ export class PersistentTextStreaming {
    * a stream that has ended or been deleted.
    */
   async abortStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
-    await ctx.runMutation(this.component.lib.abort, { streamId });
+    await ctx.runMutation(this.lib.abort, { streamId });
   }
 
   /**
@@ -345,7 +352,7 @@ export class PersistentTextStreaming {
    * @throws If there is no such stream.
    */
   async deleteStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
-    await ctx.runMutation(this.component.lib.deleteStream, { streamId });
+    await ctx.runMutation(this.lib.deleteStream, { streamId });
   }
 }
 

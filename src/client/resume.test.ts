@@ -425,3 +425,15 @@ test("a body that nobody reads any more is not followed", async () => {
   await pass(1000);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test("HEAD gives the headers, and follows nothing", async () => {
+  const { streamId, act, streaming, stop, generating } = await growingStream();
+  const request = new Request("https://app.test/", { method: "HEAD" });
+  const response = await act((ctx) => streaming.resume(ctx, request, streamId));
+  expect(response.body).toBeNull();
+  expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
+  stop();
+  await settled(generating);
+  await pass(1000);
+  expect(vi.getTimerCount()).toBe(0);
+});

@@ -41,6 +41,8 @@ export async function resume(
     headers[wire.closed] = "true";
     if (first.text === "") return emptyResponse(204, headers);
   }
+  // Convex's router answers HEAD by what is there for GET.
+  if (request.method === "HEAD") return textResponse(null, headers);
   const deadline = now() + LONGEST_RESPONSE;
   const body = sendPages(first, read, request, streamId, (page, write) => {
     write(page.text);

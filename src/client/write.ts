@@ -3,7 +3,7 @@ import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
 import { shown } from "./shown.js";
 import { Saver, type ClaimedStream } from "./saver.js";
-import { throwIfAborted, waitAtMost } from "../time.js";
+import { fired, throwIfAborted, waitAtMost } from "../time.js";
 
 /** Appends text to the stream: to the response at once, to the database as `flush` says. */
 export type ChunkAppender = (text: string) => Promise<void>;
@@ -120,7 +120,7 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<string> {
 function checkReturned(streamId: string, returned: unknown): void {
   const isText =
     isAsyncIterable(returned) || Symbol.iterator in Object(returned);
-  if (!isText || returned === "") return;
+  if (!isText || (returned as { length?: number }).length === 0) return;
   throw new TypeError(
     `The writer of stream ${streamId} has appended nothing, and what it gave back is ${shown(returned)}, which is not read. A writer appends its text, or it is a function that returns an async iterable of strings at once: an async generator, say, not an async function.`,
   );
@@ -132,12 +132,4 @@ async function close(iterator: AsyncIterator<string>): Promise<void> {
   } catch {
     // It is being stopped; how it takes that is its own affair.
   }
-}
-
-function fired(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    // It may have fired already, at the writer's first append.
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

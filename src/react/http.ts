@@ -17,9 +17,8 @@ export async function fetchText(
     request = init();
   } catch {
     // Neither the error, which may quote a token, nor the URL's query is for a log.
-    const { origin, pathname } = new URL(url);
     console.error(
-      `The stream cannot be asked for at ${origin}${pathname}: \`authToken\` or one of the \`headers\` is not a valid header. Their values are of one byte a character, without line breaks.`,
+      `The stream cannot be asked for at ${url.split("?")[0]}: \`authToken\` or one of the \`headers\` is not a valid header. Their values are of one byte a character, without line breaks.`,
     );
     return "over";
   }

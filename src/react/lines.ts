@@ -18,7 +18,7 @@ export class ParsedLines<T> {
     if (!goesOn) this.clear();
     this.parse = parse;
     try {
-      const fresh = this.parser.push(text.slice(this.text.length));
+      const fresh = [...this.parser.push(text.slice(this.text.length))];
       if (ended && !this.ended) fresh.push(...this.parser.end());
       if (fresh.length > 0) this.values = [...this.values, ...fresh];
     } catch (error) {

@@ -67,6 +67,8 @@ declare global {
   function languageModel(): LanguageModel;
   const http: HttpRouter;
   const resumeStream: PublicHttpAction;
+  const preflight: PublicHttpAction;
+  function withCors(response: Response): Response;
   const model: { textStream(): AsyncIterable<string> };
 
   const siteUrl: string;
