@@ -365,6 +365,15 @@ class Run {
       case "clock":
         happenings.add(event.by < 0 ? "clock set back" : "clock set forward");
         return clock.jump(event.by);
+      case "sleep":
+        happenings.add("clock set forward");
+        clock.jump(event.for);
+        await clock.wait(event.cronAfter);
+        if (this.isWriting && !deployment.isOver) {
+          happenings.add("cron while the writer was at work");
+        }
+        await deployment.cron();
+        return;
       case "stall":
         happenings.add("stall");
         this.stalls.push({ from: clock.time, to: clock.time + event.for });
@@ -396,7 +405,8 @@ class Run {
       action: calm,
       connection: whole,
     };
-    return clock.asNobody(async () => {
+    const { signal } = init;
+    const answered = clock.asNobody(async () => {
       const action = deployment.action(plan);
       void action.over.then(() => {
         if (action.fate === "died") happenings.add("resume's action died");
@@ -408,7 +418,7 @@ class Run {
         deployment,
         action,
         connection,
-        { url: String(url), signal: init.signal ?? null },
+        { url: String(url), signal: signal ?? null },
         (ctx, request) =>
           deployment.streaming.resume(
             ctx,
@@ -417,10 +427,10 @@ class Run {
           ),
       );
       // A client that goes away does not read on.
-      const { signal } = init;
       if (response.body === null || !signal) return response;
       return new Response(untilAborted(response.body, signal), response);
     });
+    return Promise.race([answered, aborted(signal)]);
   };
 
   /** What can be told only when all is over. */
@@ -448,6 +458,16 @@ class Run {
       happenings.add("text of more than one document");
     }
   }
+}
+
+/** Rejects when a request is aborted, as `fetch` does. */
+function aborted(signal: AbortSignal | null | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () =>
+      reject(new DOMException("It was aborted.", "AbortError"));
+    signal?.addEventListener("abort", fail);
+    if (signal?.aborted) fail();
+  });
 }
 
 /** A body that fails when its request is aborted, as `fetch` has it. */

@@ -94,6 +94,8 @@ export type OutsideEvent = { at: number } & (
     }
   /** What Date.now() says jumps. */
   | { what: "clock"; by: number }
+  /** Date.now() jumps as a laptop's does that slept, and the cron runs so much later. */
+  | { what: "sleep"; for: number; cronAfter: number }
   /** Nothing runs for so long, then what was due, late. */
   | { what: "stall"; for: number }
 );
@@ -197,6 +199,11 @@ const outside: fc.Arbitrary<OutsideEvent> = fc
           fc.integer({ min: -10 * SECOND, max: -100 }),
           fc.integer({ min: SECOND, max: 60 * MINUTE }),
         ),
+      }),
+      fc.record({
+        what: fc.constant("sleep" as const),
+        for: fc.integer({ min: 15 * MINUTE, max: 60 * MINUTE }),
+        cronAfter: fc.nat(3000),
       }),
       fc.record({
         what: fc.constant("stall" as const),
