@@ -43,8 +43,9 @@ export function readStream(
  * }
  * ```
  *
- * A last line without a line break is left out, unless the stream is `done`:
- * in one that ended otherwise it may be half a line.
+ * A last line without a line break is left out if `texts` has a `status`, as what
+ * `readStream` gives has, and that is not `done`: it may be half a line. Read the
+ * lines of a stream to their end: what has come of a line is gone when they are left.
  *
  * @param texts A text in pieces, cut anywhere.
  * @param parse Makes a value of a line, `undefined` of one that says nothing.
@@ -62,9 +63,9 @@ export function readLines<T = unknown>(
     const lines = new LineParser(parse);
     try {
       for (;;) {
-        const { done, value } = await pieces.next();
-        if (done) break;
-        yield* lines.push(value);
+        const piece = await pieces.next();
+        if (piece.done) break;
+        yield* lines.push(piece.value);
       }
       const { status = "done" } = texts as { status?: StreamStatus };
       if (!left && status === "done") yield* lines.end();
@@ -74,6 +75,7 @@ export function readLines<T = unknown>(
   }
   return leavable(read(), () => {
     left = true;
-    void pieces.return?.();
+    // What it says to that is heard of below, or of no interest any more.
+    pieces.return?.().catch(() => {});
   });
 }
