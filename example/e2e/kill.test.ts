@@ -122,7 +122,8 @@ async function timesOut({ streamId, driver, followers }: Audience) {
   expect(text.startsWith(before.text)).toBe(true);
   expect(WHOLE.startsWith(text)).toBe(true);
   expect(await saved(streamId)).toEqual({ ...before, status: "timeout" });
-  expect(await runs(streamId)).toBe(1);
+  // It may have been killed between the claim and the writer's first step.
+  expect(await runs(streamId)).toBeLessThanOrEqual(1);
 }
 
 /** Another stream in the same page is written and read as if nothing had been. */
@@ -330,16 +331,17 @@ test("at any moment", async () => {
     const all = await audience({ delay: 1 + 4 * random() });
     await new Promise((resolve) => setTimeout(resolve, 2500 * random()));
     await deployment.killAndStartAgain();
-    const { text, status } = await saved(all.streamId);
+    // In this order: what has not been claimed may be any time from here on.
+    const streams = await deployment.documents("streams");
+    const stream = streams.find(({ _id }) => _id === all.streamId);
+    const isWritten = (await deployment.actions()) > 0;
+    const { status } = await saved(all.streamId);
     try {
-      if (isFinal(status) || text === "") {
-        // It had ended, or is asked for again: nobody had claimed it.
-        const begun = await runs(all.streamId);
-        if (isFinal(status) || begun === 0) {
-          for (const reader of [all.driver, ...all.followers]) {
-            await reader.shows(WHOLE, "done");
-          }
-        } else await timesOut(all);
+      // If it was killed before anybody had claimed it, it is asked for again.
+      if (stream?.claimedAt === undefined || isWritten || isFinal(status)) {
+        for (const reader of [all.driver, ...all.followers]) {
+          await reader.shows(WHOLE, "done");
+        }
       } else await timesOut(all);
       await worksAgain(all);
     } catch (error) {

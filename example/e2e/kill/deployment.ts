@@ -110,6 +110,12 @@ export class KilledDeployment {
     await this.control("clock", { aheadMs: this.aheadMs });
   }
 
+  /** How many actions run. */
+  async actions(): Promise<number> {
+    const response = await fetch(new URL("/_local/open", this.url));
+    return ((await response.json()) as { actions: number }).actions;
+  }
+
   /** The documents of one of the component's tables, as the process would find them if it were started now. */
   async documents(table: string): Promise<Record<string, JSONValue>[]> {
     const journal = await readFile(join(this.data, "journal.jsonl"), "utf8");
