@@ -59,7 +59,7 @@ class Tally {
 const setting = (name: string) => process.env[name];
 
 /** So many runs there are in CI, in all. */
-const RUNS = 1500;
+const RUNS = 1000;
 
 /**
  * Carries out random schedules and holds every invariant after each. A failure
