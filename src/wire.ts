@@ -26,3 +26,8 @@ export const durable = {
   /** Header: how the text is encoded in events, if it is. */
   encoding: "Stream-SSE-Data-Encoding",
 } as const;
+
+/** What a log may say of a URL: there may be a secret in its query. */
+export function withoutQuery(url: string): string {
+  return url.split("?")[0] ?? "";
+}

@@ -1,6 +1,6 @@
 import type { StreamStatus } from "../shared.js";
 import { isFinal } from "../status.js";
-import { wire } from "../wire.js";
+import { wire, withoutQuery } from "../wire.js";
 import { parseOffset } from "../offsets.js";
 
 /** The answer of a server that will say the same if it is asked again. */
@@ -86,11 +86,6 @@ async function refusal(response: Response): Promise<Error> {
   const message = `${withoutQuery(url)} answered ${status}${await reason(response)}`;
   const mayChange = status >= 500 || TRY_AGAIN.includes(status);
   return mayChange ? new Error(message) : new ReadStreamError(message, status);
-}
-
-/** What a log may say of a URL: there may be a secret in its query. */
-function withoutQuery(url: string): string {
-  return url.split("?")[0] ?? "";
 }
 
 /** The statuses below 500 that may be others at the next time: too slow, too early, too many. */

@@ -1,4 +1,5 @@
 import { textOf } from "../browser/text.js";
+import { withoutQuery } from "../wire.js";
 
 /** How a request ended: with nothing to expect of it any more, or without any answer. */
 export type HttpEnd = "over" | "lost";
@@ -18,7 +19,7 @@ export async function fetchText(
   } catch {
     // Neither the error, which may quote a token, nor the URL's query is for a log.
     console.error(
-      `The stream cannot be asked for at ${url.split("?")[0]}: \`authToken\` or one of the \`headers\` is not a valid header. Their values are of one byte a character, without line breaks.`,
+      `The stream cannot be asked for at ${withoutQuery(url)}: \`authToken\` or one of the \`headers\` is not a valid header. Their values are of one byte a character, without line breaks.`,
     );
     return "over";
   }
