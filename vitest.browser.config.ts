@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     environment: "node",
-    include: ["example/e2e/**/*.test.ts"],
+    include: ["test/{browser,clients}/**/*.test.ts"],
     // Each file starts a demo and a browser of its own, which is work for a machine.
     fileParallelism: false,
     // Nothing takes nearly as long, but a busy machine may.

@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
-import { sources } from "./src/testing/sources.js";
+import { sources } from "./test/support/sources.js";
 
 export default defineConfig({
   resolve: { alias: sources },
@@ -16,9 +16,9 @@ export default defineConfig({
           name: "convex",
           environment: "edge-runtime",
           include: [
-            "src/{component,client,browser}/**/*.test.ts",
+            "src/{client,browser}/**/*.test.ts",
             "src/*.test.ts",
-            "src/testing/**/*.test.ts",
+            "test/{component,lab,support}/**/*.test.ts",
             "example/convex/**/*.test.ts",
           ],
           server: { deps: { inline: ["convex-test"] } },
@@ -29,8 +29,8 @@ export default defineConfig({
         test: {
           name: "react",
           environment: "jsdom",
-          include: ["src/react/**/*.test.{ts,tsx}"],
-          globalSetup: "src/testing/deployment.ts",
+          include: ["src/react/**/*.test.{ts,tsx}", "test/lab/**/*.test.tsx"],
+          globalSetup: "test/support/deployment.ts",
           // They cut connections, and share the deployment.
           fileParallelism: false,
         },
@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: "node",
           environment: "node",
-          include: ["example/local/**/*.test.ts", "bench/**/*.test.ts"],
+          include: ["test/local-deployment/**/*.test.ts", "bench/**/*.test.ts"],
         },
       },
     ],

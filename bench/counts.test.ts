@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   startDeployment,
   type LocalDeployment,
-} from "../example/local/deployment.js";
+} from "../test/local-deployment/deployment.js";
 import { atRest, following, type FollowingCase } from "./following.js";
 import { readChat, writeReplies } from "./opening.js";
 import { targets } from "./targets.js";

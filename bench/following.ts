@@ -1,5 +1,8 @@
 /** One reply is written, and so many follow it: what that costs. */
-import type { Counters, LocalDeployment } from "../example/local/deployment.js";
+import type {
+  Counters,
+  LocalDeployment,
+} from "../test/local-deployment/deployment.js";
 import { meeting, planQuery } from "./apps/writer.js";
 import { connect, follow, type Progress } from "./followers.js";
 import { drive } from "./request.js";

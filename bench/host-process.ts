@@ -1,6 +1,6 @@
 /** The process that `host.ts` starts: argument 1 is the target's name. */
 import "./clock.js";
-import { startDeployment } from "../example/local/deployment.js";
+import { startDeployment } from "../test/local-deployment/deployment.js";
 import { meeting } from "./apps/writer.js";
 import { atRest, following } from "./following.js";
 import type { Answer, Question, Tasks } from "./host.js";

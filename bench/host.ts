@@ -4,7 +4,7 @@
  */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Counters } from "../example/local/deployment.js";
+import type { Counters } from "../test/local-deployment/deployment.js";
 import type { WriterRecord } from "./apps/writer.js";
 import type { FollowingCase, FollowingResult } from "./following.js";
 import type { TargetName } from "./targets.js";

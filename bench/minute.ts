@@ -1,5 +1,5 @@
 /** What it costs that somebody reads a stream while it is written for a minute. */
-import type { Counters } from "../example/local/deployment.js";
+import type { Counters } from "../test/local-deployment/deployment.js";
 import { readStream } from "../src/browser/index.js";
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";

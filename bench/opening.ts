@@ -1,5 +1,5 @@
 /** Somebody opens a chat whose replies have all been written: what reading them costs. */
-import type { Counters } from "../example/local/deployment.js";
+import type { Counters } from "../test/local-deployment/deployment.js";
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
 import type { Host } from "./host.js";

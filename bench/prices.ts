@@ -3,7 +3,7 @@
  * US, in dollars, as https://docs.convex.dev/production/state/limits had it in
  * November 2026 («Functions: function calls», «Database: database I/O»).
  */
-import type { Counters } from "../example/local/deployment.js";
+import type { Counters } from "../test/local-deployment/deployment.js";
 
 const DOLLARS_PER_FUNCTION_CALL = 2 / 1e6;
 const DOLLARS_PER_BYTE = 0.2 / 1e9;

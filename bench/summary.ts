@@ -16,7 +16,7 @@ export function summary(
   return `# Benchmarks
 
 \`npm run bench\` measures this package and the published 0.3.3 in turn, on the
-same texts, against the local deployment (\`example/local\`) over real sockets.
+same texts, against the local deployment (\`test/local-deployment\`) over real sockets.
 This is what it gave on ${date}, on ${machine}, with ${listed.join(", ")}.
 
 The ratio says how many times better this package is than the published one in

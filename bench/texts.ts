@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { tokenize } from "../example/local/model/tokens.js";
+import { tokenize } from "../test/local-deployment/model/tokens.js";
 
 /** Two replies as a chat model gives them, in Markdown. */
 const replies = ["tides", "bread"].map((name) =>
   readFileSync(
-    new URL(`../example/local/model/texts/${name}.md`, import.meta.url),
+    new URL(`../test/local-deployment/model/texts/${name}.md`, import.meta.url),
     "utf8",
   ),
 );

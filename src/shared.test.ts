@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { cutLength } from "./shared.js";
 import { isFinal } from "./status.js";
-import * as arbitrary from "./testing/arbitraries.js";
+import * as arbitrary from "../test/support/arbitraries.js";
 
 test("a stream has ended when its status is none of these two", () => {
   expect(isFinal("pending")).toBe(false);

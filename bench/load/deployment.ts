@@ -2,7 +2,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { Memory } from "../../example/local/memory.js";
+import type { Memory } from "../../test/local-deployment/memory.js";
 
 export type Question = { id: number };
 export type Answer =

@@ -1,8 +1,8 @@
 /** What `deployment.ts` starts. */
 import { fileURLToPath } from "node:url";
-import { startDeployment } from "../../example/local/deployment.js";
+import { startDeployment } from "../../test/local-deployment/deployment.js";
 import type { Answer, Question } from "./deployment.js";
-import { memory } from "../../example/local/memory.js";
+import { memory } from "../../test/local-deployment/memory.js";
 
 const path = (relative: string) =>
   fileURLToPath(new URL(relative, import.meta.url));

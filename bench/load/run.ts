@@ -7,7 +7,7 @@ import { isFinal } from "../../src/status.js";
 import { connect } from "../followers.js";
 import { startLoadedDeployment, type LoadedDeployment } from "./deployment.js";
 import { LagBoard } from "./lag.js";
-import { memory, type Memory } from "../../example/local/memory.js";
+import { memory, type Memory } from "../../test/local-deployment/memory.js";
 import { isWhole } from "./sentences.js";
 
 export interface LoadCase {

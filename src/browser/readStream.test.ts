@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import * as arbitrary from "../testing/arbitraries.js";
-import { pass, settled, useClock } from "../testing/clock.js";
-import { network, type Trouble } from "../testing/network.js";
-import { setUp, writes } from "../testing/setup.js";
-import { story, tokens } from "../testing/story.js";
+import * as arbitrary from "../../test/support/arbitraries.js";
+import { pass, settled, useClock } from "../../test/support/clock.js";
+import { network, type Trouble } from "../../test/support/network.js";
+import { setUp, writes } from "../../test/support/setup.js";
+import { story, tokens } from "../../test/support/story.js";
 import { sleep } from "../time.js";
 import {
   readLines,

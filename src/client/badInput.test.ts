@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ComponentApi } from "../component/_generated/component.js";
-import { settled, useClock } from "../testing/clock.js";
+import { settled, useClock } from "../../test/support/clock.js";
 import {
   components,
   errorsLogged,
@@ -8,7 +8,7 @@ import {
   readBody,
   setUp,
   writes,
-} from "../testing/setup.js";
+} from "../../test/support/setup.js";
 import { PersistentTextStreaming, type StreamId } from "./index.js";
 
 // What callers get wrong: each gets a sentence, and what is saved stays.

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import * as arbitrary from "../testing/arbitraries.js";
+import * as arbitrary from "../../test/support/arbitraries.js";
 import { Body } from "./body.js";
 
 const encode = (text: string) => new TextEncoder().encode(text);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import * as arbitrary from "../testing/arbitraries.js";
+import * as arbitrary from "../../test/support/arbitraries.js";
 import { CharacterJoiner } from "./characters.js";
 
 function join(...pieces: string[]): string[] {

@@ -1,6 +1,12 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { StreamId } from "./index.js";
-import { deferred, pass, settled, until, useClock } from "../testing/clock.js";
+import {
+  deferred,
+  pass,
+  settled,
+  until,
+  useClock,
+} from "../../test/support/clock.js";
 import {
   errorsLogged,
   readBody,
@@ -8,8 +14,8 @@ import {
   textOf,
   writes,
   type ActionCtx,
-} from "../testing/setup.js";
-import { story } from "../testing/story.js";
+} from "../../test/support/setup.js";
+import { story } from "../../test/support/story.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());

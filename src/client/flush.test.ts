@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { PersistentTextStreaming } from "./index.js";
 import { due, flushPolicy, type FlushOptions } from "./flush.js";
-import { components } from "../testing/setup.js";
+import { components } from "../../test/support/setup.js";
 
 describe("how much is due", () => {
   const none = { boundary: () => false };

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { pass, settled, until, useClock } from "../testing/clock.js";
+import { pass, settled, until, useClock } from "../../test/support/clock.js";
 import {
   errorsLogged,
   neverRuns,
@@ -7,7 +7,7 @@ import {
   setUp,
   textOf,
   writes,
-} from "../testing/setup.js";
+} from "../../test/support/setup.js";
 import {
   PersistentTextStreaming,
   StreamIdValidator,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { settled, useClock } from "../testing/clock.js";
-import { readBody, setUp } from "../testing/setup.js";
+import { settled, useClock } from "../../test/support/clock.js";
+import { readBody, setUp } from "../../test/support/setup.js";
 import { isFinal } from "../status.js";
 import type { BackgroundWriter, StreamId } from "./index.js";
 

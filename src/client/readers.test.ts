@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { settled, useClock } from "../testing/clock.js";
-import { neverRuns, readBody, setUp, writes } from "../testing/setup.js";
+import { settled, useClock } from "../../test/support/clock.js";
+import {
+  neverRuns,
+  readBody,
+  setUp,
+  writes,
+} from "../../test/support/setup.js";
 import type { StreamId } from "./index.js";
 
 // What reads a response is somebody else's program. Whatever it does, the

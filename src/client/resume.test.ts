@@ -1,5 +1,11 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { deferred, pass, settled, until, useClock } from "../testing/clock.js";
+import {
+  deferred,
+  pass,
+  settled,
+  until,
+  useClock,
+} from "../../test/support/clock.js";
 import {
   errorsLogged,
   neverRuns,
@@ -7,8 +13,8 @@ import {
   setUp,
   textOf,
   writes,
-} from "../testing/setup.js";
-import { story } from "../testing/story.js";
+} from "../../test/support/setup.js";
+import { story } from "../../test/support/story.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());

@@ -1,7 +1,13 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import * as arbitrary from "../testing/arbitraries.js";
-import { deferred, pass, settled, until, useClock } from "../testing/clock.js";
+import * as arbitrary from "../../test/support/arbitraries.js";
+import {
+  deferred,
+  pass,
+  settled,
+  until,
+  useClock,
+} from "../../test/support/clock.js";
 import {
   errorsLogged,
   readBody,
@@ -10,7 +16,7 @@ import {
   writes,
   type Fault,
   type Faults,
-} from "../testing/setup.js";
+} from "../../test/support/setup.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());

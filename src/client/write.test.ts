@@ -1,12 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { deferred, pass, settled, until, useClock } from "../testing/clock.js";
+import {
+  deferred,
+  pass,
+  settled,
+  until,
+  useClock,
+} from "../../test/support/clock.js";
 import {
   errorsLogged,
   readBody,
   setUp,
   textOf,
   writes,
-} from "../testing/setup.js";
+} from "../../test/support/setup.js";
 import { Body } from "./body.js";
 import { claim } from "./claim.js";
 import { flushPolicy } from "./flush.js";

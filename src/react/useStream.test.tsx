@@ -13,8 +13,8 @@ import {
   newClient,
   writeUrl,
   type ReaderProps,
-} from "../testing/hook.js";
-import { story } from "../testing/story.js";
+} from "../../test/support/hook.js";
+import { story } from "../../test/support/story.js";
 import { useStream } from "./index.js";
 
 let client: ConvexReactClient;

@@ -1,6 +1,6 @@
 import { stream, type LiveMode } from "@durable-streams/client";
 import { expect, inject, test } from "vitest";
-import { story } from "../../src/testing/story.js";
+import { story } from "../support/story.js";
 
 const site = inject("conformanceUrl");
 

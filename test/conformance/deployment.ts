@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
-import { startDeployment } from "../../example/local/deployment.js";
+import { startDeployment } from "../local-deployment/deployment.js";
 
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 

@@ -45,7 +45,7 @@ const documents = [
   "README.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
-  ...filesIn("src", /^(?!testing|.*_generated|.*\.test\.).*\.tsx?$/),
+  ...filesIn("src", /^(?!.*_generated|.*\.test\.).*\.tsx?$/),
 ];
 const snippets = documents.flatMap(snippetsOf);
 

@@ -14,7 +14,7 @@ import {
   type StreamId,
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
-import { tokens } from "../../../src/testing/story.js";
+import { tokens } from "../../../test/support/story.js";
 import { sentence } from "../../load/sentences.js";
 
 const components = componentsGeneric() as unknown as {

@@ -1,7 +1,0 @@
-import { test } from "vitest";
-import { experiment } from "../testing/lab/lab.js";
-import { ALONE } from "../testing/lab/schedule.js";
-
-test("whatever fails, dies or breaks, the text survives", async () => {
-  await experiment("Nobody meddles", ALONE, 0.4);
-}, 86_400_000);

@@ -1,0 +1,349 @@
+/** The hook alone, in a real browser, with both builds of React, under StrictMode and not. */
+import { fileURLToPath } from "node:url";
+import type { Browser, Page } from "playwright-core";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  test,
+} from "vitest";
+import type { StreamBody } from "../../src/shared.js";
+import { startLine } from "../lab/hook/line.js";
+import { story } from "../support/story.js";
+import {
+  startDeployment,
+  type LocalDeployment,
+} from "../local-deployment/deployment.js";
+import { launchBrowser } from "./browser.js";
+import { PATIENCE } from "./chat.js";
+import { complaintsOf } from "./hook/complaints.js";
+import { servePage, type ReactBuild } from "./hook/build.js";
+import type { Lab } from "./hook/page.js";
+import type { ReaderProps } from "../support/reader.js";
+import { RemoteReader } from "./hook/remote.js";
+
+/** How many random schedules each of the four pages runs, and from which seed on. */
+const RUNS = Number(process.env.FAULT_RUNS ?? 30);
+const FIRST = Number(process.env.FAULT_SEED ?? 0);
+
+const folder = (path: string) =>
+  fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** Long enough for something to happen while it is written. */
+const SENTENCES = 80;
+const WHOLE = story(SENTENCES);
+
+let deployment: LocalDeployment;
+let browser: Browser;
+let line: Awaited<ReturnType<typeof startLine>>;
+beforeAll(async () => {
+  [deployment, browser] = await Promise.all([
+    startDeployment({
+      functionsDir: folder("test/support/app"),
+      components: { persistentTextStreaming: folder("src/component") },
+      log: () => {},
+    }),
+    launchBrowser(),
+  ]);
+  line = await startLine(deployment.siteUrl);
+});
+afterAll(async () => {
+  await browser?.close();
+  await line?.close();
+  await deployment?.stop();
+});
+
+/** The URL of the HTTP action that writes a story as the options say. */
+function writeUrl(options: Record<string, number> = {}): string {
+  const search = new URLSearchParams(
+    Object.entries(options).map(([name, value]) => [name, String(value)]),
+  );
+  return `${deployment.siteUrl}/write?${search}`;
+}
+
+const create = async () => (await deployment.call("chat:create")) as string;
+const saved = async (streamId: string) =>
+  (await deployment.call("chat:body", { streamId })) as StreamBody;
+const requests = async (streamId: string) =>
+  (await deployment.call("chat:requests", { streamId })) as {
+    authorization: string;
+    extra: string;
+  }[];
+
+const builds: ReactBuild[] = ["production", "development"];
+describe.each(builds)("React's %s build", (reactBuild) => {
+  let served: Awaited<ReturnType<typeof servePage>>;
+  beforeAll(async () => {
+    served = await servePage(reactBuild);
+  });
+  afterAll(() => served?.close());
+
+  async function newPage(strict: boolean): Promise<Page> {
+    // A context of its own: a browser opens only six connections to a host.
+    const page = await (await browser.newContext()).newPage();
+    const url = new URL(served.url);
+    url.searchParams.set("deployment", deployment.url);
+    if (strict) url.searchParams.set("strict", "");
+    await page.goto(url.href);
+    await page.waitForFunction(() => "lab" in window);
+    return page;
+  }
+
+  describe.each([false, true])("StrictMode: %s", (strict) => {
+    let page: Page;
+    let streamId: string;
+    beforeAll(async () => {
+      page = await newPage(strict);
+    });
+    afterAll(() => page?.context().close());
+    beforeEach(async () => {
+      streamId = await create();
+    });
+    afterEach(async () => {
+      await page.context().setOffline(false);
+      await deployment.faults.siteOnline();
+    });
+
+    const mount = (props: Partial<ReaderProps> = {}) =>
+      RemoteReader.mount(page, {
+        url: writeUrl({ sentences: SENTENCES, delay: 2 }),
+        driven: true,
+        streamId,
+        incremental: true,
+        ...props,
+      });
+
+    async function inMidStream(props: Partial<ReaderProps> = {}) {
+      const reader = await mount(props);
+      await reader.grows();
+      return reader;
+    }
+
+    describe("a driven stream", () => {
+      test.each([false, true])(
+        "arrives piece by piece over one request, with URL and headers written inline (incremental: %s)",
+        async (incremental) => {
+          const reader = await mount({
+            incremental,
+            authToken: "secret",
+            headers: { "X-Extra": "more" },
+          });
+          await reader.shows(WHOLE, "done");
+          expect(await requests(streamId)).toMatchObject([
+            { authorization: "Bearer secret", extra: "more" },
+          ]);
+          const { steps, mounts } = await reader.state();
+          expect(steps).toBeGreaterThan(5);
+          // Proof of which React this is.
+          const twice = strict && reactBuild === "development";
+          expect(mounts).toBe(twice ? 2 : 1);
+        },
+      );
+
+      test("takes no notice of renders at any time, with a token that changes", async () => {
+        const reader = await mount();
+        expect(await reader.renderAllTheTime()).toBeGreaterThan(20);
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("begins when there is an id", async () => {
+        const reader = await mount({ streamId: undefined });
+        expect(await reader.state()).toMatchObject({
+          text: "",
+          status: "pending",
+        });
+        await reader.update({ streamId });
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("is followed by another one, from nothing", async () => {
+        const reader = await inMidStream();
+        const next = await create();
+        await reader.begins({
+          streamId: next,
+          url: writeUrl({ sentences: 7, delay: 1 }),
+        });
+        await reader.shows(story(7), "done");
+        expect(await requests(next)).toHaveLength(1);
+        // The first one is written to its end all the same.
+        await expect
+          .poll(() => saved(streamId), PATIENCE)
+          .toEqual({ text: WHOLE, status: "done" });
+      });
+
+      test("may stop being driven, and be driven again", async () => {
+        const reader = await inMidStream();
+        await reader.update({ driven: false });
+        await reader.grows();
+        await reader.update({ driven: true });
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("goes on after an unmount and a mount in mid-stream", async () => {
+        const before = await inMidStream();
+        await before.unmount();
+        const after = await mount();
+        await after.shows(WHOLE, "done");
+      });
+
+      test("is written once when two tabs drive it: one gets a 205", async () => {
+        const statuses: number[] = [];
+        const other = await newPage(strict);
+        for (const tab of [page, other]) {
+          tab.on("response", (response) => {
+            if (response.request().method() === "POST") {
+              statuses.push(response.status());
+            }
+          });
+        }
+        const props = {
+          url: writeUrl({ sentences: SENTENCES, delay: 2 }),
+          driven: true,
+          streamId,
+        };
+        const [first, second] = await Promise.all([
+          RemoteReader.mount(page, props),
+          RemoteReader.mount(other, props),
+        ]);
+        await first.shows(WHOLE, "done");
+        await second.shows(WHOLE, "done");
+        expect(statuses.sort()).toEqual([200, 205]);
+        await other.context().close();
+      });
+    });
+
+    describe("the database has the last word", () => {
+      test.each([false, true])(
+        "when the connection is cut (incremental: %s)",
+        async (incremental) => {
+          const reader = await inMidStream({ incremental });
+          deployment.faults.cutConnections();
+          await reader.shows(WHOLE, "done");
+          expect(await requests(streamId)).toHaveLength(1);
+        },
+      );
+
+      test.each([401, 404, 500])("when HTTP answers %i", async (status) => {
+        const refused = await mount({ url: writeUrl({ status }) });
+        await expect.poll(() => requests(streamId), PATIENCE).toHaveLength(1);
+        const writer = await mount();
+        await writer.shows(WHOLE, "done");
+        await refused.shows(WHOLE, "done");
+      });
+
+      test("when the writer throws: `error`, with all its text", async () => {
+        const reader = await mount({
+          url: writeUrl({ sentences: 10, delay: 1, failAt: 20 }),
+        });
+        await reader.shows(story(10).slice(0, 100), "error");
+      });
+
+      test("when the action is killed: the body just ends", async () => {
+        const reader = await inMidStream();
+        deployment.faults.killActions();
+        // Nobody writes any more. The cron would say so after 20 minutes.
+        await deployment.call(
+          "lib:setStreamStatus",
+          { streamId, status: "timeout" },
+          { component: "persistentTextStreaming" },
+        );
+        await expect
+          .poll(async () => (await reader.state()).status, PATIENCE)
+          .toBe("timeout");
+        const { text, stepBack } = await reader.state();
+        // What came over HTTP and was not saved when the action died stays.
+        expect(text.startsWith((await saved(streamId)).text)).toBe(true);
+        expect(stepBack).toBeNull();
+      });
+
+      test("when the stream is stopped: `aborted`, with all its text", async () => {
+        const reader = await mount({
+          url: writeUrl({ sentences: SENTENCES, delay: 1, hang: 50 }),
+        });
+        await expect
+          .poll(async () => (await reader.text()).length, PATIENCE)
+          .toBe(250);
+        await deployment.call("chat:stop", { streamId });
+        await reader.shows(WHOLE.slice(0, 250), "aborted");
+      });
+
+      test("when the site is offline; it is asked again when it is back", async () => {
+        await deployment.faults.siteOffline();
+        const [reader] = await Promise.all([
+          mount(),
+          page.waitForEvent("requestfailed"),
+        ]);
+        expect((await reader.state()).status).toBe("pending");
+        await deployment.faults.siteOnline();
+        await reader.shows(WHOLE, "done");
+        expect(await requests(streamId)).toHaveLength(1);
+      });
+
+      test("when the browser goes offline in mid-stream and comes back", async () => {
+        const reader = await inMidStream();
+        await page.context().setOffline(true);
+        // The emulation only refuses new connections: the present ones are cut here.
+        deployment.faults.cutConnections();
+        deployment.faults.dropSockets();
+        await expect
+          .poll(async () => (await saved(streamId)).status, PATIENCE)
+          .toBe("done");
+        await page.context().setOffline(false);
+        await reader.shows(WHOLE, "done");
+      });
+    });
+  });
+
+  test("random schedules of all that goes wrong each end with exactly what is saved", async () => {
+    const results = await Promise.all(
+      [0, 1].map(async (half) => {
+        const page = await newPage(false);
+        const complaints = complaintsOf(page);
+        const result = await page.evaluate(
+          async ([which, port, keepGoing]) => {
+            const { lab } = window as unknown as { lab: Lab };
+            lab.reconnectSoon();
+            return await lab.runSchedules(which, port, keepGoing);
+          },
+          [
+            {
+              first: FIRST + (2 * builds.indexOf(reactBuild) + half) * RUNS,
+              count: RUNS,
+              lanes: 5,
+            },
+            line.port,
+            RUNS > 100,
+          ] as const,
+        );
+        // Nothing stays of readers that are gone.
+        await expect
+          .poll(
+            () =>
+              page.evaluate(() =>
+                (window as unknown as { lab: Lab }).lab.remains(),
+              ),
+            PATIENCE,
+          )
+          .toEqual({ timers: 0, watches: 0 });
+        return { ...result, page, complaints };
+      }),
+    );
+    if (RUNS > 100) for (const { table } of results) console.table(table);
+    await expect
+      .poll(() => deployment.open(), PATIENCE)
+      .toMatchObject({ subscriptions: 0, actions: 0 });
+    for (const { wrong, inMidStream, complaints, page } of results) {
+      await page.context().close();
+      expect(wrong).toEqual([]);
+      expect(complaints).toEqual([]);
+      // Most of what happens does so before the end.
+      expect(inMidStream).toBeGreaterThan(RUNS);
+    }
+  }, 3_600_000);
+});

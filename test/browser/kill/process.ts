@@ -1,0 +1,18 @@
+/**
+ * A local deployment as a process of its own, which can be killed. Its options
+ * are the first argument, as JSON; it says where it is in one line of JSON,
+ * and ends with the process that started it.
+ */
+import {
+  startDeployment,
+  type DeploymentOptions,
+} from "../../local-deployment/deployment.js";
+
+const deployment = await startDeployment({
+  ...(JSON.parse(process.argv[2] ?? "{}") as DeploymentOptions),
+  log: (line) => console.error(line),
+});
+console.log(
+  JSON.stringify({ url: deployment.url, siteUrl: deployment.siteUrl }),
+);
+process.stdin.on("end", () => process.exit()).resume();

@@ -1,0 +1,464 @@
+/** Every client against everything that happens to a stream, over real connections. */
+import { fileURLToPath } from "node:url";
+import { EdgeVM } from "@edge-runtime/vm";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { readLines, readStream } from "../../src/browser/index.js";
+import type { StreamBody, StreamPage, StreamStatus } from "../../src/shared.js";
+import { isFinal } from "../../src/status.js";
+import { story, storyEvents, storyLines, tokens } from "../support/story.js";
+import {
+  startDeployment,
+  type LocalDeployment,
+} from "../local-deployment/deployment.js";
+import { launchBrowser } from "../browser/browser.js";
+import { PATIENCE } from "../browser/chat.js";
+import { kinds, type Client, type Kind, type Seen } from "./kinds.js";
+import { eventOf, type LineFormat } from "./lines.js";
+import type { Desk } from "./page.js";
+import { bundle, servePage } from "./serve.js";
+
+const folder = (path: string) =>
+  fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+const SENTENCES = 60;
+const WHOLE = story(SENTENCES);
+const TOKENS = tokens(WHOLE).length;
+/** The writer waits here until what is to happen in mid-stream has happened. */
+const GATE = Math.floor(TOKENS * 0.6);
+
+let deployment: LocalDeployment;
+let browser: Browser;
+let served: Awaited<ReturnType<typeof servePage>>;
+beforeAll(async () => {
+  [deployment, browser, served] = await Promise.all([
+    startDeployment({
+      functionsDir: folder("test/support/app"),
+      components: { persistentTextStreaming: folder("src/component") },
+      log: () => {},
+    }),
+    launchBrowser(),
+    servePage(),
+  ]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await served?.close();
+  await deployment?.stop();
+});
+
+const inComponent = { component: "persistentTextStreaming" };
+
+type Options = Record<string, number | string>;
+
+function writeUrl(options: Options): string {
+  const search = new URLSearchParams(
+    Object.entries({ sentences: SENTENCES, delay: 4, ...options }).map(
+      ([name, value]) => [name, String(value)],
+    ),
+  );
+  return `${deployment.siteUrl}/write?${search}`;
+}
+
+const resumeUrl = () => `${deployment.siteUrl}/resume`;
+const create = async () => (await deployment.call("chat:create")) as string;
+const saved = async (streamId: string) =>
+  (await deployment.call("chat:body", { streamId })) as StreamBody;
+
+/** Starts the writer of a stream, as a session that nobody looks at. */
+function startWriter(streamId: string, url: string): void {
+  fetch(url, { method: "POST", body: JSON.stringify({ streamId }) })
+    .then((response) => response.text())
+    .catch(() => {
+      // It was cut off. The writer does not notice.
+    });
+}
+
+async function newPage(): Promise<Page> {
+  // A context of its own: a browser opens only six connections to a host.
+  const page = await (await browser.newContext()).newPage();
+  const url = new URL(served.url);
+  url.searchParams.set("deployment", deployment.url);
+  await page.goto(url.href);
+  await page.waitForFunction(() => "desk" in window);
+  return page;
+}
+
+/** Pages are kept from one event to the next: loading them takes time. */
+const pages = new Map<string, Promise<Page>>();
+function keptPage(name: string): Promise<Page> {
+  let page = pages.get(name);
+  if (page === undefined) pages.set(name, (page = newPage()));
+  return page;
+}
+
+/** One stream, and those who read it. */
+interface Cell {
+  kind: Kind;
+  streamId: string;
+  clients: Client[];
+}
+
+interface Event {
+  name: string;
+  /** How the stream is written. */
+  options?: Options;
+  /** When the clients come, and how many. Default: at once, and one. */
+  join?: "in the middle" | "after the end";
+  clients?: number;
+  happens?: (cells: Cell[]) => unknown;
+  /** What is to be there in the end. Default: all of it, and `done`. */
+  end?: (
+    kind: Kind,
+    saved: StreamBody,
+  ) => { text?: string; atLeast?: string; status: string };
+}
+
+const forEach = (work: (cell: Cell) => unknown) => (cells: Cell[]) =>
+  Promise.all(cells.map(work));
+
+const events: Event[] = [
+  {
+    name: "is restarted in mid-stream",
+    happens: forEach(({ clients }) =>
+      Promise.all(clients.map((client) => client.restart())),
+    ),
+  },
+  {
+    name: "is cut off in mid-stream",
+    happens: () => {
+      deployment.faults.cutConnections();
+      deployment.faults.dropSockets();
+    },
+  },
+  {
+    name: "finds the site offline for 2 s",
+    happens: async () => {
+      await deployment.faults.siteOffline();
+      // The writer, who notices nothing of it, ends meanwhile.
+      setTimeout(() => void deployment.faults.siteOnline(), 2000);
+    },
+  },
+  { name: "joins in the middle", join: "in the middle" },
+  { name: "joins after the end", join: "after the end" },
+  {
+    name: "sees the stream stopped",
+    happens: forEach(({ streamId }) =>
+      deployment.call("chat:stop", { streamId }),
+    ),
+    // With the last words that the writer had on the way to the database.
+    end: (_, { text }) => ({ text, status: "aborted" }),
+  },
+  {
+    name: "sees the writer fail",
+    options: { failAt: GATE + 20 },
+    end: () => ({
+      text: tokens(WHOLE)
+        .slice(0, GATE + 20)
+        .join(""),
+      status: "error",
+    }),
+  },
+  {
+    name: "sees the stream deleted",
+    happens: forEach(({ streamId }) =>
+      deployment.call("chat:remove", { streamId }),
+    ),
+    // What there is no more reads as `error`, or is not found.
+    end: ({ name }) => ({
+      atLeast: "",
+      status: name.startsWith("the hook") ? "error" : "refused: 404",
+    }),
+  },
+  { name: "is there twice", clients: 2 },
+  {
+    name: "sees the backend restart, and with it the writer die",
+    happens: async (cells) => {
+      await deployment.restart({ downMs: 500 });
+      // The cron says so after 20 minutes, and two minutes later nothing more
+      // can come of the writer.
+      await forEach(async ({ streamId }) => {
+        const status = "timeout";
+        await deployment.call(
+          "lib:setStreamStatus",
+          { streamId, status },
+          inComponent,
+        );
+        await deployment.call("lib:close", { streamId }, inComponent);
+      })(cells);
+    },
+    // Who drives keeps what came over HTTP and was not saved when the writer died.
+    end: ({ drives }, { text }) =>
+      drives
+        ? { atLeast: text, status: "timeout" }
+        : { text, status: "timeout" },
+  },
+];
+
+/** Waits until a condition holds. */
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  await vi.waitFor(async () => {
+    if (!(await condition()))
+      throw new Error("What was waited for never came.");
+  }, PATIENCE);
+}
+
+/** Lets something happen to a stream of each kind of client, and gives what each client has in the end. */
+async function play(event: Event): Promise<Map<Kind, Outcome>> {
+  const { options = {}, join, clients: count = 1 } = event;
+  const url = writeUrl({ gate: GATE, ...options });
+  const cells: Cell[] = await Promise.all(
+    kinds.map(async (kind) => ({
+      kind,
+      streamId: await create(),
+      clients: [],
+    })),
+  );
+  const open = forEach(async ({ kind, streamId, clients }) => {
+    for (let i = 0; i < count; i++) {
+      const client = await kind.open({
+        streamId,
+        writeUrl: url,
+        resumeUrl: resumeUrl(),
+        newPage: () => keptPage(`${kind.name} ${i}`),
+      });
+      clients.push(client);
+    }
+  });
+  const goOn = forEach(({ streamId }) =>
+    deployment.call("chat:goOn", { streamId }),
+  );
+  const written = forEach(({ streamId }) =>
+    until(async () => {
+      const tail = (await deployment.call(
+        "lib:tail",
+        { streamId },
+        inComponent,
+      )) as {
+        status: StreamStatus;
+        closing: boolean;
+      } | null;
+      // Deleted, or ended, with its writer's last words.
+      return tail === null || (isFinal(tail.status) && !tail.closing);
+    }),
+  );
+  if (join === undefined) {
+    await open(cells);
+    for (const { kind, streamId } of cells) {
+      if (!kind.drives) startWriter(streamId, url);
+    }
+  } else {
+    for (const { streamId } of cells) startWriter(streamId, url);
+    await forEach(({ streamId }) =>
+      until(async () => (await saved(streamId)).text.length > WHOLE.length / 3),
+    )(cells);
+    if (join === "after the end") {
+      await goOn(cells);
+      await written(cells);
+    }
+    await open(cells);
+  }
+  const outcomes = await Promise.all(
+    cells.map((cell) => inMidStream(cell, join === "after the end")),
+  );
+  await event.happens?.(cells);
+  await goOn(cells);
+  await written(cells);
+  return new Map(
+    await Promise.all(
+      cells.map(async (cell, i) => {
+        const before = outcomes[i]!;
+        return [cell.kind, await outcomeOf(cell, before)] as const;
+      }),
+    ),
+  );
+}
+
+interface Outcome {
+  saved: StreamBody;
+  /** How often a writer has begun. */
+  runs: unknown;
+  /** What each client had when it happened, and in the end. */
+  before: Seen[];
+  after: Seen[];
+}
+
+/** Waits until each client of a stream has some of its text. */
+async function inMidStream(
+  { clients, kind }: Cell,
+  ended: boolean,
+): Promise<Seen[]> {
+  if (ended) return [];
+  return await Promise.all(
+    clients.map(async (client) => {
+      let now: Seen = { text: "", status: "" };
+      await until(async () => {
+        now = await client.seen();
+        return now.text.length > 100;
+      });
+      expect(now.status, kind.name).toBe("streaming");
+      return { ...now };
+    }),
+  );
+}
+
+/** Waits until each client of a stream has all of it and knows how that ended. */
+async function outcomeOf(cell: Cell, before: Seen[]): Promise<Outcome> {
+  const { streamId, clients } = cell;
+  const body = await saved(streamId);
+  const after = await Promise.all(
+    clients.map(async (client) => {
+      let now: Seen = { text: "", status: "" };
+      // Who waits in vain is found by what it has.
+      await until(async () => {
+        now = await client.seen();
+        const knows = !/pending|streaming/.test(now.status);
+        return knows && now.text.length >= body.text.length;
+      }).catch(() => {});
+      await client.close();
+      return { ...now };
+    }),
+  );
+  const runs = await deployment.call("chat:runs", { streamId });
+  return { saved: body, runs, before, after };
+}
+
+describe.each(named(events))("a client that %s", (_, event) => {
+  let outcomes: Map<Kind, Outcome>;
+  beforeAll(async () => {
+    outcomes = await play(event);
+  });
+
+  test.each(named(kinds))("%s", (_, kind) => {
+    const { saved, runs, before, after } = outcomes.get(kind)!;
+    const { text, atLeast, status } = event.end?.(kind, saved) ?? {
+      text: WHOLE,
+      status: "done",
+    };
+    expect(runs).toBe(1);
+    expect(after).toHaveLength(event.clients ?? 1);
+    for (const [i, seen] of after.entries()) {
+      expect(seen.status).toBe(status);
+      if (text !== undefined) expect(seen.text).toBe(text);
+      else {
+        expect(WHOLE.startsWith(seen.text)).toBe(true);
+        expect(seen.text.startsWith(atLeast ?? "")).toBe(true);
+      }
+      // What was there once stays.
+      expect(seen.text.length).toBeGreaterThanOrEqual(
+        before[i]?.text.length ?? 0,
+      );
+      expect(seen.stepBack ?? null).toBeNull();
+    }
+  });
+});
+
+function named<T extends { name: string }>(all: readonly T[]): [string, T][] {
+  return all.map((one) => [one.name, one]);
+}
+
+describe.each(["ndjson", "sse"] as const)("lines: %s", (format: LineFormat) => {
+  const sentences = 40;
+  const expected = storyEvents(sentences);
+  const options = { sentences, lines: format };
+
+  test("nobody but the one who drives ever has half a line; all have all values", async () => {
+    const streamId = await create();
+    const url = writeUrl(options);
+    const page = await keptPage("lines");
+    const show = (driven: boolean) =>
+      page.evaluate(
+        (props) => (window as unknown as { desk: Desk }).desk.showLines(props),
+        { url, streamId, driven, format },
+      );
+    const shown = [await show(false), await show(true)];
+    const inPage = page.evaluate(
+      (args) => (window as unknown as { desk: Desk }).desk.readLines(...args),
+      [resumeUrl(), streamId, format] as const,
+    );
+    const inNode = (async () => {
+      const texts = readStream(resumeUrl(), { streamId });
+      const values: unknown[] = [];
+      for await (const value of readLines(texts, eventOf[format])) {
+        values.push(value);
+      }
+      return { events: values, status: texts.status };
+    })();
+
+    // What is saved, as often as it can be asked for.
+    const texts = new Set<string>();
+    let next = 0;
+    for (;;) {
+      const { text, status } = await saved(streamId);
+      texts.add(text);
+      const tail = (await deployment.call("chat:page", {
+        streamId,
+        from: next,
+      })) as StreamPage;
+      texts.add(tail.text);
+      next = tail.next;
+      if (isFinal(status)) break;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(texts.size).toBeGreaterThan(5);
+    expect([...texts].filter((text) => !/^$|\n$/.test(text))).toEqual([]);
+    expect((await saved(streamId)).text).toBe(storyLines(sentences, format));
+
+    expect(await inNode).toEqual({ events: expected, status: "done" });
+    expect(await inPage).toEqual({ events: expected, status: "done" });
+    for (const [i, index] of shown.entries()) {
+      const now = () =>
+        page.evaluate((index) => {
+          const { desk } = window as unknown as { desk: Desk };
+          const { history, events } = desk.shownLines(index);
+          const half = history.shown.filter(
+            ({ text }) => text !== "" && !text.endsWith("\n"),
+          );
+          return {
+            events,
+            status: history.last.status,
+            steps: history.shown.length,
+            half: half.length,
+          };
+        }, index);
+      await expect
+        .poll(async () => (await now()).status, PATIENCE)
+        .toBe("done");
+      const { events, steps, half } = await now();
+      expect(events).toEqual(expected);
+      expect(steps).toBeGreaterThan(3);
+      const drives = i === 1;
+      // Over HTTP the text comes as it is appended.
+      if (drives) expect(half).toBeGreaterThan(0);
+      else expect(half).toBe(0);
+    }
+  });
+});
+
+test("readStream reads in an edge runtime, and goes on where it was cut off", async () => {
+  const code = await bundle("../../../src/browser/index.ts", {
+    format: "iife",
+    globalName: "streams",
+  });
+  expect(code).not.toMatch(/\brequire\(|\bimport\(/);
+  const edge = new EdgeVM({ initialCode: code });
+  const streamId = await create();
+  startWriter(streamId, writeUrl({ gate: GATE }));
+  const reading = edge.evaluate<{ text: string; end: Promise<string> }>(`
+    const reading = { text: "" };
+    reading.end = (async () => {
+      const stream = streams.readStream(
+        ${JSON.stringify(resumeUrl())},
+        { streamId: ${JSON.stringify(streamId)} },
+      );
+      for await (const piece of stream) reading.text += piece;
+      return stream.status;
+    })();
+    reading
+  `);
+  await expect.poll(() => reading.text.length, PATIENCE).toBeGreaterThan(100);
+  deployment.faults.cutConnections();
+  await deployment.call("chat:goOn", { streamId });
+  expect(await reading.end).toBe("done");
+  expect(reading.text).toBe(WHOLE);
+});

@@ -1,0 +1,36 @@
+import { readStream, ReadStreamError } from "../../src/browser/index.js";
+
+/** One who reads a stream with `readStream`, in Node or in a page. */
+export class Reading {
+  /** The status of the stream once it has ended, or why it could not be read. */
+  status = "pending";
+  private readonly stopping = new AbortController();
+
+  /** @param text What it has already, from another time. */
+  constructor(
+    url: string,
+    streamId: string,
+    public text = "",
+  ) {
+    const { signal } = this.stopping;
+    const stream = readStream(url, { streamId, from: text.length, signal });
+    void (async () => {
+      try {
+        for await (const piece of stream) {
+          this.text += piece;
+          this.status = "streaming";
+        }
+        this.status = stream.status;
+      } catch (error) {
+        this.status =
+          error instanceof ReadStreamError
+            ? `refused: ${error.status}`
+            : String(error);
+      }
+    })();
+  }
+
+  stop(): void {
+    this.stopping.abort();
+  }
+}

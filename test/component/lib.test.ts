@@ -1,0 +1,676 @@
+import { describe, expect, test, vi } from "vitest";
+import { isFinal } from "../../src/status.js";
+import { pass, useClock } from "../support/clock.js";
+import { setUpComponent, statuses } from "../support/component.js";
+import { api, internal } from "../../src/component/_generated/api.js";
+import type { Id } from "../../src/component/_generated/dataModel.js";
+import crons from "../../src/component/crons.js";
+
+useClock();
+
+const MINUTE = 60_000;
+const malformed = "no id at all" as Id<"streams">;
+
+test("create, append, final, read", async () => {
+  const { create, add, text } = setUpComponent();
+  const streamId = await create();
+  expect(await text(streamId)).toEqual({ text: "", status: "pending" });
+  await add(streamId, "Hello, ");
+  expect(await text(streamId)).toEqual({
+    text: "Hello, ",
+    status: "streaming",
+  });
+  await add(streamId, "world", true);
+  expect(await text(streamId)).toEqual({
+    text: "Hello, world",
+    status: "done",
+  });
+});
+
+test("text in one piece that is final", async () => {
+  const { create, add, text } = setUpComponent();
+  const streamId = await create();
+  await add(streamId, "All of it.", true);
+  expect(await text(streamId)).toEqual({ text: "All of it.", status: "done" });
+});
+
+describe("each function in each status", () => {
+  test.each(statuses)("addChunk to a stream that is %s", async (status) => {
+    const { insertStream, add, text } = setUpComponent();
+    const streamId = await insertStream({ status });
+    const adding = add(streamId, "x");
+    if (isFinal(status)) {
+      await expect(adding).rejects.toThrow(`not streaming, it is ${status}`);
+      expect(await text(streamId)).toEqual({ text: "", status });
+    } else {
+      await adding;
+      expect(await text(streamId)).toEqual({ text: "x", status: "streaming" });
+    }
+  });
+
+  test.each(statuses)(
+    "the final addChunk to a stream that is %s",
+    async (status) => {
+      const { insertStream, add, text } = setUpComponent();
+      const streamId = await insertStream({ status });
+      const adding = add(streamId, "x", true);
+      if (isFinal(status)) {
+        await expect(adding).rejects.toThrow(`not streaming, it is ${status}`);
+        expect(await text(streamId)).toEqual({ text: "", status });
+      } else {
+        await adding;
+        expect(await text(streamId)).toEqual({ text: "x", status: "done" });
+      }
+    },
+  );
+
+  test.each(statuses.flatMap((from) => statuses.map((to) => ({ from, to }))))(
+    "setStreamStatus from $from to $to",
+    async ({ from, to }) => {
+      const { t, insertStream, status } = setUpComponent();
+      const streamId = await insertStream({ status: from });
+      await t.mutation(api.lib.setStreamStatus, { streamId, status: to });
+      expect(await status(streamId)).toBe(isFinal(from) ? from : to);
+    },
+  );
+
+  test.each(statuses)("claim of a stream that is %s", async (status) => {
+    const { insertStream, claim, stream } = setUpComponent();
+    const streamId = await insertStream({ status });
+    const claimed = status === "pending";
+    expect(await claim(streamId)).toEqual({ claimed, status });
+    expect((await stream(streamId))?.status).toBe(status);
+    expect((await stream(streamId))?.writer).toBe(
+      claimed ? "writer" : undefined,
+    );
+  });
+
+  test.each(statuses)(
+    "append by the writer of a stream that is %s",
+    async (status) => {
+      const { insertStream, append, text } = setUpComponent();
+      const streamId = await insertStream({ status, writer: "writer" });
+      const after = status === "pending" ? "streaming" : status;
+      expect(await append(streamId, 0, "x")).toBe(after);
+      // Ended or not: the writer had appended it before it was told.
+      expect(await text(streamId)).toEqual({ text: "x", status: after });
+    },
+  );
+
+  test.each(statuses)(
+    "the last append by the writer of a stream that is %s",
+    async (status) => {
+      const { insertStream, append, text } = setUpComponent();
+      const streamId = await insertStream({ status, writer: "writer" });
+      const after = isFinal(status) ? status : "done";
+      expect(await append(streamId, 0, "x", "done")).toBe(after);
+      expect(await text(streamId)).toEqual({ text: "x", status: after });
+    },
+  );
+
+  test.each(statuses)(
+    "append by another writer to a stream that is %s",
+    async (status) => {
+      const { insertStream, append, text } = setUpComponent();
+      const streamId = await insertStream({ status, writer: "the first" });
+      const appending = append(streamId, 0, "x", undefined, "another");
+      if (isFinal(status)) {
+        expect(await appending).toBe(status);
+      } else {
+        await expect(appending).rejects.toThrow("claimed by another writer");
+      }
+      expect(await text(streamId)).toEqual({ text: "", status });
+    },
+  );
+
+  test.each(statuses)("abort of a stream that is %s", async (status) => {
+    const setup = setUpComponent();
+    const streamId = await setup.insertStream({ status });
+    await setup.t.mutation(api.lib.abort, { streamId });
+    expect(await setup.status(streamId)).toBe(
+      isFinal(status) ? status : "aborted",
+    );
+  });
+
+  test.each(statuses)("reading a stream that is %s", async (status) => {
+    const setup = setUpComponent();
+    const streamId = await setup.insertStream({ status });
+    await setup.insertChunks(streamId, ["Some ", "text."]);
+    expect(await setup.status(streamId)).toBe(status);
+    expect(await setup.text(streamId)).toEqual({ text: "Some text.", status });
+    expect(await setup.read(streamId, 5)).toMatchObject({
+      text: "text.",
+      status,
+    });
+  });
+
+  test.each(statuses)("deleteStream of a stream that is %s", async (status) => {
+    const { t, insertStream, insertChunks, stream, chunks } = setUpComponent();
+    const streamId = await insertStream({ status });
+    await insertChunks(streamId, ["Some ", "text."]);
+    await t.mutation(api.lib.deleteStream, { streamId });
+    expect(await stream(streamId)).toBeNull();
+    expect(await chunks(streamId)).toEqual([]);
+  });
+});
+
+describe("a stream that does not exist", () => {
+  async function deletedStream() {
+    const setup = setUpComponent();
+    const streamId = await setup.create();
+    await setup.t.mutation(api.lib.deleteStream, { streamId });
+    return { ...setup, streamId };
+  }
+
+  test("reads as error, and as no page", async () => {
+    const { streamId, status, read } = await deletedStream();
+    expect(await status(streamId)).toBe("error");
+    expect(await read(streamId)).toBeNull();
+    expect(await read(streamId, 3)).toBeNull();
+  });
+
+  test("cannot be claimed, and is not there to abort", async () => {
+    const { t, streamId, claim } = await deletedStream();
+    expect(await claim(streamId)).toEqual({ claimed: false, status: null });
+    expect(await t.mutation(api.lib.abort, { streamId })).toBeNull();
+  });
+
+  test("tells its writer that it was deleted", async () => {
+    const { streamId, append, chunks } = await deletedStream();
+    expect(await append(streamId, 0, "x")).toBeNull();
+    expect(await append(streamId, 0, "x", "done")).toBeNull();
+    expect(await chunks(streamId)).toEqual([]);
+  });
+
+  test("is an error for the functions that version 0.3 had", async () => {
+    const { t, streamId, add, text } = await deletedStream();
+    const notFound = `Stream not found: there is no stream ${streamId}`;
+    await expect(add(streamId, "x")).rejects.toThrow(notFound);
+    await expect(text(streamId)).rejects.toThrow(notFound);
+    await expect(
+      t.mutation(api.lib.setStreamStatus, { streamId, status: "done" }),
+    ).rejects.toThrow(notFound);
+    await expect(
+      t.mutation(api.lib.deleteStream, { streamId }),
+    ).rejects.toThrow(notFound);
+  });
+
+  test.each(["", "no id at all", "💥"])(
+    "no more than the id %j does",
+    async (id) => {
+      const { t, status, read, claim } = setUpComponent();
+      expect(await status(id)).toBe("error");
+      expect(await read(id)).toBeNull();
+      expect(await claim(id)).toEqual({ claimed: false, status: null });
+      expect(await t.mutation(api.lib.abort, { streamId: id })).toBeNull();
+    },
+  );
+
+  test("a malformed id is refused where version 0.3 took ids", async () => {
+    const { t, add, append, text } = setUpComponent();
+    await expect(add(malformed, "x")).rejects.toThrow("Expected ID");
+    await expect(append(malformed, 0, "x")).rejects.toThrow("Expected ID");
+    await expect(text(malformed)).rejects.toThrow("Expected ID");
+    await expect(
+      t.mutation(api.lib.setStreamStatus, {
+        streamId: malformed,
+        status: "done",
+      }),
+    ).rejects.toThrow("Expected ID");
+    await expect(
+      t.mutation(api.lib.deleteStream, { streamId: malformed }),
+    ).rejects.toThrow("Expected ID");
+  });
+
+  test("the id of another table is none of a stream", async () => {
+    const { create, insertChunks, chunks, read, claim } = setUpComponent();
+    const streamId = await create();
+    await insertChunks(streamId, ["x"]);
+    const [chunk] = await chunks(streamId);
+    expect(await read(chunk?._id ?? "")).toBeNull();
+    expect((await claim(chunk?._id ?? "")).status).toBeNull();
+  });
+});
+
+describe("claim", () => {
+  test("of two writers one gets the stream, and followers see no difference", async () => {
+    const { create, claim, text } = setUpComponent();
+    const streamId = await create();
+    expect((await claim(streamId, "first")).claimed).toBe(true);
+    expect((await claim(streamId, "second")).claimed).toBe(false);
+    expect(await text(streamId)).toEqual({ text: "", status: "pending" });
+  });
+
+  test("asked again, it answers the same: the answer may have been lost", async () => {
+    const { create, claim } = setUpComponent();
+    const streamId = await create();
+    expect((await claim(streamId)).claimed).toBe(true);
+    expect((await claim(streamId)).claimed).toBe(true);
+  });
+
+  test("asked again for a stream that was aborted meanwhile, it says so", async () => {
+    const { t, create, claim } = setUpComponent();
+    const streamId = await create();
+    await claim(streamId);
+    await t.mutation(api.lib.abort, { streamId });
+    expect(await claim(streamId)).toEqual({
+      claimed: false,
+      status: "aborted",
+    });
+  });
+
+  test("a stream that was written through addChunk cannot be claimed", async () => {
+    const { create, add, claim } = setUpComponent();
+    const streamId = await create();
+    await add(streamId, "x");
+    expect((await claim(streamId)).claimed).toBe(false);
+  });
+
+  test("a claimed stream takes no text from addChunk, which would displace the writer's", async () => {
+    const { create, add, claim, append, text } = setUpComponent();
+    const streamId = await create();
+    await claim(streamId);
+    await expect(add(streamId, "x")).rejects.toThrow("claimed by a writer");
+    await append(streamId, 0, "The writer's.", "done");
+    expect((await text(streamId)).text).toBe("The writer's.");
+  });
+});
+
+describe("append", () => {
+  async function claimedStream() {
+    const setup = setUpComponent();
+    const streamId = await setup.create();
+    await setup.claim(streamId);
+    return { ...setup, streamId };
+  }
+
+  test("a save that is repeated changes nothing, and gets the same answer", async () => {
+    const { streamId, append, text } = await claimedStream();
+    for (const _ of [1, 2, 3]) {
+      expect(await append(streamId, 0, "One. ")).toBe("streaming");
+    }
+    for (const _ of [1, 2, 3]) {
+      expect(await append(streamId, 5, "Two.", "done")).toBe("done");
+    }
+    expect(await text(streamId)).toEqual({ text: "One. Two.", status: "done" });
+  });
+
+  test("a save that is repeated with more text saves what is new", async () => {
+    const { streamId, append, text } = await claimedStream();
+    await append(streamId, 0, "One. ");
+    await append(streamId, 5, "Two. ");
+    await append(streamId, 5, "Two. Three. ");
+    // With less, too: it was cut elsewhere this time.
+    await append(streamId, 5, "Two");
+    expect((await text(streamId)).text).toBe("One. Two. Three. ");
+  });
+
+  test("a repetition is recognized across many chunks", async () => {
+    const { streamId, append, text, chunks } = await claimedStream();
+    const sentences = Array.from({ length: 40 }, (_, i) =>
+      `${i}`.padEnd(400, "-"),
+    );
+    let at = 0;
+    for (const sentence of sentences) {
+      await append(streamId, at, sentence);
+      at += sentence.length;
+    }
+    expect((await chunks(streamId)).length).toBeGreaterThan(10);
+    await append(streamId, 400, sentences.slice(1).join("") + "!");
+    expect((await text(streamId)).text).toBe(sentences.join("") + "!");
+  });
+
+  test("text that leaves a gap is refused, with both offsets", async () => {
+    const { streamId, append, text } = await claimedStream();
+    await append(streamId, 0, "One. ");
+    await expect(append(streamId, 7, "Two.")).rejects.toThrow(
+      /ends at offset 5; text that starts at offset 7 does not continue it/,
+    );
+    expect((await text(streamId)).text).toBe("One. ");
+  });
+
+  test("text that contradicts what is saved is refused", async () => {
+    const { streamId, append, text } = await claimedStream();
+    await append(streamId, 0, "One. Two. ");
+    await expect(append(streamId, 5, "Ten. ")).rejects.toThrow(
+      "does not continue it",
+    );
+    expect((await text(streamId)).text).toBe("One. Two. ");
+  });
+
+  test("a stream that was ended from outside takes what its writer still had, and no more", async () => {
+    const { t, streamId, append, text } = await claimedStream();
+    await append(streamId, 0, "Before. ");
+    await t.mutation(api.lib.abort, { streamId });
+    expect(await append(streamId, 8, "On its way. ")).toBe("aborted");
+    expect(await append(streamId, 20, "The last.", "done")).toBe("aborted");
+    expect(await append(streamId, 29, "Too late.")).toBe("aborted");
+    expect(await append(streamId, 29, "Too late.", "done")).toBe("aborted");
+    expect(await text(streamId)).toEqual({
+      text: "Before. On its way. The last.",
+      status: "aborted",
+    });
+  });
+
+  test.each([
+    { how: "ended from outside", end: api.lib.abort },
+    { how: "timed out", end: undefined },
+  ])(
+    "readers of a stream that was $how do not wait for a dead writer's last words for ever",
+    async ({ end }) => {
+      const { t, streamId, append, read, tail, text } = await claimedStream();
+      await append(streamId, 0, "Before. ");
+      if (end) await t.mutation(end, { streamId });
+      else {
+        await pass(21 * 60 * 1000);
+        await t.mutation(internal.lib.cleanupExpiredStreams, {});
+      }
+      expect((await read(streamId, 0))?.closing).toBe(true);
+      // A writer that lives tries to save its last words for 81 s.
+      await pass(90_000);
+      expect((await read(streamId, 0))?.closing).toBe(true);
+      await pass(60_000);
+      await t.finishInProgressScheduledFunctions();
+      expect((await read(streamId, 0))?.closing).toBe(false);
+      expect((await tail(streamId))?.closing).toBe(false);
+      const before = await text(streamId);
+      expect(await append(streamId, 8, "Too late.")).toBe(before.status);
+      expect(await text(streamId)).toEqual(before);
+    },
+  );
+
+  test("the writer's error is the status, with its text, in one commit", async () => {
+    const { streamId, append, text } = await claimedStream();
+    expect(await append(streamId, 0, "Half a sen", "error")).toBe("error");
+    expect(await text(streamId)).toEqual({
+      text: "Half a sen",
+      status: "error",
+    });
+  });
+
+  test("the stream's document changes with its status alone", async () => {
+    const { streamId, append, stream } = await claimedStream();
+    await append(streamId, 0, "One. ");
+    const before = await stream(streamId);
+    await append(streamId, 5, "Two. ");
+    await append(streamId, 10, "Three. ");
+    expect(await stream(streamId)).toEqual(before);
+  });
+});
+
+describe("the cron", () => {
+  const cleanUp = (t: ReturnType<typeof setUpComponent>["t"]) =>
+    t.mutation(internal.lib.cleanupExpiredStreams, {});
+
+  test("runs every minute", () => {
+    const jobs = Object.values(crons.crons);
+    expect(jobs).toEqual([
+      {
+        name: "lib:cleanupExpiredStreams",
+        args: [{}],
+        schedule: { type: "interval", minutes: 1 },
+      },
+    ]);
+  });
+
+  test("times out pending and streaming streams after 20 silent minutes, not before", async () => {
+    const { t, create, add, status } = setUpComponent();
+    const pending = await create();
+    const streaming = await create();
+    await add(streaming, "x");
+    const done = await create();
+    await add(done, "x", true);
+
+    await pass(19 * MINUTE);
+    await cleanUp(t);
+    expect(await status(pending)).toBe("pending");
+    expect(await status(streaming)).toBe("streaming");
+
+    await pass(2 * MINUTE);
+    await cleanUp(t);
+    expect(await status(pending)).toBe("timeout");
+    expect(await status(streaming)).toBe("timeout");
+    expect(await status(done)).toBe("done");
+  });
+
+  test("counts from the claim", async () => {
+    const { t, create, claim, status } = setUpComponent();
+    const streamId = await create();
+    await pass(15 * MINUTE);
+    await claim(streamId);
+    await pass(19 * MINUTE);
+    await cleanUp(t);
+    expect(await status(streamId)).toBe("pending");
+    await pass(2 * MINUTE);
+    await cleanUp(t);
+    expect(await status(streamId)).toBe("timeout");
+  });
+
+  test("counts from the newest text, also where that grew in place", async () => {
+    const { t, create, claim, append, chunks, status } = setUpComponent();
+    const streamId = await create();
+    await claim(streamId);
+    await append(streamId, 0, "One. ");
+    await pass(15 * MINUTE);
+    await append(streamId, 5, "Two. ");
+    expect(await chunks(streamId)).toHaveLength(1);
+    await pass(19 * MINUTE);
+    await cleanUp(t);
+    expect(await status(streamId)).toBe("streaming");
+    await pass(2 * MINUTE);
+    await cleanUp(t);
+    expect(await status(streamId)).toBe("timeout");
+  });
+
+  test.each(["", "Some text."])(
+    "counts from a sign of life of a writer that has saved %j",
+    async (saved) => {
+      const { t, create, claim, append, status } = setUpComponent();
+      const streamId = await create();
+      await claim(streamId);
+      await append(streamId, 0, saved);
+      const before = await status(streamId);
+      await pass(15 * MINUTE);
+      expect(await append(streamId, saved.length, "")).toBe(before);
+      await pass(19 * MINUTE);
+      await cleanUp(t);
+      expect(await status(streamId)).toBe(before);
+      await pass(2 * MINUTE);
+      await cleanUp(t);
+      expect(await status(streamId)).toBe("timeout");
+    },
+  );
+
+  test("a stream that is written for an hour lives", async () => {
+    const { t, create, claim, append, status } = setUpComponent();
+    const streamId = await create();
+    await claim(streamId);
+    for (let minute = 0; minute < 60; minute++) {
+      await append(streamId, minute, ".");
+      await pass(MINUTE);
+      await cleanUp(t);
+    }
+    expect(await status(streamId)).toBe("streaming");
+  });
+
+  test("gets through 1,000 dead streams, and not one that lives", async () => {
+    const { t, add, status, finishScheduled } = setUpComponent();
+    const dead = await t.run(async (ctx) => {
+      const ids: Id<"streams">[] = [];
+      for (let i = 0; i < 1000; i++) {
+        const status = i % 2 === 0 ? "pending" : "streaming";
+        ids.push(await ctx.db.insert("streams", { status }));
+      }
+      return ids;
+    });
+    const live = dead.splice(200, 1)[0] as Id<"streams">;
+    await pass(21 * MINUTE);
+    await add(live, "Still here.");
+
+    await cleanUp(t);
+    await finishScheduled();
+    const after = await t.run((ctx) => ctx.db.query("streams").collect());
+    const timedOut = after.filter((stream) => stream.status === "timeout");
+    expect(timedOut.map((stream) => stream._id).sort()).toEqual(dead.sort());
+    expect(await status(live)).toBe("streaming");
+  });
+
+  test("old streams that live do not hide a dead one behind them", async () => {
+    const { t, insertStream, finishScheduled, status } = setUpComponent();
+    const later = Date.now() + 20 * MINUTE;
+    for (let i = 0; i < 120; i++) await insertStream({ claimedAt: later });
+    await pass(1000);
+    const dead = await insertStream({});
+    await pass(21 * MINUTE);
+    await cleanUp(t);
+    await finishScheduled();
+    expect(await status(dead)).toBe("timeout");
+    const all = await t.run((ctx) => ctx.db.query("streams").collect());
+    expect(all.filter(({ status }) => status === "pending")).toHaveLength(120);
+  });
+
+  test("has nothing to do in an app whose streams have all ended", async () => {
+    const { t, create, add, finishScheduled } = setUpComponent();
+    for (let i = 0; i < 60; i++) await add(await create(), "x", true);
+    await pass(60 * MINUTE);
+    await cleanUp(t);
+    expect(await finishScheduled()).toBe(0);
+  });
+});
+
+describe("deletion", () => {
+  const rows = (count: number) =>
+    Array.from({ length: count }, (_, i) => `Chunk ${i}. `);
+
+  test.each(["insertChunks", "insertOldChunks"] as const)(
+    "1,200 chunks (%s) go in batches, and the stream at once",
+    async (insert) => {
+      const setup = setUpComponent();
+      const { t, create, status, chunks, finishScheduled } = setup;
+      const streamId = await create();
+      const other = await create();
+      await setup[insert](streamId, rows(1200));
+      await setup[insert](other, rows(60));
+
+      await t.mutation(api.lib.deleteStream, { streamId });
+      expect(await status(streamId)).toBe("error");
+      expect((await chunks(streamId)).length).toBeGreaterThan(0);
+      expect(await finishScheduled()).toBeGreaterThan(1);
+      expect(await chunks(streamId)).toEqual([]);
+      expect(await chunks(other)).toHaveLength(60);
+    },
+  );
+
+  test("a stream that is being packed can be deleted", async () => {
+    const setup = setUpComponent();
+    const { t, insertStream, insertChunks, chunks, finishScheduled } = setup;
+    const streamId = await insertStream({ status: "streaming" });
+    await insertChunks(
+      streamId,
+      Array.from({ length: 700 }, (_, i) => `${i}`.padEnd(600, "·")),
+    );
+    await t.mutation(api.lib.abort, { streamId });
+    await vi.advanceTimersToNextTimerAsync();
+    await t.finishInProgressScheduledFunctions();
+    const packed = (await chunks(streamId)).length;
+    expect(packed).toBeLessThan(700);
+    expect(packed).toBeGreaterThan(100);
+
+    await t.mutation(api.lib.deleteStream, { streamId });
+    await finishScheduled();
+    expect(await chunks(streamId)).toEqual([]);
+  });
+});
+
+describe("streams that version 0.3 wrote", () => {
+  async function oldStream(status: "pending" | "streaming" | "done") {
+    const setup = setUpComponent();
+    const streamId = await setup.t.run((ctx) =>
+      ctx.db.insert("streams", { status }),
+    );
+    if (status !== "pending") {
+      await setup.insertOldChunks(streamId, ["Once ", "upon ", "a 😀."]);
+    }
+    return { ...setup, streamId };
+  }
+  const story = "Once upon a 😀.";
+
+  test("can be read, whole and from every offset", async () => {
+    const { streamId, text, read } = await oldStream("done");
+    expect(await text(streamId)).toEqual({ text: story, status: "done" });
+    for (let from = 0; from <= story.length; from++) {
+      const page = await read(streamId, from);
+      expect(page?.text).toBe(story.slice(page?.from));
+    }
+  });
+
+  test("can be claimed and written when pending", async () => {
+    const { streamId, claim, append, text } = await oldStream("pending");
+    expect((await claim(streamId)).claimed).toBe(true);
+    await append(streamId, 0, "New. ");
+    await append(streamId, 5, "Text.", "done");
+    expect(await text(streamId)).toEqual({
+      text: "New. Text.",
+      status: "done",
+    });
+  });
+
+  test("cannot be claimed when they have been started", async () => {
+    const { streamId, claim } = await oldStream("streaming");
+    expect((await claim(streamId)).claimed).toBe(false);
+  });
+
+  test("can be appended to and ended: old and new chunks are one text", async () => {
+    const { streamId, add, text, read, chunks, finishScheduled } =
+      await oldStream("streaming");
+    await add(streamId, " The ");
+    await add(streamId, "x".repeat(600));
+    await add(streamId, " end.", true);
+    await finishScheduled();
+    const whole = story + " The " + "x".repeat(600) + " end.";
+    expect(await text(streamId)).toEqual({ text: whole, status: "done" });
+    for (const from of [0, 3, story.length, story.length + 1, 300, 619]) {
+      const page = await read(streamId, from);
+      expect(page?.from).toBe(from);
+      expect(page?.text).toBe(whole.slice(from));
+    }
+    // The rows of version 0.3 are as they were.
+    const rows = await chunks(streamId);
+    expect(
+      rows
+        .slice(0, 3)
+        .map((row) => row.text)
+        .join(""),
+    ).toBe(story);
+  });
+
+  test("can be deleted", async () => {
+    const { t, streamId, chunks, status } = await oldStream("streaming");
+    await t.mutation(api.lib.deleteStream, { streamId });
+    expect(await chunks(streamId)).toEqual([]);
+    expect(await status(streamId)).toBe("error");
+  });
+
+  test.each(["pending", "streaming"] as const)(
+    "time out when %s",
+    async (before) => {
+      const { t, streamId, status, finishScheduled } = await oldStream(before);
+      await pass(21 * MINUTE);
+      await t.mutation(internal.lib.cleanupExpiredStreams, {});
+      await finishScheduled();
+      expect(await status(streamId)).toBe("timeout");
+    },
+  );
+
+  test("lose no text when they are ended from outside", async () => {
+    const { t, streamId, add, text, finishScheduled } =
+      await oldStream("streaming");
+    await add(streamId, " And on.");
+    await t.mutation(api.lib.abort, { streamId });
+    await finishScheduled();
+    expect(await text(streamId)).toEqual({
+      text: story + " And on.",
+      status: "aborted",
+    });
+  });
+});

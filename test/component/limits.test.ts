@@ -1,0 +1,395 @@
+import { describe, expect, test, vi } from "vitest";
+import type { StreamPage } from "../../src/shared.js";
+import { isFinal } from "../../src/status.js";
+import { pass, useClock } from "../support/clock.js";
+import { setUpComponent, type Component } from "../support/component.js";
+import { api, internal } from "../../src/component/_generated/api.js";
+import type { Id } from "../../src/component/_generated/dataModel.js";
+import { CHUNK_LIMIT } from "../../src/component/text.js";
+
+// What is larger than a Convex function may be asked for goes in pages or
+// batches, or is refused in a sentence that names the limit and the way out.
+// The tests are held to the limits of a deployment: see test/support/limits.ts.
+
+useClock();
+
+/** More of everything, for minutes: `LIMITS=full npx vitest run limits`. */
+const full = process.env.LIMITS === "full";
+
+const MiB = 1024 * 1024;
+const MINUTE = 60_000;
+
+/** Reads a stream from `from` on, page by page. */
+async function readInPages(
+  { read }: Component,
+  streamId: string,
+  from = 0,
+): Promise<{ text: string; pages: StreamPage[] }> {
+  const pages: StreamPage[] = [];
+  const texts: string[] = [];
+  for (let position = from; ;) {
+    const page = await read(streamId, position);
+    if (page === null) throw new Error("There is no such stream.");
+    expect(page.from).toBe(position);
+    pages.push(page);
+    texts.push(page.text);
+    if (page.text === "" || isFinal(page.status)) break;
+    position = page.from + page.text.length;
+  }
+  return { text: texts.join(""), pages };
+}
+
+/** `toBe`, without a diff of megabytes. */
+function expectSame(text: string | undefined, expected: string): void {
+  expect(text?.length).toBe(expected.length);
+  expect(text === expected).toBe(true);
+}
+
+describe("a document has 1 MiB", () => {
+  test("text of any length that addChunk gets makes chunks far below", async () => {
+    const { create, add, text, chunks, finishScheduled } = setUpComponent();
+    const streamId = await create();
+    const first = "x".repeat(MiB + 1);
+    const second = "中".repeat(MiB + 1);
+    await add(streamId, first);
+    await add(streamId, second, true);
+    await finishScheduled();
+    expectSame((await text(streamId)).text, first + second);
+    for (const chunk of await chunks(streamId)) {
+      expect(chunk.text.length).toBeLessThanOrEqual(CHUNK_LIMIT);
+    }
+  });
+});
+
+describe("arguments have 16 MiB, and so has what is written", () => {
+  test.each(["a", "é", "中", "😀"])(
+    "append and addChunk take 15 MiB at once (%s)",
+    async (character) => {
+      const setup = setUpComponent();
+      const { create, claim, append, add, finishScheduled } = setup;
+      const size = new TextEncoder().encode(character).length;
+      const whole = character.repeat(Math.floor((15 * MiB) / size));
+      const claimed = await create();
+      await claim(claimed);
+      expect(await append(claimed, 0, whole, "done")).toBe("done");
+      const unclaimed = await create();
+      await add(unclaimed, whole, true);
+      for (const streamId of [claimed, unclaimed]) {
+        expectSame((await readInPages(setup, streamId)).text, whole);
+      }
+      await finishScheduled();
+      for (const streamId of [claimed, unclaimed]) {
+        expectSame((await readInPages(setup, streamId)).text, whole);
+      }
+    },
+    30_000,
+  );
+
+  test.each([
+    { size: 15.5, error: "has 15.5 MiB; at most 15 MiB can be added at once" },
+    // This, Convex refuses before the component sees it.
+    { size: 20, error: "maximum size 16.00 MiB" },
+  ])(
+    "$size MiB are refused, and what is saved stays",
+    async ({ size, error }) => {
+      const { create, claim, append, add, text } = setUpComponent();
+      const claimed = await create();
+      await claim(claimed);
+      await append(claimed, 0, "Saved.");
+      const large = "x".repeat(size * MiB);
+      await expect(append(claimed, 6, large)).rejects.toThrow(error);
+      expect(await text(claimed)).toEqual({
+        text: "Saved.",
+        status: "streaming",
+      });
+
+      const unclaimed = await create();
+      await add(unclaimed, "Saved.");
+      await expect(add(unclaimed, large)).rejects.toThrow(error);
+      expect((await text(unclaimed)).text).toBe("Saved.");
+    },
+  );
+
+  test("a save that is repeated with more text is refused where not all that is saved can be read", async () => {
+    const setup = setUpComponent();
+    const { create, claim, append } = setup;
+    const streamId = await create();
+    await claim(streamId);
+    // As JSON, a quote takes two bytes.
+    const quotes = '"'.repeat(7 * MiB);
+    await append(streamId, 0, quotes);
+    await append(streamId, 0, quotes + "!");
+    await append(streamId, 7 * MiB + 1, quotes);
+    const whole = quotes + "!" + quotes;
+    await append(streamId, 0, quotes);
+    await expect(append(streamId, 0, whole + "More.")).rejects.toThrow(
+      "does not continue it",
+    );
+    expectSame((await readInPages(setup, streamId)).text, whole);
+  });
+});
+
+describe("a result has 16 MiB", () => {
+  const stored = async (unit: string, bytes: number, size: number) => {
+    const setup = setUpComponent();
+    const streamId = await setup.insertStream({ status: "done" });
+    const whole = unit.repeat(bytes / size);
+    for (let at = 0; at < whole.length; at += 40 * CHUNK_LIMIT) {
+      const part = whole.slice(at, at + 40 * CHUNK_LIMIT);
+      const rows = Array.from(
+        { length: Math.ceil(part.length / CHUNK_LIMIT) },
+        (_, i) => part.slice(i * CHUNK_LIMIT, (i + 1) * CHUNK_LIMIT),
+      );
+      await setup.insertChunks(streamId, rows, at);
+    }
+    return { ...setup, setup, streamId, whole };
+  };
+
+  // As JSON, a quote takes two bytes and a control character six.
+  const all = [
+    { unit: "a", size: 1 },
+    { unit: "é", size: 2 },
+    { unit: "中", size: 3 },
+    { unit: "😀", size: 4 },
+    { unit: '"', size: 2 },
+    { unit: "\u0001", size: 6 },
+  ];
+  const characters = full ? all : all.filter(({ size }) => size !== 2);
+
+  test.each(characters)(
+    "14.8 MiB of $unit are read at once",
+    async ({ unit, size }) => {
+      const { streamId, whole, read, text } = await stored(
+        unit,
+        Math.floor((14.8 * MiB) / 12) * 12,
+        size,
+      );
+      expectSame((await read(streamId))?.text, whole);
+      expectSame((await text(streamId)).text, whole);
+    },
+  );
+
+  test.each(
+    characters.flatMap((character) =>
+      (full ? [15.9, 16.1] : [15.9]).map((length) => ({
+        ...character,
+        length,
+      })),
+    ),
+  )(
+    "$length MiB of $unit are not, and the error says how to read them",
+    async ({ unit, size, length }) => {
+      const { setup, streamId, whole, read, text } = await stored(
+        unit,
+        Math.floor((length * MiB) / 12) * 12,
+        size,
+      );
+      const sentence =
+        "more text than one query may return (16 MiB). Read it in pages: getStreamBody(ctx, streamId, from)";
+      await expect(read(streamId)).rejects.toThrow(sentence);
+      await expect(text(streamId)).rejects.toThrow(sentence);
+      const { text: all, pages } = await readInPages(setup, streamId);
+      expectSame(all, whole);
+      expect(pages.length).toBeLessThan(7);
+    },
+  );
+});
+
+describe("a function reads 16 MiB and 32,000 documents", () => {
+  /** Rows of version 0.3, in batches of what a mutation may write. */
+  async function insertRows(setup: Component, rows: string[]) {
+    const streamId = await setup.insertStream({ status: "streaming" });
+    const batch = (rows[0]?.length ?? 0) > 1000 ? 15 : 12_000;
+    for (let at = 0; at < rows.length; at += batch) {
+      await setup.insertOldChunks(streamId, rows.slice(at, at + batch));
+    }
+    return streamId;
+  }
+
+  const small = {
+    rows: "33,000 small rows",
+    texts: Array.from({ length: 33_000 }, (_, i) => `Row ${i}. `),
+  };
+  const large = {
+    rows: "20 rows of a MiB",
+    texts: Array.from({ length: 20 }, (_, i) =>
+      String.fromCharCode(97 + i).repeat(MiB - 200),
+    ),
+  };
+
+  test.each([small, large])(
+    "$rows of version 0.3 are read as far as that goes; they can be aborted, time out and be deleted",
+    async ({ texts }) => {
+      const setup = setUpComponent();
+      const { t, read, tail, text, add, chunks, status, stream } = setup;
+      const streamId = await insertRows(setup, texts);
+      const whole = texts.join("");
+      await expect(text(streamId)).rejects.toThrow("Read it in pages");
+      await expect(read(streamId)).rejects.toThrow("Read it in pages");
+      const first = await read(streamId, 0);
+      expect(first?.status).toBe("streaming");
+      expectSame(first?.text, whole.slice(0, first?.text.length));
+
+      const wayOut = `npx convex run --component persistentTextStreaming lib:numberRows '{"streamId":"${streamId}"}'`;
+      await expect(read(streamId, whole.length - 1)).rejects.toThrow(wayOut);
+      await expect(read(streamId, 2 ** 53 - 1)).rejects.toThrow(wayOut);
+      await expect(tail(streamId)).rejects.toThrow(wayOut);
+      await expect(add(streamId, "More.")).rejects.toThrow(wayOut);
+
+      await pass(21 * MINUTE);
+      await t.mutation(internal.lib.cleanupExpiredStreams, {});
+      await setup.finishScheduled();
+      expect(await status(streamId)).toBe("timeout");
+      await t.mutation(api.lib.abort, { streamId });
+      expect(await chunks(streamId)).toHaveLength(texts.length);
+      await t.mutation(api.lib.deleteStream, { streamId });
+      expect(await stream(streamId)).toBeNull();
+      await setup.finishScheduled();
+      expect(await chunks(streamId)).toEqual([]);
+    },
+    120_000,
+  );
+
+  test.each(full ? [small, large] : [large])(
+    "$rows of version 0.3, once they are numbered, are a stream like any other",
+    async ({ texts }) => {
+      const setup = setUpComponent();
+      const { t, read, tail, add, chunks, status } = setup;
+      const streamId = await insertRows(setup, texts);
+      const whole = texts.join("");
+      await t.mutation(internal.lib.numberRows, { streamId });
+      await setup.finishScheduled();
+      expect((await tail(streamId))?.offset).toBe(whole.length);
+      for (const from of [0, 1, 100_000, whole.length - 1]) {
+        const page = await read(streamId, from);
+        expectSame(page?.text, whole.slice(from, page?.next));
+        expect(page?.text).not.toBe("");
+      }
+      await add(streamId, "The end.", true);
+      await setup.finishScheduled();
+      expect(await status(streamId)).toBe("done");
+      const { text: all } = await readInPages(setup, streamId);
+      expectSame(all, whole + "The end.");
+      expect((await chunks(streamId)).length).toBe(
+        Math.ceil((whole.length + 8) / CHUNK_LIMIT),
+      );
+      await t.mutation(api.lib.deleteStream, { streamId });
+      await setup.finishScheduled();
+      expect(await chunks(streamId)).toEqual([]);
+    },
+    240_000,
+  );
+
+  test.runIf(full)(
+    "100,000 rows of version 0.3 can be deleted",
+    async () => {
+      const setup = setUpComponent();
+      const { t, chunks, finishScheduled } = setup;
+      const streamId = await insertRows(
+        setup,
+        Array<string>(100_000).fill("."),
+      );
+      await t.mutation(api.lib.deleteStream, { streamId });
+      expect(await finishScheduled()).toBe(200);
+      expect(await chunks(streamId)).toEqual([]);
+    },
+    600_000,
+  );
+
+  test("an app can delete thirty replies of a whole chunk in one mutation", async () => {
+    const { t, insertStream, insertChunks } = setUpComponent();
+    const ids: Id<"streams">[] = [];
+    for (let i = 0; i < 30; i++) {
+      const streamId = await insertStream({ status: "done" });
+      await insertChunks(
+        streamId,
+        Array<string>(4).fill("中".repeat(CHUNK_LIMIT)),
+      );
+      ids.push(streamId);
+    }
+    await t.mutation(async (ctx) => {
+      for (const streamId of ids) {
+        await ctx.runMutation(api.lib.deleteStream, { streamId });
+      }
+    });
+    await t.finishAllScheduledFunctions(vi.runAllTimers);
+    expect(await t.run((ctx) => ctx.db.query("chunks").first())).toBeNull();
+  });
+
+  test("the cron gets through streams whose newest rows of version 0.3 have a MiB each", async () => {
+    const { t, insertStream, insertOldChunks, status, finishScheduled } =
+      setUpComponent();
+    const ids: Id<"streams">[] = [];
+    for (let i = 0; i < 30; i++) {
+      ids.push(await insertStream({ status: "streaming" }));
+      await insertOldChunks(ids[i]!, ["x".repeat(MiB - 200)]);
+    }
+    await pass(21 * MINUTE);
+    await t.mutation(internal.lib.cleanupExpiredStreams, {});
+    await finishScheduled();
+    for (const id of ids) expect(await status(id)).toBe("timeout");
+  });
+
+  const many = full ? 10_000 : 2_000;
+
+  test(`the cron gets through ${many} dead streams`, async () => {
+    const { t, insertStreams, finishScheduled } = setUpComponent();
+    await insertStreams(many, { status: "pending" });
+    await pass(21 * MINUTE);
+    await t.mutation(internal.lib.cleanupExpiredStreams, {});
+    await finishScheduled();
+    const left = await t.run((ctx) =>
+      ctx.db
+        .query("streams")
+        .withIndex("byStatus", (q) => q.eq("status", "pending"))
+        .collect(),
+    );
+    expect(left).toEqual([]);
+  }, 300_000);
+
+  test(`the cron finds a dead stream behind ${many} that live`, async () => {
+    const { t, insertStreams, status, finishScheduled } = setUpComponent();
+    const claimedAt = Date.now() + 20 * MINUTE;
+    await insertStreams(many, { claimedAt });
+    await pass(1000);
+    const [dead] = await insertStreams(1, {});
+    await pass(21 * MINUTE);
+    await t.mutation(internal.lib.cleanupExpiredStreams, {});
+    await finishScheduled();
+    expect(await status(dead!)).toBe("timeout");
+    const live = await t.run((ctx) =>
+      ctx.db
+        .query("streams")
+        .withIndex("byStatus", (q) => q.eq("status", "pending"))
+        .collect(),
+    );
+    expect(live).toHaveLength(many);
+  }, 300_000);
+});
+
+describe("offsets", () => {
+  test.each([0, -0])("%d is the beginning", async (from) => {
+    const { create, claim, append, read } = setUpComponent();
+    const streamId = await create();
+    await claim(streamId);
+    expect(await append(streamId, from, "Text.")).toBe("streaming");
+    const page = await read(streamId, from);
+    expect(page?.text).toBe("Text.");
+    expect(Object.is(page?.from, 0)).toBe(true);
+    expect(Object.is(page?.next, 0)).toBe(true);
+  });
+
+  test("the largest there can be is behind the end of any text", async () => {
+    const { create, add, read } = setUpComponent();
+    const streamId = await create();
+    await add(streamId, "Text.", true);
+    expect(await read(streamId, Number.MAX_SAFE_INTEGER)).toEqual({
+      text: "",
+      status: "done",
+      from: Number.MAX_SAFE_INTEGER,
+      next: Number.MAX_SAFE_INTEGER,
+      upToDate: true,
+      closing: false,
+    });
+  });
+});

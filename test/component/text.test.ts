@@ -1,0 +1,529 @@
+import fc from "fast-check";
+import { describe, expect, test, vi } from "vitest";
+import type { StreamPage } from "../../src/shared.js";
+import { isFinal } from "../../src/status.js";
+import * as arbitrary from "../support/arbitraries.js";
+import { pass, useClock } from "../support/clock.js";
+import { setUpComponent, type Component } from "../support/component.js";
+import { story } from "../support/story.js";
+import { api } from "../../src/component/_generated/api.js";
+import { PAGE_LENGTH } from "../../src/component/text.js";
+
+useClock();
+
+const MiB = 1024 * 1024;
+const utf8 = (text: string) => new TextEncoder().encode(text).length;
+const halfCharacter = /\p{Surrogate}/u;
+
+/** A stream that its writer appends to, commit by commit. */
+async function writtenStream(setup: Component = setUpComponent()) {
+  const streamId = await setup.create();
+  await setup.claim(streamId);
+  let text = "";
+  return {
+    ...setup,
+    streamId,
+    text: () => text,
+    save: async (piece: string, final?: "done" | "error") => {
+      await setup.append(streamId, text.length, piece, final);
+      text += piece;
+    },
+    page: async (from: number) => {
+      const page = await setup.read(streamId, from);
+      if (page === null) throw new Error("There is no such stream.");
+      return page;
+    },
+  };
+}
+
+/** A reader: it holds a prefix, asks from a position, and moves on as it is told. */
+class Follower {
+  text = "";
+  constructor(public position: number) {}
+
+  take(page: StreamPage) {
+    expect(page.from).toBeLessThanOrEqual(this.position);
+    expect(page.next).toBeGreaterThanOrEqual(this.position);
+    // Nothing is skipped, and what comes again is the same.
+    expect(page.from).toBeLessThanOrEqual(this.text.length);
+    const known = this.text.length - page.from;
+    expect(page.text.slice(0, known)).toBe(this.text.slice(page.from));
+    this.text += page.text.slice(known);
+    this.position = page.next;
+  }
+}
+
+/** Commits of very different sizes: a page is reached by one, by many, or not at all. */
+const commits = fc.array(
+  fc
+    .tuple(arbitrary.text(12), fc.constantFrom(1, 1, 5, 60))
+    .map(([text, times]) => text.repeat(times))
+    .filter((text) => text !== ""),
+  { maxLength: 12 },
+);
+
+describe("reading from an offset", () => {
+  test("gives the text from there on, however it was saved", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        commits,
+        fc.array(fc.nat(4000), { maxLength: 6 }),
+        fc.constantFrom(undefined, "done" as const),
+        async (pieces, offsets, final) => {
+          const { save, page, text } = await writtenStream();
+          for (const piece of pieces) await save(piece);
+          if (final) await save("", final);
+          const whole = text();
+          for (const from of [0, whole.length, ...offsets]) {
+            if (from > whole.length) continue;
+            const { text, from: start, next } = await page(from);
+            expect(text).toBe(whole.slice(start));
+            expect(text).not.toMatch(halfCharacter);
+            expect(next).toBeGreaterThanOrEqual(from);
+            expect(next).toBeLessThanOrEqual(whole.length);
+            const cutsPair = halfCharacter.test(whole.slice(from));
+            expect(start).toBe(cutsPair ? from - 1 : from);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test("beyond the end gives nothing yet, and stays where it is", async () => {
+    const { save, page } = await writtenStream();
+    await save("Short.");
+    expect(await page(1000)).toEqual({
+      text: "",
+      status: "streaming",
+      from: 1000,
+      next: 1000,
+      closing: false,
+      upToDate: true,
+    });
+  });
+
+  test("of a stream without text", async () => {
+    const { page } = await writtenStream();
+    expect(await page(0)).toEqual({
+      text: "",
+      status: "pending",
+      from: 0,
+      next: 0,
+      closing: false,
+      upToDate: true,
+    });
+  });
+
+  test.each([NaN, Infinity, -1, 1.5, 2 ** 60])(
+    "%d is no offset, and the error says so",
+    async (from) => {
+      const { create, read } = setUpComponent();
+      const streamId = await create();
+      await expect(read(streamId, from)).rejects.toThrow(
+        `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
+      );
+    },
+  );
+});
+
+describe("the end of the text", () => {
+  test("is where a read of all of it ends, however it was saved", async () => {
+    await fc.assert(
+      fc.asyncProperty(commits, async (pieces) => {
+        const { save, tail, read, streamId, text } = await writtenStream();
+        for (const piece of [...pieces, ""]) {
+          const page = await read(streamId, 0);
+          expect(await tail(streamId)).toEqual({
+            offset: text().length,
+            status: page?.status,
+            closing: page?.closing,
+          });
+          await save(piece);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("costs two documents, however long the text is", async () => {
+    const { save, streamId, documentsReadByTail } = await writtenStream();
+    expect(await documentsReadByTail(streamId)).toBe(1);
+    for (let i = 0; i < 40; i++) await save("x".repeat(300));
+    await save("y".repeat(300_000));
+    expect(await documentsReadByTail(streamId)).toBe(2);
+  });
+
+  test("of a stream that was ended from outside moves on with its writer's last words", async () => {
+    const { t, save, tail, streamId } = await writtenStream();
+    await save("One. ");
+    await t.mutation(api.lib.abort, { streamId });
+    expect(await tail(streamId)).toEqual({
+      offset: 5,
+      status: "aborted",
+      closing: true,
+    });
+    await save("Two.", "done");
+    expect(await tail(streamId)).toEqual({
+      offset: 9,
+      status: "aborted",
+      closing: false,
+    });
+  });
+
+  test("of rows of version 0.3, and of text behind them", async () => {
+    const { insertStream, insertOldChunks, add, tail } = setUpComponent();
+    const streamId = await insertStream({ status: "streaming" });
+    await insertOldChunks(streamId, ["Once ", "upon ", "a 😀."]);
+    expect((await tail(streamId))?.offset).toBe(15);
+    await add(streamId, " And on.", true);
+    expect(await tail(streamId)).toEqual({
+      offset: 23,
+      status: "done",
+      closing: false,
+    });
+  });
+
+  test.each(["", "no id at all", "💥"])(
+    "of a stream that does not exist (%j) is null",
+    async (streamId) => {
+      expect(await setUpComponent().tail(streamId)).toBeNull();
+    },
+  );
+});
+
+describe("a page of many chunks", () => {
+  /** Chunks that have not been packed, each of a length of its own. */
+  const rows = (count: number) =>
+    Array.from({ length: count }, (_, i) => `${i} 😀 `.padEnd(520, "·"));
+
+  /** Reads a stream from `from` on, page by page. */
+  async function pages(setup: Component, streamId: string, from = 0) {
+    const all: StreamPage[] = [];
+    for (let position = from; ;) {
+      const page = await setup.read(streamId, position);
+      if (page === null) throw new Error("There is no such stream.");
+      expect(page.from).toBe(position);
+      all.push(page);
+      if (page.text === "" || isFinal(page.status)) return all;
+      position = page.from + page.text.length;
+    }
+  }
+
+  test.each(["streaming", "done"] as const)(
+    "ends after 256 of them: the text of a stream that is %s goes on with the next",
+    async (status) => {
+      const setup = setUpComponent();
+      const { insertStream, insertChunks, documentsRead } = setup;
+      const streamId = await insertStream({ status });
+      const texts = rows(600);
+      await insertChunks(streamId, texts);
+      for (const from of [0, 1, 519, 520, 100_000]) {
+        const all = await pages(setup, streamId, from);
+        expect(all.map(({ text }) => text).join("")).toBe(
+          texts.join("").slice(from),
+        );
+        // The stream, 256 chunks, and the one that shows that there are more.
+        expect(await documentsRead(streamId, from)).toBeLessThanOrEqual(258);
+        for (const page of all.slice(0, -1)) {
+          expect(page.status).toBe("streaming");
+          expect(page.next).toBe(page.from + page.text.length);
+        }
+        expect(all.at(-1)?.status).toBe(status);
+      }
+    },
+  );
+
+  test.each([255, 256, 257])(
+    "is final only if it has the last of %d chunks",
+    async (count) => {
+      const { insertStream, insertChunks, read } = setUpComponent();
+      const streamId = await insertStream({ status: "done" });
+      await insertChunks(streamId, rows(count));
+      const page = await read(streamId, 0);
+      expect(page?.status).toBe(count <= 256 ? "done" : "streaming");
+      expect(page?.text.length).toBe(Math.min(count, 256) * 520);
+    },
+  );
+
+  test("of a stream that has been aborted is not closing before it has the end", async () => {
+    const { insertStream, insertChunks, read } = setUpComponent();
+    const streamId = await insertStream({ status: "aborted", writer: "w" });
+    await insertChunks(streamId, rows(300));
+    expect((await read(streamId, 0))?.closing).toBe(false);
+    expect((await read(streamId, 256 * 520))?.closing).toBe(true);
+  });
+
+  test("takes any number of rows of version 0.3: each page would count all of them again", async () => {
+    const { insertStream, insertOldChunks, insertChunks, read } =
+      setUpComponent();
+    const streamId = await insertStream({ status: "done" });
+    const old = Array.from({ length: 1000 }, (_, i) => `${i}. `);
+    await insertOldChunks(streamId, old);
+    const start = old.join("").length;
+    await insertChunks(streamId, rows(300), start);
+    const page = await read(streamId, 10);
+    expect(page?.text.length).toBe(start - 10 + 256 * 520);
+    expect(page?.status).toBe("streaming");
+    const rest = await read(streamId, page?.next);
+    expect(rest?.text.length).toBe(44 * 520);
+    expect(rest?.status).toBe("done");
+  });
+
+  test("is no limit for a read of the whole text", async () => {
+    const { insertStream, insertChunks, read } = setUpComponent();
+    const streamId = await insertStream({ status: "done" });
+    await insertChunks(streamId, rows(600));
+    expect((await read(streamId))?.text).toBe(rows(600).join(""));
+  });
+});
+
+describe("following", () => {
+  test("shows each character once, wherever and whenever a reader starts", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        commits,
+        fc.array(fc.tuple(fc.nat(12), fc.boolean()), { maxLength: 4 }),
+        async (pieces, joins) => {
+          const { save, page, text } = await writtenStream();
+          const followers: Follower[] = [];
+          for (const [i, piece] of [...pieces, ""].entries()) {
+            for (const [when, hasPrefix] of joins) {
+              if (when !== i) continue;
+              // Who was cut off from HTTP goes on from what it has.
+              const follower = new Follower(hasPrefix ? text().length : 0);
+              if (hasPrefix) follower.text = text();
+              followers.push(follower);
+            }
+            for (const follower of followers) {
+              follower.take(await page(follower.position));
+              expect(follower.text).toBe(text());
+            }
+            await save(piece, i === pieces.length ? "done" : undefined);
+          }
+          for (const follower of followers) {
+            follower.take(await page(follower.position));
+            expect(follower.text).toBe(text());
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
+  test("all readers move along the same offsets, so that one answer serves them all", async () => {
+    const { save, page, text } = await writtenStream();
+    const followers: Follower[] = [];
+    const asked = new Set<number>();
+    for (const sentence of story(150).match(/.*?\. /gu) ?? []) {
+      await save(sentence);
+      if (followers.length < 8) followers.push(new Follower(0));
+      for (const follower of followers) {
+        // Up to date: the offset that it will ask from at the next commit.
+        while ((await page(follower.position)).next > follower.position) {
+          follower.take(await page(follower.position));
+        }
+        asked.add(follower.position);
+      }
+      const positions = new Set(followers.map(({ position }) => position));
+      expect(positions.size).toBe(1);
+    }
+    const pages = text().length / PAGE_LENGTH;
+    expect(asked.size).toBeLessThanOrEqual(pages + 1);
+    expect(asked.size).toBeGreaterThan(pages / 2);
+  });
+
+  test("costs at most about a page per commit and three documents, however long the text is", async () => {
+    const { save, page, documentsRead, streamId } = await writtenStream();
+    const follower = new Follower(0);
+    await save("x".repeat(200_000));
+    follower.take(await page(0));
+    for (let commit = 0; commit < 60; commit++) {
+      await save(`${commit}`.padEnd(70, "."));
+      const { text } = await page(follower.position);
+      expect(text.length).toBeLessThan(PAGE_LENGTH + 70);
+      expect(
+        await documentsRead(streamId, follower.position),
+      ).toBeLessThanOrEqual(3);
+      follower.take(await page(follower.position));
+    }
+    expect(follower.text.length).toBe(204_200);
+  });
+});
+
+describe("packing", () => {
+  test("a reply of 2,000 tokens ends in one document", async () => {
+    const { save, streamId, chunks, text, documentsRead } =
+      await writtenStream();
+    const sentences = story(350).match(/.*?\. /gu) ?? [];
+    for (const sentence of sentences) await save(sentence);
+    expect((await chunks(streamId)).length).toBeGreaterThan(10);
+    await save("The end.", "done");
+    expect(text().length).toBeGreaterThan(8000);
+    expect(await chunks(streamId)).toHaveLength(1);
+    expect(await documentsRead(streamId)).toBe(2);
+  });
+
+  test.each([
+    { how: "its writer", end: "done" as const },
+    { how: "an abort", end: undefined },
+  ])(
+    "a long text that $how ended is packed in steps, and read rightly between them",
+    async ({ end }) => {
+      const setup = await writtenStream();
+      const { t, save, text, page, streamId, chunks, finishScheduled } = setup;
+      for (let i = 0; i < 25; i++) {
+        await save(`${i} 😀 `.repeat(2000));
+        await save("x".repeat(i));
+      }
+      const offsets = [0, 1, 511, 65_535, 65_536, 65_537, 200_001];
+      const check = async () => {
+        for (const from of [...offsets, text().length]) {
+          const { text: rest, from: start } = await page(from);
+          expect(rest === text().slice(start)).toBe(true);
+          expect(from - start).toBeLessThanOrEqual(1);
+        }
+      };
+      await check();
+      if (end) await save("The end.", end);
+      else await t.mutation(api.lib.abort, { streamId });
+      await check();
+      await vi.advanceTimersToNextTimerAsync();
+      await t.finishInProgressScheduledFunctions();
+      await check();
+      await finishScheduled();
+      await check();
+      const packed = await chunks(streamId);
+      expect(packed.length).toBe(Math.ceil(text().length / (64 * 1024)));
+    },
+  );
+
+  test("thousands of small chunks are packed in several runs", async () => {
+    const setup = setUpComponent();
+    const { insertStream, insertChunks, t, chunks, finishScheduled } = setup;
+    const streamId = await insertStream({ status: "streaming" });
+    const rows = Array.from({ length: 1300 }, (_, i) =>
+      `${i} 😀 `.padEnd(100 + (i % 7), "·"),
+    );
+    await insertChunks(streamId, rows);
+    await t.mutation(api.lib.abort, { streamId });
+    expect(await finishScheduled()).toBeGreaterThan(5);
+    expect((await chunks(streamId)).map(({ text }) => text).join("")).toBe(
+      rows.join(""),
+    );
+    expect((await chunks(streamId)).length).toBeLessThanOrEqual(3);
+  });
+
+  test("the writer's last words may come at any step of the packing", async () => {
+    const rows = Array.from({ length: 600 }, (_, i) =>
+      `${i} 😀 `.padEnd(300, "·"),
+    );
+    for (const steps of [0, 1, 2, 3]) {
+      const setup = setUpComponent();
+      const { insertStream, insertChunks, t, finishScheduled } = setup;
+      const streamId = await insertStream({
+        status: "streaming",
+        writer: "writer",
+      });
+      await insertChunks(streamId, rows);
+      const whole = rows.join("");
+      await t.mutation(api.lib.abort, { streamId });
+      for (let step = 0; step < steps; step++) {
+        await pass(0);
+        await t.finishInProgressScheduledFunctions();
+      }
+      await setup.append(streamId, whole.length, "Nearly. ");
+      await setup.append(streamId, whole.length + 8, "The end.", "done");
+      await finishScheduled();
+      const { text, status } = await setup.text(streamId);
+      expect(text === whole + "Nearly. The end.").toBe(true);
+      expect(status).toBe("aborted");
+    }
+  });
+
+  test("at any step, an interrupted packing leaves a text without gaps", async () => {
+    const { insertStream, insertChunks, t, chunks } = setUpComponent();
+    const streamId = await insertStream({ status: "streaming" });
+    await insertChunks(streamId, Array<string>(700).fill("y".repeat(512)));
+    await t.mutation(api.lib.abort, { streamId });
+    for (let step = 0; step < 5; step++) {
+      await vi.advanceTimersToNextTimerAsync();
+      await t.finishInProgressScheduledFunctions();
+      let end = 0;
+      for (const { start, text } of await chunks(streamId)) {
+        expect(start).toBe(end);
+        end += text.length;
+      }
+      expect(end).toBe(700 * 512);
+    }
+  });
+});
+
+describe("long texts", () => {
+  test("3 MiB in one save make legal documents of whole characters", async () => {
+    const { save, streamId, chunks, text } = await writtenStream();
+    await save("a" + "😀".repeat((3 * MiB) / 4));
+    const rows = await chunks(streamId);
+    expect(rows.map((row) => row.text).join("")).toBe(text());
+    for (const row of rows) {
+      expect(utf8(row.text)).toBeLessThan(MiB);
+      expect(row.text).not.toMatch(halfCharacter);
+    }
+  });
+
+  /** 17 MiB of UTF-8: more than a query may return. */
+  async function hugeStream() {
+    const setup = setUpComponent();
+    const streamId = await setup.insertStream({ status: "done" });
+    const row = "中".repeat(64 * 1024);
+    for (let batch = 0; batch < 3; batch++) {
+      await setup.insertChunks(
+        streamId,
+        Array<string>(30).fill(row),
+        batch * 30 * row.length,
+      );
+    }
+    return { ...setup, streamId, length: 90 * row.length };
+  }
+
+  test("more than 16 MiB cannot be read at once, and the error says how to", async () => {
+    const { streamId, read, text } = await hugeStream();
+    const sentence =
+      "has more text than one query may return (16 MiB). Read it in pages: getStreamBody(ctx, streamId, from)";
+    await expect(read(streamId)).rejects.toThrow(sentence);
+    await expect(text(streamId)).rejects.toThrow(sentence);
+  });
+
+  test("more than 16 MiB can be read in pages of 4 MiB, and only the last is final", async () => {
+    const { streamId, read, length } = await hugeStream();
+    let from = 0;
+    let pages = 0;
+    for (;;) {
+      const page = await read(streamId, from);
+      if (page === null) throw new Error("There is no such stream.");
+      expect(page.from).toBe(from);
+      expect(utf8(page.text)).toBeLessThanOrEqual(4 * MiB);
+      from = page.next;
+      pages++;
+      expect(from).toBe(page.from + page.text.length);
+      if (from === length) {
+        expect(page.status).toBe("done");
+        break;
+      }
+      expect(page.status).toBe("streaming");
+    }
+    expect(pages).toBe(5);
+  });
+
+  test("rows of version 0.3 come in pages as large, wherever a page begins", async () => {
+    const { insertStream, insertOldChunks, read } = setUpComponent();
+    const streamId = await insertStream({ status: "done" });
+    await insertOldChunks(
+      streamId,
+      Array<string>(9).fill("z".repeat(MiB - 200)),
+    );
+    const page = await read(streamId, 5 * MiB);
+    expect(page?.text.length).toBe(9 * (MiB - 200) - 5 * MiB);
+    expect(page?.status).toBe("done");
+  });
+});

@@ -1,0 +1,503 @@
+import { flushPolicy } from "../../src/client/flush.js";
+import { isFinal } from "../../src/status.js";
+import type { Change } from "./deployment.js";
+import type { Caller, Outcome } from "./run.js";
+
+/** What it means for an app that an invariant does not hold. */
+export type Harm = "lost" | "doubled" | "stuck" | "other";
+
+/** What holds after every run, whatever happened in it. */
+export interface Invariant {
+  /** The sentence that a failure says first. */
+  says: string;
+  harm: Harm;
+  /** What speaks against it, null if nothing does. */
+  check: (outcome: Outcome) => string | null;
+}
+
+/** No chunk is longer. */
+const CHUNK_LIMIT = 64 * 1024;
+/** Commits begin at least so far apart (ms). */
+const COMMIT_DISTANCE = 400;
+/** A writer that has nothing to save looks at its stream so often (ms), and notes what happens between two looks at the second of them. */
+const LOOKS = 2000;
+/** For what takes no time in a run, and for timers that are set one after the other (ms). */
+const SLACK = 300;
+/** After a failure it takes so long (ms), with all its repetitions, until things go their usual way again. */
+const AFTERMATH = 14_000;
+/** A writer's action may have so many timers that run: a deployment ends a function that has 1,000 operations. */
+const MOST_TIMERS = 16;
+const TIMEOUT = 20 * 60 * 1000;
+
+const first = <T>(all: readonly T[], say: (one: T) => string | null) => {
+  for (const one of all) {
+    const said = say(one);
+    if (said !== null) return said;
+  }
+  return null;
+};
+
+const wasDeleted = ({ deployment }: Outcome) => deployment.tail === null;
+
+const savedText = ({ stored }: Outcome) =>
+  stored.chunks.map(({ text }) => text).join("");
+
+function difference(text: string, expected: string): string | null {
+  if (text === expected) return null;
+  let at = 0;
+  while (text[at] === expected[at]) at++;
+  const [is, should] = [text, expected].map((all) =>
+    JSON.stringify(all.slice(at, at + 30)),
+  );
+  return `at ${at} (${text.length} long for ${expected.length}): ${is} for ${should}`;
+}
+
+/** After so long (ms) nobody waits any more for the last words of a stream that was ended from outside: only an action that stood still brings them so late. */
+const LAST_WORDS = 2 * 60 * 1000;
+
+/** Whether a stream had been ended for so long, when its writer's action was over, that it took no more. */
+function cameTooLate({ deployment, winner }: Outcome): boolean {
+  const ending = deployment.changes.find(
+    ({ tail }) => tail !== null && isFinal(tail.status),
+  );
+  return (
+    ending !== undefined &&
+    ending.by !== winner?.action &&
+    (winner?.action.overAt ?? 0) > ending.at + LAST_WORDS
+  );
+}
+
+/** How long the slowest call of an action may put something off. */
+const delay = ({ action }: Caller) => 2 * action.slowest;
+
+/** Whether nothing went wrong for an action in a time, nor shortly before: no failure, no stall. */
+function isCalm(
+  { stalls }: Outcome,
+  { action }: Caller,
+  from: number,
+  to: number,
+): boolean {
+  return (
+    !action.failures.some((at) => at >= from - AFTERMATH && at <= to) &&
+    !stalls.some((stall) => stall.to >= from && stall.from <= to)
+  );
+}
+
+/** When its action ended, as far as commits tell; for a running writer, when it was told to stop or returned. */
+function endedAt({ deployment }: Outcome): number {
+  const ending = deployment.changes.find(
+    ({ tail }) => tail === null || isFinal(tail.status),
+  );
+  return ending?.at ?? Infinity;
+}
+
+export const invariants: Record<string, Invariant> = {
+  savedIsAPrefix: {
+    says: "What is saved is a prefix of what was appended.",
+    harm: "doubled",
+    check: (outcome) => {
+      const { winner } = outcome;
+      const saved = savedText(outcome);
+      const { whole = "", readable = 0 } = winner?.manuscript ?? {};
+      if (saved.length > readable) {
+        return `${saved.length} are saved of the ${readable} that were appended`;
+      }
+      return difference(saved, whole.slice(0, saved.length));
+    },
+  },
+
+  nothingIsLost: {
+    says: "All that was appended is saved, if its writer's action lived and could save it.",
+    harm: "lost",
+    check: (outcome) => {
+      const { winner, deployment } = outcome;
+      if (winner === undefined || wasDeleted(outcome)) return null;
+      const { action, manuscript, sent } = winner;
+      if (action.fate !== "ended" || cameTooLate(outcome)) return null;
+      const last = deployment.changes.some(
+        ({ by, what, final }) => by === action && what === "append" && final,
+      );
+      if (!last) {
+        return outcome.happenings.has("nothing can be saved any more")
+          ? null
+          : "its writer's action has ended, and never saved the end";
+      }
+      const saved = savedText(outcome);
+      if (sent !== null && !sent.cancelled) {
+        return difference(saved, sent.text);
+      }
+      // A generator that is stopped may have yielded one piece that was not taken.
+      const { arrivals, readable, stoppedAt } = manuscript;
+      const least =
+        stoppedAt === null ? readable : (arrivals.at(-2)?.end ?? 0) - 1;
+      return saved.length < least
+        ? `${saved.length} are saved of ${readable}`
+        : null;
+    },
+  },
+
+  savedInTime: {
+    says: "Text is saved within the time that the flush policy says, while commits go well.",
+    harm: "lost",
+    check: (outcome) => {
+      const { winner, schedule, deployment } = outcome;
+      if (winner === undefined || schedule.writing.scale > 5) return null;
+      const { action, manuscript } = winner;
+      const { boundary, maxDelayMs } = flushPolicy(schedule.flush);
+      const age = boundary === "line" ? 0 : maxDelayMs;
+      // Where the clock was set back while something was waited for, that begins again.
+      const wasSetBack = outcome.happenings.has("clock set back");
+      const patience =
+        (wasSetBack ? 2 : 1) * (age + COMMIT_DISTANCE) + delay(winner) + SLACK;
+      const end = Math.min(endedAt(outcome), diedAt(winner));
+      let i = 0;
+      const { changes } = deployment;
+      for (const arrival of manuscript.arrivals) {
+        const limit = arrival.at + patience;
+        if (limit >= end) return null;
+        if (!isCalm(outcome, winner, arrival.at, limit)) continue;
+        const due =
+          boundary === "line"
+            ? manuscript.whole.lastIndexOf("\n", arrival.end - 1) + 1
+            : arrival.end - 1;
+        while (i < changes.length && (changes[i]?.tail?.offset ?? 0) < due) i++;
+        const at = changes[i]?.at ?? Infinity;
+        if (at > limit && action.slowest < 1e6) {
+          return `${due} had been appended ${arrival.at} ms after the beginning; that was saved ${at - arrival.at} ms later, for ${patience}`;
+        }
+      }
+      return null;
+    },
+  },
+
+  oneWriter: {
+    says: "One writer runs, whoever asks and how often.",
+    harm: "doubled",
+    check: ({ callers }) => {
+      const ran = callers.filter(({ manuscript }) => manuscript.started);
+      return ran.length > 1 ? `${ran.length} ran` : null;
+    },
+  },
+
+  answersFitTheClaim: {
+    says: "Who did not get the stream is told so: 205, or 404 if it is deleted; generate rejects.",
+    harm: "other",
+    check: (outcome) =>
+      first(outcome.callers, (caller) => {
+        const { plan, action, manuscript, answer, generated } = caller;
+        if (action.fate === "died" || manuscript.started) return null;
+        if (plan.how === "generate") {
+          return generated === "rejected"
+            ? null
+            : `generate ${generated ?? "goes on"} without having run its writer`;
+        }
+        if (answer === 205 || answer === 500) return null;
+        return answer === 404 && wasDeleted(outcome)
+          ? null
+          : `the answer was ${answer}`;
+      }),
+  },
+
+  generateTellsTheTruth: {
+    says: "generate() resolves only if all is saved, or the stream was ended by somebody else; it rejects only if the writer threw or text could not be saved.",
+    harm: "lost",
+    check: ({ winner, deployment }) => {
+      if (winner === undefined || winner.generated === null) return null;
+      const { action, manuscript, generated } = winner;
+      const saved = deployment.changes.some(
+        ({ by, final, tail }) => by === action && final && tail !== null,
+      );
+      const wasStopped = manuscript.stoppedAt !== null;
+      if (generated === "resolved") {
+        return saved || deployment.tail === null
+          ? null
+          : "it resolved, and nothing was saved last";
+      }
+      return manuscript.ended === "threw" ||
+        wasStopped ||
+        action.failures.length > 0
+        ? null
+        : "it rejected for no reason";
+    },
+  },
+
+  readersHaveAPrefix: {
+    says: "What a reader has is at all times a prefix of what was appended.",
+    harm: "doubled",
+    check: ({ readers }) => complaint(readers, "prefix"),
+  },
+
+  readersNeverLoseText: {
+    says: "What a reader has never shrinks and never changes.",
+    harm: "lost",
+    check: ({ readers }) => complaint(readers, "growth"),
+  },
+
+  readersAreNotRefused: {
+    says: "A reader is refused only if the stream was deleted.",
+    harm: "other",
+    check: (outcome) =>
+      complaint(outcome.readers, "failure") ??
+      first(outcome.readers, ({ name, refused }) =>
+        refused && !wasDeleted(outcome) ? name : null,
+      ),
+  },
+
+  readersHaveAll: {
+    says: "A reader that has read to the end has all that is saved.",
+    harm: "lost",
+    check: (outcome) => {
+      if (wasDeleted(outcome)) return null;
+      const saved = savedText(outcome);
+      return first(outcome.readers, ({ name, ended, text }) => {
+        // Who drives a stream that cannot be saved, or whose action dies, has more.
+        const differs = difference(text.slice(0, saved.length), saved);
+        return ended && differs !== null ? `${name}: ${differs}` : null;
+      });
+    },
+  },
+
+  bodyIsWhatIsSaved: {
+    says: "When the writer's action closes its body, all of it is saved, with its final status.",
+    harm: "lost",
+    check: (outcome) => {
+      const { winner, deployment, happenings } = outcome;
+      if (winner?.sent?.closed !== true || wasDeleted(outcome)) return null;
+      if (cameTooLate(outcome)) return null;
+      if (happenings.has("nothing can be saved any more")) return null;
+      const { action, sent } = winner;
+      const last = deployment.changes.find(
+        ({ by, final }) => by === action && final,
+      );
+      if (last?.tail == null || !isFinal(last.tail.status)) {
+        return "it was closed before that";
+      }
+      return last.tail.offset === sent.text.length
+        ? null
+        : `${last.tail.offset} were saved of ${sent.text.length}`;
+    },
+  },
+
+  statusesGoForward: {
+    says: "A status only moves forward, and a final one never changes.",
+    harm: "other",
+    check: ({ readers, deployment }) => {
+      const said = complaint(readers, "status");
+      if (said !== null) return said;
+      return pairs(deployment.changes, (before, after) => {
+        if (!before.tail || !after.tail) return null;
+        const [was, is] = [before.tail.status, after.tail.status];
+        const back =
+          (isFinal(was) && was !== is) ||
+          (was === "streaming" && is === "pending");
+        return back ? `${was}, then ${is}` : null;
+      });
+    },
+  },
+
+  onlyLastWordsAfterTheEnd: {
+    says: "The text of an ended stream changes only by the last words of its writer, while it is closing.",
+    harm: "other",
+    check: ({ deployment, winner }) =>
+      pairs(deployment.changes, (before, after) => {
+        if (!before.tail || !after.tail || !isFinal(before.tail.status)) {
+          return null;
+        }
+        if (before.tail.closing === false && after.tail.closing) {
+          return "it was closing again";
+        }
+        if (before.tail.offset === after.tail.offset) return null;
+        return before.tail.closing && after.by === winner?.action
+          ? null
+          : `from ${before.tail.offset} to ${after.tail.offset} by ${after.what}`;
+      }),
+  },
+
+  theStatusIsTheWriters: {
+    says: "A stream that nobody else ends is done if its writer returned, error if it threw.",
+    harm: "other",
+    check: (outcome) => {
+      const { winner, stored, schedule } = outcome;
+      if (winner === undefined || wasDeleted(outcome)) return null;
+      const { action, manuscript } = winner;
+      if (action.fate !== "ended" || manuscript.stoppedAt !== null) return null;
+      if (outcome.happenings.has("nothing can be saved any more")) return null;
+      const meddled = schedule.outside.some(({ what }) =>
+        ["abort", "set", "cron", "sleep"].includes(what),
+      );
+      if (meddled) return null;
+      const expected = schedule.writing.throws ? "error" : "done";
+      const status = stored.stream?.status;
+      return status === expected ? null : `it is ${status}`;
+    },
+  },
+
+  everyStreamEnds: {
+    says: "A stream ends: by its writer, or by the cron.",
+    harm: "stuck",
+    check: (outcome) => {
+      const { stored } = outcome;
+      if (stored.stream === null) {
+        return wasDeleted(outcome) ? null : "the stream is gone";
+      }
+      return isFinal(stored.stream.status)
+        ? null
+        : `it is ${stored.stream.status}`;
+    },
+  },
+
+  theLivingAreNotTimedOut: {
+    says: "The cron ends no stream that gave a sign of life within 20 minutes.",
+    harm: "lost",
+    check: ({ deployment, schedule }) => {
+      const set = schedule.outside.some(
+        (event) => event.what === "set" && event.status === "timeout",
+      );
+      if (set) return null;
+      const { changes } = deployment;
+      let sign = deployment.createdAt;
+      let claimed = false;
+      let length = 0;
+      for (const { what, empty, tail, wall } of changes) {
+        if (tail?.status === "timeout") {
+          const age = wall - sign;
+          return age < TIMEOUT ? `its last sign was ${age} ms old` : null;
+        }
+        const grew = (tail?.offset ?? 0) > length;
+        length = tail?.offset ?? length;
+        if (what === "claim" && !claimed) {
+          claimed = true;
+          sign = wall;
+        }
+        // Clocks that go back do not make a sign older.
+        if (what === "append" && (grew || empty)) sign = wall;
+      }
+      return null;
+    },
+  },
+
+  theWriterIsToldInTime: {
+    says: "A writer's signal fires within about a second of an end from outside, while calls go well.",
+    harm: "stuck",
+    check: (outcome) => {
+      const { winner, deployment } = outcome;
+      if (winner === undefined) return null;
+      const ending = deployment.changes.find(
+        ({ tail }) => tail === null || isFinal(tail.status),
+      );
+      if (ending === undefined || ending.by === winner.action) return null;
+      // And where it was set back, so does the time since the last look.
+      const wasSetBack = outcome.happenings.has("clock set back");
+      const limit =
+        ending.at + (wasSetBack ? 2 : 1) * LOOKS + delay(winner) + SLACK;
+      const { manuscript, action } = winner;
+      if (!isCalm(outcome, winner, ending.at, limit)) return null;
+      const told = manuscript.stoppedAt ?? Infinity;
+      const ended = Math.min(endOf(winner), diedAt(winner));
+      if (ended <= limit || told <= limit) return null;
+      return `it fired ${told - ending.at} ms after it (${action.fate}, ${ended})`;
+    },
+  },
+
+  nothingGoesOnForEver: {
+    says: "Every writer's action and every reader comes to an end.",
+    harm: "stuck",
+    check: ({ stuck }) => (stuck.length > 0 ? stuck.join(", ") : null),
+  },
+
+  nothingIsLeftBehind: {
+    says: "When an action has ended, none of its timers runs and none of its calls is on its way.",
+    harm: "lost",
+    check: ({ deployment }) =>
+      first(deployment.actions, ({ left }) =>
+        left !== null && (left.calls > 0 || left.timers > 0)
+          ? `${left.calls} calls and ${left.timers} timers are left`
+          : null,
+      ),
+  },
+
+  fewOperations: {
+    says: `An action has at most two calls on their way, and ${MOST_TIMERS} timers running, cleared ones counted.`,
+    harm: "other",
+    check: ({ deployment }) =>
+      first(deployment.actions, ({ mostCallsInFlight, timers }) =>
+        mostCallsInFlight > 2 || timers.mostRunning > MOST_TIMERS
+          ? `${mostCallsInFlight} calls, ${timers.mostRunning} timers`
+          : null,
+      ),
+  },
+
+  noRejectionIsUnhandled: {
+    says: "No rejection is unhandled: on a deployment, that ends the action.",
+    harm: "lost",
+    check: ({ rejections }) =>
+      rejections.length > 0 ? rejections.map(String).join("; ") : null,
+  },
+
+  deletedIsDeleted: {
+    says: "No chunk is without its stream.",
+    harm: "other",
+    check: ({ stored: { stream, chunks } }) =>
+      stream === null && chunks.length > 0
+        ? `${chunks.length} chunks are left`
+        : null,
+  },
+
+  scheduledFunctionsSucceed: {
+    says: "Every scheduled function has run, and succeeded.",
+    harm: "other",
+    check: ({ stored: { unfinished } }) =>
+      first(unfinished, ({ name, state }) => `${name}: ${state.kind}`),
+  },
+
+  chunksAreContiguous: {
+    says: "Chunks follow one another without a gap, each of valid Unicode and within its limit.",
+    harm: "lost",
+    check: ({ stored: { chunks } }) => {
+      let end = 0;
+      return first(chunks, ({ start, text }) => {
+        if (start !== end) return `one starts at ${start} for ${end}`;
+        end += text.length;
+        if (text === "") return `one at ${start} is empty`;
+        if (text.length > CHUNK_LIMIT) return `one is ${text.length} long`;
+        if (/\p{Surrogate}/u.test(text)) {
+          return `one at ${start} has half a character`;
+        }
+        return null;
+      });
+    },
+  },
+
+  chunksArePacked: {
+    says: "The chunks of an ended stream are packed into as few documents as hold them.",
+    harm: "other",
+    check: (outcome) => {
+      const { chunks } = outcome.stored;
+      const fewest = Math.ceil(savedText(outcome).length / CHUNK_LIMIT);
+      return chunks.length > fewest + 1
+        ? `${chunks.length} for ${fewest}`
+        : null;
+    },
+  },
+};
+
+function complaint(readers: Outcome["readers"], of: string): string | null {
+  return first(
+    readers,
+    ({ complaints }) => complaints.find((one) => one.of === of)?.says ?? null,
+  );
+}
+
+function pairs(
+  changes: Change[],
+  say: (before: Change, after: Change) => string | null,
+): string | null {
+  return first(changes.slice(1), (after) =>
+    say(changes[changes.indexOf(after) - 1] as Change, after),
+  );
+}
+
+const diedAt = ({ action }: Caller) =>
+  action.fate === "died" ? action.overAt : Infinity;
+const endOf = ({ action }: Caller) =>
+  action.fate === "ended" ? action.overAt : Infinity;

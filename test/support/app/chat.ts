@@ -1,0 +1,204 @@
+/**
+ * An app for the hook's tests: written as an app is, with queries that read
+ * streams and an HTTP action (`http.ts`) that writes them.
+ */
+import {
+  componentsGeneric,
+  mutationGeneric as mutation,
+  queryGeneric as query,
+  type GenericDataModel,
+  type GenericQueryCtx,
+} from "convex/server";
+import { v, type GenericId } from "convex/values";
+import {
+  PersistentTextStreaming,
+  StreamIdValidator,
+  streamBodyArgs,
+  type StreamId,
+} from "../../../src/client/index.js";
+import { isFinal } from "../../../src/status.js";
+import type { ComponentApi } from "../../../src/component/_generated/component.js";
+
+const components = componentsGeneric() as unknown as {
+  persistentTextStreaming: ComponentApi;
+};
+
+export const streaming = new PersistentTextStreaming(
+  components.persistentTextStreaming,
+);
+
+/** For protocols of lines. */
+export const lineStreaming = new PersistentTextStreaming(
+  components.persistentTextStreaming,
+  { flush: "line" },
+);
+
+export const create = mutation({
+  args: {},
+  handler: (ctx) => streaming.createStream(ctx),
+});
+
+export const stop = mutation({
+  args: { streamId: StreamIdValidator },
+  handler: (ctx, { streamId }) =>
+    streaming.abortStream(ctx, streamId as StreamId),
+});
+
+export const remove = mutation({
+  args: { streamId: StreamIdValidator },
+  handler: (ctx, { streamId }) =>
+    streaming.deleteStream(ctx, streamId as StreamId),
+});
+
+/** As an app of version 0.3 has it. */
+export const body = query({
+  args: { streamId: StreamIdValidator },
+  handler: async (ctx, { streamId }) => {
+    await failIfTroubled(ctx, streamId);
+    return await streaming.getStreamBody(ctx, streamId as StreamId);
+  },
+});
+
+export const page = query({
+  args: streamBodyArgs,
+  handler: async (ctx, { streamId, from }) => {
+    await failIfTroubled(ctx, streamId);
+    return await streaming.getStreamBody(ctx, streamId as StreamId, from);
+  },
+});
+
+/** Has the two queries above fail for a stream, or no more. */
+export const trouble = mutation({
+  args: { streamId: v.string(), on: v.boolean() },
+  handler: async (ctx, { streamId, on }) => {
+    const found = await troubleOf(ctx, streamId);
+    if (on && found === null) await ctx.db.insert("troubles", { streamId });
+    if (!on && found !== null) {
+      await ctx.db.delete(found._id as GenericId<"troubles">);
+    }
+  },
+});
+
+async function failIfTroubled(ctx: Ctx, streamId: string): Promise<void> {
+  if ((await troubleOf(ctx, streamId)) !== null) {
+    throw new Error("The query is in trouble.");
+  }
+}
+
+async function troubleOf(ctx: Ctx, streamId: string) {
+  return await ctx.db
+    .query("troubles")
+    .filter((q) => q.eq(q.field("streamId"), streamId))
+    .first();
+}
+
+type Ctx = Pick<GenericQueryCtx<GenericDataModel>, "db">;
+
+export const refused = query({
+  args: { streamId: StreamIdValidator },
+  handler: (): { text: string; status: "pending" } => {
+    throw new Error("Not yours to read.");
+  },
+});
+
+export const noteRequest = mutation({
+  args: { streamId: v.string(), authorization: v.string(), extra: v.string() },
+  handler: async (ctx, args) => {
+    await ctx.db.insert("requests", args);
+  },
+});
+
+/** The requests that the HTTP action got for a stream. */
+export const requests = query({
+  args: { streamId: v.string() },
+  handler: async (ctx, { streamId }) => {
+    const found: unknown = await ctx.db
+      .query("requests")
+      .filter((q) => q.eq(q.field("streamId"), streamId))
+      .collect();
+    return found;
+  },
+});
+
+export const noteRun = mutation({
+  args: { streamId: v.string() },
+  handler: async (ctx, args) => {
+    await ctx.db.insert("runs", args);
+  },
+});
+
+/** How often a stream's writer has begun. */
+export const runs = query({
+  args: { streamId: v.string() },
+  handler: async (ctx, { streamId }) => {
+    const found = await ctx.db
+      .query("runs")
+      .filter((q) => q.eq(q.field("streamId"), streamId))
+      .collect();
+    return found.length;
+  },
+});
+
+/** Lets the writer of a stream go through its gate. */
+export const goOn = mutation({
+  args: { streamId: v.string() },
+  handler: async (ctx, args) => {
+    await ctx.db.insert("gates", args);
+  },
+});
+
+export const wentOn = query({
+  args: { streamId: v.string() },
+  handler: async (ctx, { streamId }) => {
+    const gate: unknown = await ctx.db
+      .query("gates")
+      .filter((q) => q.eq(q.field("streamId"), streamId))
+      .first();
+    return gate !== null;
+  },
+});
+
+/** A query that adds something of its own to a text that is being written. */
+export const withCursor = query({
+  args: { streamId: StreamIdValidator },
+  handler: async (ctx, { streamId }) => {
+    const { text, status } = await streaming.getStreamBody(
+      ctx,
+      streamId as StreamId,
+    );
+    return { text: isFinal(status) ? text : `${text}▍`, status };
+  },
+});
+
+/** A query that withdraws a text once a request says so. */
+export const moderated = query({
+  args: { streamId: StreamIdValidator },
+  handler: async (ctx, { streamId }) => {
+    const body = await streaming.getStreamBody(ctx, streamId as StreamId);
+    const withdrawal: unknown = await ctx.db
+      .query("requests")
+      .filter((q) =>
+        q.and(
+          q.eq(q.field("streamId"), streamId),
+          q.eq(q.field("extra"), "withdraw"),
+        ),
+      )
+      .first();
+    return withdrawal === null
+      ? body
+      : { text: "[removed]", status: body.status };
+  },
+});
+
+/** A query that takes `from` and does not say where its text starts. */
+export const stripped = query({
+  args: streamBodyArgs,
+  handler: async (ctx, { streamId, from }) => {
+    const { text, status } = await streaming.getStreamBody(
+      ctx,
+      streamId as StreamId,
+      from,
+    );
+    return { text, status };
+  },
+});

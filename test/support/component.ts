@@ -1,0 +1,158 @@
+/// <reference types="vite/client" />
+import { convexTest } from "convex-test";
+import { vi } from "vitest";
+import { api } from "../../src/component/_generated/api.js";
+import type { Doc, Id } from "../../src/component/_generated/dataModel.js";
+import type { QueryCtx } from "../../src/component/_generated/server.js";
+import schema from "../../src/component/schema.js";
+import type { StreamStatus } from "../../src/shared.js";
+import { settled } from "./clock.js";
+import { withLimits } from "./limits.js";
+
+const modules = import.meta.glob("../../src/component/**/*.ts");
+
+export const statuses: StreamStatus[] = [
+  "pending",
+  "streaming",
+  "done",
+  "error",
+  "timeout",
+  "aborted",
+];
+
+/** The component by itself, with the limits of a deployment, and hands on its tables. */
+export function setUpComponent() {
+  const t = withLimits(
+    convexTest({ schema, modules, transactionLimits: true }),
+  );
+
+  const documentsReadBy = async (
+    read: (ctx: { runQuery: QueryCtx["runQuery"] }) => Promise<unknown>,
+  ) => {
+    const metrics = await t.query(async (ctx) => {
+      await read(ctx);
+      return ctx.meta.getTransactionMetrics();
+    });
+    return metrics.documentsRead.used;
+  };
+
+  return {
+    t,
+
+    create: () => t.mutation(api.lib.createStream, {}),
+
+    /** A stream as a row, in whatever state. */
+    insertStream: (stream: Partial<Doc<"streams">>) =>
+      t.run((ctx) =>
+        ctx.db.insert("streams", { status: "pending", ...stream }),
+      ),
+
+    insertStreams: (count: number, stream: Partial<Doc<"streams">>) =>
+      t.run(async (ctx) => {
+        const ids: Id<"streams">[] = [];
+        for (let i = 0; i < count; i++) {
+          ids.push(
+            await ctx.db.insert("streams", { status: "pending", ...stream }),
+          );
+        }
+        return ids;
+      }),
+
+    /** Chunks as version 0.3 wrote them. */
+    insertOldChunks: (streamId: Id<"streams">, texts: string[]) =>
+      t.run(async (ctx) => {
+        for (const text of texts) {
+          await ctx.db.insert("chunks", { streamId, text });
+        }
+      }),
+
+    /** Chunks that follow one another. */
+    insertChunks: (streamId: Id<"streams">, texts: string[], start = 0) =>
+      t.run(async (ctx) => {
+        for (const text of texts) {
+          await ctx.db.insert("chunks", { streamId, start, text });
+          start += text.length;
+        }
+      }),
+
+    /** The chunks of a stream in their order, however many they are. */
+    chunks: async (streamId: Id<"streams">) => {
+      const all: Doc<"chunks">[] = [];
+      for (let after = 0; ;) {
+        const some = await t.run(async (ctx) => {
+          const page: Doc<"chunks">[] = [];
+          let length = 0;
+          for await (const chunk of ctx.db
+            .query("chunks")
+            .withIndex("by_creation_time", (q) =>
+              q.gt("_creationTime", after),
+            )) {
+            page.push(chunk);
+            length += chunk.text.length;
+            if (page.length === 10_000 || length > 4 * 1024 * 1024) break;
+          }
+          return page;
+        });
+        if (some.length === 0) break;
+        after = some.at(-1)?._creationTime ?? 0;
+        all.push(...some.filter((chunk) => chunk.streamId === streamId));
+      }
+      // The sort is stable, and they come in the order of their creation.
+      return all.sort((a, b) => (a.start ?? -1) - (b.start ?? -1));
+    },
+
+    stream: (streamId: Id<"streams">) => t.run((ctx) => ctx.db.get(streamId)),
+
+    status: (streamId: string) =>
+      t.query(api.lib.getStreamStatus, { streamId }),
+
+    text: (streamId: Id<"streams">) =>
+      t.query(api.lib.getStreamText, { streamId }),
+
+    read: (streamId: string, from?: number) =>
+      t.query(api.lib.read, { streamId, from }),
+
+    tail: (streamId: string) => t.query(api.lib.tail, { streamId }),
+
+    add: (streamId: Id<"streams">, text: string, final = false) =>
+      t.mutation(api.lib.addChunk, { streamId, text, final }),
+
+    claim: (streamId: string, writer = "writer") =>
+      t.mutation(api.lib.claim, { streamId, writer }),
+
+    append: (
+      streamId: Id<"streams">,
+      start: number,
+      text: string,
+      final?: "done" | "error",
+      writer = "writer",
+    ) => t.mutation(api.lib.append, { streamId, writer, start, text, final }),
+
+    /** Documents that one read of a stream reads. */
+    documentsRead: (streamId: string, from?: number) =>
+      documentsReadBy((ctx) => ctx.runQuery(api.lib.read, { streamId, from })),
+
+    /** Documents that a look at the end of a stream's text reads. */
+    documentsReadByTail: (streamId: string) =>
+      documentsReadBy((ctx) => ctx.runQuery(api.lib.tail, { streamId })),
+
+    /** Lets scheduled functions run to the end. Throws if one of them failed. */
+    finishScheduled: async () => {
+      await settled(
+        t.finishAllScheduledFunctions(
+          () => vi.advanceTimersByTime(0),
+          // Of a hundred, which is the default, long texts make more.
+          10_000,
+        ),
+      );
+      const jobs = await t.run((ctx) =>
+        ctx.db.system.query("_scheduled_functions").collect(),
+      );
+      const unfinished = jobs.filter(({ state }) => state.kind !== "success");
+      if (unfinished.length > 0) throw new Error(JSON.stringify(unfinished));
+      return jobs.length;
+    },
+  };
+}
+
+export type Component = ReturnType<typeof setUpComponent>;

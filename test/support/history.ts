@@ -1,0 +1,37 @@
+import type { StreamBody } from "../../src/shared.js";
+import { isFinal } from "../../src/status.js";
+
+/** Everything that a reader ever showed. */
+export class History {
+  renders = 0;
+  /** How often the component was mounted; StrictMode does it twice. */
+  mounts = 0;
+  readonly shown: StreamBody[] = [];
+
+  note(body: StreamBody): void {
+    this.renders++;
+    if (this.shown.at(-1) !== body) this.shown.push(body);
+  }
+
+  get last(): StreamBody {
+    return this.shown.at(-1) ?? { text: "", status: "pending" };
+  }
+
+  /** The first step that was not one forward, in words; null if there is none. */
+  stepBack(): string | null {
+    for (const [i, body] of this.shown.entries()) {
+      const before = this.shown[i - 1];
+      if (before === undefined) continue;
+      if (!body.text.startsWith(before.text)) {
+        return `${before.text.length} characters were followed by ${body.text.length} that do not begin with them`;
+      }
+      const back =
+        isFinal(before.status) ||
+        (before.status === "streaming" && body.status === "pending");
+      if (back && body.status !== before.status) {
+        return `${before.status} was followed by ${body.status}`;
+      }
+    }
+    return null;
+  }
+}

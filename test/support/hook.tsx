@@ -1,0 +1,178 @@
+/** What the hook's tests share: a client, a page that shows a stream, and a history of all it ever showed. */
+import { render, waitFor, type RenderResult } from "@testing-library/react";
+import { ConvexProvider, ConvexReactClient } from "convex/react";
+import { makeFunctionReference } from "convex/server";
+import { StrictMode, type ReactNode } from "react";
+import { expect, inject } from "vitest";
+import { WebSocket } from "ws";
+import type { StreamId } from "../../src/client/index.js";
+import { useStream } from "../../src/react/index.js";
+import type { StreamBody, StreamPage } from "../../src/shared.js";
+import { History } from "./history.js";
+
+export const chat = {
+  create: makeFunctionReference<"mutation", Record<string, never>, StreamId>(
+    "chat:create",
+  ),
+  stop: makeFunctionReference<"mutation", { streamId: string }>("chat:stop"),
+  remove: makeFunctionReference<"mutation", { streamId: string }>(
+    "chat:remove",
+  ),
+  body: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:body",
+  ),
+  page: makeFunctionReference<
+    "query",
+    { streamId: string; from?: number },
+    StreamBody | StreamPage
+  >("chat:page"),
+  withCursor: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:withCursor",
+  ),
+  moderated: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:moderated",
+  ),
+  stripped: makeFunctionReference<
+    "query",
+    { streamId: string; from?: number },
+    StreamBody
+  >("chat:stripped"),
+  noteRequest: makeFunctionReference<
+    "mutation",
+    { streamId: string; authorization: string; extra: string }
+  >("chat:noteRequest"),
+  refused: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:refused",
+  ),
+  requests: makeFunctionReference<
+    "query",
+    { streamId: string },
+    { authorization: string; extra: string }[]
+  >("chat:requests"),
+};
+
+export function newClient(): ConvexReactClient {
+  return new ConvexReactClient(inject("deployment").url, {
+    // jsdom's own WebSocket does not work with Node's events.
+    webSocketConstructor: WebSocket as never,
+  });
+}
+
+/** The URL of the HTTP action, a new object each time, as apps write it. */
+export function writeUrl(options: Record<string, string | number> = {}): URL {
+  const search = new URLSearchParams(
+    Object.entries(options).map(([name, value]) => [name, String(value)]),
+  );
+  return new URL(`/write?${search}`, inject("deployment").siteUrl);
+}
+
+/** The same by the line, which does to the request what the options say: see `faults/line.ts`. */
+export function lineUrl(options: Record<string, string | number>): URL {
+  const { pathname, search } = writeUrl(options);
+  return new URL(pathname + search, inject("deployment").lineUrl);
+}
+
+/** What can go wrong on the way, by way of the local deployment. */
+export async function control(
+  path: string,
+  body: Record<string, unknown> = {},
+): Promise<Record<string, unknown>> {
+  const response = await fetch(
+    new URL(`/_local/${path}`, inject("deployment").url),
+    { method: "POST", body: JSON.stringify(body) },
+  );
+  const answer = (await response.json()) as Record<string, unknown>;
+  if (!response.ok) throw new Error(JSON.stringify(answer));
+  return answer;
+}
+
+export const faults = (changes: Record<string, unknown>) =>
+  control("faults", changes);
+
+/** What the local deployment has counted since `control("reset")`. */
+export async function counters(): Promise<{
+  commits: number;
+  bytesPushed: number;
+}> {
+  const response = await fetch(
+    new URL("/_local/counters", inject("deployment").url),
+  );
+  return (await response.json()) as { commits: number; bytesPushed: number };
+}
+
+export interface ReaderProps {
+  url: URL;
+  driven: boolean;
+  streamId: StreamId | undefined;
+  incremental?: boolean;
+  /** Another query than the one that fits `incremental`. */
+  query?: typeof chat.body;
+  authToken?: string;
+  headers?: Record<string, string>;
+}
+
+export interface Mounted {
+  history: History;
+  /** Renders again, with changes if there are any. */
+  update(changes?: Partial<ReaderProps>): void;
+  unmount(): void;
+  /** Waits until the reader shows this. */
+  shows(text: string, status: StreamBody["status"]): Promise<void>;
+  view: RenderResult;
+}
+
+function Reader(props: ReaderProps & { history: History }) {
+  const { url, driven, streamId, history, authToken, headers } = props;
+  // New objects at every render, as an app writes them.
+  const body = useStream(
+    (props.query ??
+      (props.incremental ? chat.page : chat.body)) as typeof chat.page,
+    new URL(url),
+    driven,
+    streamId,
+    {
+      authToken,
+      headers: { ...headers },
+      incremental: props.incremental ?? false,
+    },
+  );
+  history.note(body);
+  return <p data-status={body.status}>{body.text.length}</p>;
+}
+
+export function mount(
+  client: ConvexReactClient,
+  props: ReaderProps,
+  { strict = false, history = new History() } = {},
+): Mounted {
+  let current = props;
+  const tree = (): ReactNode => {
+    const page = (
+      <ConvexProvider client={client}>
+        <Reader {...current} history={history} />
+      </ConvexProvider>
+    );
+    return strict ? <StrictMode>{page}</StrictMode> : page;
+  };
+  const view = render(tree());
+  return {
+    history,
+    view,
+    update(changes = {}) {
+      current = { ...current, ...changes };
+      view.rerender(tree());
+    },
+    unmount: () => view.unmount(),
+    async shows(text, status) {
+      await waitFor(
+        () => {
+          expect(history.last.status).toBe(status);
+          expect(history.last.text.length).toBe(text.length);
+        },
+        { timeout: 20_000 },
+      );
+      expect(history.last.text).toBe(text);
+      expect(history.stepBack()).toBeNull();
+    },
+  };
+}
