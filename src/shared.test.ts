@@ -1,8 +1,7 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
-import { cutLength } from "./shared.js";
-import { isFinal } from "./status.js";
 import * as arbitrary from "../test/support/arbitraries.js";
+import { expect, test } from "vitest";
+import { cutLength, isFinal } from "./shared.js";
 
 test("a stream has ended when its status is none of these two", () => {
   expect(isFinal("pending")).toBe(false);

@@ -75,3 +75,11 @@ export function isHighSurrogate(unit: number): boolean {
 export function isLowSurrogate(unit: number): boolean {
   return unit >= 0xdc00 && unit <= 0xdfff;
 }
+
+/** A status that never changes again. */
+export type FinalStatus = Exclude<StreamStatus, "pending" | "streaming">;
+
+/** Whether a stream of this status has ended. */
+export function isFinal(status: StreamStatus): status is FinalStatus {
+  return status !== "pending" && status !== "streaming";
+}

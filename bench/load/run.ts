@@ -3,7 +3,7 @@ import type { ConvexReactClient } from "convex/react";
 import { makeFunctionReference } from "convex/server";
 import { readStream } from "../../src/browser/index.js";
 import { StreamReader } from "../../src/react/reader.js";
-import { isFinal } from "../../src/status.js";
+import { isFinal } from "../../src/shared.js";
 import { connect } from "../followers.js";
 import { startLoadedDeployment, type LoadedDeployment } from "./deployment.js";
 import { LagBoard } from "./lag.js";

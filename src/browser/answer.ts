@@ -1,7 +1,5 @@
-import type { StreamStatus } from "../shared.js";
-import { isFinal } from "../status.js";
-import { wire, withoutQuery } from "../wire.js";
-import { parseOffset } from "../offsets.js";
+import { type StreamStatus, isFinal } from "../shared.js";
+import { wire, withoutQuery, parseOffset } from "../protocol.js";
 
 /** The answer of a server that will say the same if it is asked again. */
 export class ReadStreamError extends Error {

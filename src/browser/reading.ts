@@ -1,9 +1,6 @@
-import type { StreamStatus } from "../shared.js";
-import { continuation } from "../offsets.js";
-import { isFinal } from "../status.js";
+import { type StreamStatus, isFinal } from "../shared.js";
+import { continuation, wire, formatOffset, isOffset } from "../protocol.js";
 import { fired, pause, throwIfAborted } from "../time.js";
-import { wire } from "../wire.js";
-import { formatOffset, isOffset } from "../offsets.js";
 import { driven, ReadStreamError, resumed } from "./answer.js";
 import { Connection } from "./connection.js";
 import { leavable } from "./leave.js";

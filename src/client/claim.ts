@@ -1,9 +1,19 @@
+import type { GenericActionCtx, GenericDataModel } from "convex/server";
 import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamStatus } from "../shared.js";
-import type { RunActionCtx } from "./ctx.js";
-import { mayBeId } from "./ids.js";
 import type { ClaimedStream } from "./saver.js";
 import { retry } from "../time.js";
+
+type ActionCtx = GenericActionCtx<GenericDataModel>;
+
+/** The `ctx` of any query, mutation or action. */
+export type RunQueryCtx = Pick<ActionCtx, "runQuery">;
+
+/** The `ctx` of any mutation or action. */
+export type RunMutationCtx = Pick<ActionCtx, "runMutation">;
+
+/** The `ctx` of any action. A writer looks at its stream between two saves. */
+export type RunActionCtx = RunQueryCtx & RunMutationCtx;
 
 const CLAIM_ATTEMPTS = 5;
 
@@ -32,4 +42,13 @@ export async function claim(
       status: () => ctx.runQuery(lib.getStreamStatus, { streamId }),
     },
   };
+}
+
+/**
+ * Whether this may be the id of a stream. It often comes straight from a
+ * request, where it may be missing, or half a character, which Convex takes as
+ * an argument of nothing.
+ */
+export function mayBeId(streamId: unknown): streamId is string {
+  return typeof streamId === "string" && !/\p{Surrogate}/u.test(streamId);
 }

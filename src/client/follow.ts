@@ -1,6 +1,15 @@
-import type { StreamPage } from "../shared.js";
-import { isFinal } from "../status.js";
+import { type StreamPage, isFinal } from "../shared.js";
 import { now, pause, retry } from "../time.js";
+import { Body } from "./body.js";
+import { wire, formatOffset, isOffset, parseOffset } from "../protocol.js";
+import { mayBeId } from "./claim.js";
+import { shown } from "./errors.js";
+import {
+  emptyResponse,
+  errorResponse,
+  notFound,
+  textResponse,
+} from "./responses.js";
 
 /** What `lib.read` gives. */
 export type SavedPage = StreamPage & { upToDate: boolean; closing: boolean };
@@ -58,4 +67,86 @@ export async function* follow(
     }
     if (!gone.aborted) page = await look(read, end);
   }
+}
+
+/**
+ * A body that brings a page of a stream and what is saved after it, as `send`
+ * writes it, until there is no more, `send` returns false, the response is full
+ * or the client has gone.
+ */
+export function sendPages(
+  first: SavedPage,
+  read: ReadPage,
+  request: Request,
+  streamId: string,
+  send: (page: SavedPage, write: (text: string) => void) => boolean,
+): Body {
+  const gone = new AbortController();
+  const leave = () => gone.abort();
+  request.signal.addEventListener("abort", leave);
+  if (request.signal.aborted) leave();
+  const body = new Body({ onCancel: leave });
+  const write = (text: string) => body.write(text);
+  // Not awaited: the response has to be on its way first. It never rejects.
+  void (async () => {
+    try {
+      for await (const page of follow(first, read, gone.signal)) {
+        if (!send(page, write) || body.full) break;
+      }
+    } catch (error) {
+      console.error(
+        `Stream ${streamId} could not be followed to its end:`,
+        error,
+      );
+    }
+    body.close();
+    request.signal.removeEventListener("abort", leave);
+  })();
+  return body;
+}
+
+/** No response takes longer (ms), well within what an action may take. The client asks again from where it is. */
+const LONGEST_RESPONSE = 9 * 60 * 1000;
+
+/** The response that brings the text of a stream from an offset on, to the stream's end. */
+export async function resume(
+  read: ReadPage,
+  request: Request,
+  streamId: string,
+  given: number | undefined,
+): Promise<Response> {
+  const from = given ?? requestedOffset(request.url);
+  if (from === null || !isOffset(from)) {
+    return errorResponse(
+      400,
+      `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given ?? `in ${shown(request.url)}`}.`,
+    );
+  }
+  const first = mayBeId(streamId) ? await look(read, from) : null;
+  if (first === null) return notFound(streamId);
+  const end = first.from + first.text.length;
+  const headers: Record<string, string> = {
+    [wire.startOffset]: formatOffset(first.from),
+    [wire.nextOffset]: formatOffset(end),
+    [wire.status]: first.status,
+  };
+  if (isLast(first)) {
+    headers[wire.closed] = "true";
+    if (first.text === "") return emptyResponse(204, headers);
+  }
+  // Convex's router answers HEAD by what is there for GET.
+  if (request.method === "HEAD") return textResponse(null, headers);
+  const deadline = now() + LONGEST_RESPONSE;
+  const body = sendPages(first, read, request, streamId, (page, write) => {
+    write(page.text);
+    return now() <= deadline;
+  });
+  return textResponse(body, headers);
+}
+
+/** The offset in a URL: 0 if there is none, null if it cannot be one. */
+function requestedOffset(url: string): number | null {
+  const tokens = new URL(url).searchParams.getAll(wire.offset);
+  const [token = "-1"] = tokens;
+  return tokens.length > 1 ? null : parseOffset(token);
 }

@@ -1,16 +1,19 @@
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamBody, StreamPage, StreamStatus } from "../shared.js";
-import { formatOffset } from "../offsets.js";
-import { wire } from "../wire.js";
+import { formatOffset, wire } from "../protocol.js";
 import { Body } from "./body.js";
-import { claim } from "./claim.js";
-import type { RunActionCtx, RunMutationCtx, RunQueryCtx } from "./ctx.js";
-import { serveDurableStream } from "./durable.js";
+import {
+  claim,
+  type RunActionCtx,
+  type RunMutationCtx,
+  type RunQueryCtx,
+} from "./claim.js";
+import { serveDurableStream } from "../durable/index.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
 import { emptyResponse, notFound, textResponse } from "./responses.js";
-import { resume } from "./resume.js";
-import { shown } from "./shown.js";
+import { resume } from "./follow.js";
+import { shown } from "./errors.js";
 import { write, type ChunkAppender } from "./write.js";
 
 export type { ChunkAppender, StreamBody, StreamPage, StreamStatus };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { settled, useClock } from "../../test/support/clock.js";
 import { readBody, setUp } from "../../test/support/setup.js";
-import { isFinal } from "../status.js";
+import { isFinal } from "../shared.js";
 import type { BackgroundWriter, StreamId } from "./index.js";
 
 // A stream may be longer than anything that a function returns, writes or

@@ -1,5 +1,5 @@
-import { wire } from "../wire.js";
-import { shown } from "./shown.js";
+import { wire } from "../protocol.js";
+import { shown } from "./errors.js";
 import { Body } from "./body.js";
 
 /** What every response says: the text is one reader's, it is no page and no script, and pages may see where it starts. */

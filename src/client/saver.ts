@@ -1,8 +1,6 @@
-import { cutLength, type StreamStatus } from "../shared.js";
-import { isFinal } from "../status.js";
+import { cutLength, type StreamStatus, isFinal } from "../shared.js";
 import { due, mayEnd, type FlushPolicy } from "./flush.js";
 import { backOff, now, sleep, throwIfAborted } from "../time.js";
-import { Unsaved } from "./unsaved.js";
 
 /** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
 export interface ClaimedStream {
@@ -326,4 +324,36 @@ function endedError(
   );
   error.name = "AbortError";
   return error;
+}
+
+/** Text that waits to be saved, and since when. */
+class Unsaved {
+  text = "";
+  /** Where the text of each append ends (a length of `text`), and when that came (ms). */
+  private arrivals: { end: number; at: number }[] = [];
+
+  get length(): number {
+    return this.text.length;
+  }
+
+  push(text: string, now: number): void {
+    this.text += text;
+    const last = this.arrivals.at(-1);
+    if (last?.at === now) last.end = this.text.length;
+    else this.arrivals.push({ end: this.text.length, at: now });
+  }
+
+  /** Milliseconds since the oldest character came, 0 if there is none. */
+  age(now: number): number {
+    const oldest = this.arrivals[0];
+    return oldest === undefined ? 0 : now - oldest.at;
+  }
+
+  /** Takes `length` code units off the front: they are saved. */
+  drop(length: number): void {
+    this.text = this.text.slice(length);
+    this.arrivals = this.arrivals
+      .map(({ end, at }) => ({ end: end - length, at }))
+      .filter(({ end }) => end > 0);
+  }
 }

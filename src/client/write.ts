@@ -1,7 +1,7 @@
 import type { Body } from "./body.js";
 import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
-import { shown } from "./shown.js";
+import { shown } from "./errors.js";
 import { Saver, type ClaimedStream } from "./saver.js";
 import { fired, throwIfAborted, waitAtMost } from "../time.js";
 

@@ -1,7 +1,11 @@
 import { v } from "convex/values";
-import { streamBody, streamPage, streamStatus } from "../shared.js";
-import { isFinal } from "../status.js";
-import type { FinalStatus } from "../status.js";
+import {
+  streamBody,
+  streamPage,
+  streamStatus,
+  isFinal,
+  type FinalStatus,
+} from "../shared.js";
 import { internal } from "./_generated/api.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import {

@@ -5,9 +5,13 @@
  * then the next begins. So the page boundaries depend on what is stored and on
  * nothing else, and all readers of a stream walk along the same ones.
  */
-import { cutLength, isLowSurrogate } from "../shared.js";
-import { isFinal } from "../status.js";
-import type { StreamPage, StreamStatus } from "../shared.js";
+import {
+  cutLength,
+  isLowSurrogate,
+  isFinal,
+  type StreamPage,
+  type StreamStatus,
+} from "../shared.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import type { MutationCtx, QueryCtx } from "./_generated/server.js";
 

@@ -1,5 +1,5 @@
 import { textOf } from "../browser/text.js";
-import { withoutQuery } from "../wire.js";
+import { withoutQuery } from "../protocol.js";
 
 /** How a request ended: with nothing to expect of it any more, or without any answer. */
 export type HttpEnd = "over" | "lost";

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { StreamStatus } from "../shared.js";
-import { isFinal } from "../status.js";
+import { type StreamStatus, isFinal } from "../shared.js";
 import { Prefix } from "./prefix.js";
 
 describe("the text", () => {

@@ -1,6 +1,5 @@
-import type { StreamStatus } from "../shared.js";
-import { continuation } from "../offsets.js";
-import { isFinal } from "../status.js";
+import { type StreamStatus, isFinal } from "../shared.js";
+import { continuation } from "../protocol.js";
 
 /**
  * What a reader has of a stream. Text comes in pieces that say where they

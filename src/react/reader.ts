@@ -1,8 +1,7 @@
 import type { ConvexReactClient, Watch } from "convex/react";
 import { makeFunctionReference } from "convex/server";
 import { retryDelay } from "../browser/retry.js";
-import type { StreamBody, StreamPage } from "../shared.js";
-import { isFinal } from "../status.js";
+import { type StreamBody, type StreamPage, isFinal } from "../shared.js";
 import { onNextFrame } from "./frame.js";
 import { fetchText } from "./http.js";
 import { Prefix } from "./prefix.js";

@@ -7,8 +7,7 @@
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { StreamBody } from "../../src/shared.js";
-import { isFinal } from "../../src/status.js";
+import { type StreamBody, isFinal } from "../../src/shared.js";
 import { randomFrom } from "../support/random.js";
 import { story } from "../support/story.js";
 import { launchBrowser } from "./browser.js";

@@ -4,8 +4,12 @@ import { EdgeVM } from "@edge-runtime/vm";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readLines, readStream } from "../../src/browser/index.js";
-import type { StreamBody, StreamPage, StreamStatus } from "../../src/shared.js";
-import { isFinal } from "../../src/status.js";
+import {
+  type StreamBody,
+  type StreamPage,
+  type StreamStatus,
+  isFinal,
+} from "../../src/shared.js";
 import { story, storyEvents, storyLines, tokens } from "../support/story.js";
 import {
   startDeployment,

@@ -8,9 +8,10 @@ import { useStream, useStreamLines } from "../../src/react/index.js";
 import type { StreamPage } from "../../src/shared.js";
 import { History } from "../support/history.js";
 import type { Lab } from "../browser/hook/page.js";
-import "../browser/hook/page.js";
 import { eventOf, type LineFormat } from "./lines.js";
 import { Reading } from "./reading.js";
+
+import "../browser/hook/page.js";
 
 const client = new ConvexReactClient(
   new URLSearchParams(location.search).get("deployment") ?? "",

@@ -1,10 +1,10 @@
+import crons from "../../src/component/crons.js";
 import { describe, expect, test, vi } from "vitest";
-import { isFinal } from "../../src/status.js";
+import { isFinal } from "../../src/shared.js";
 import { pass, useClock } from "../support/clock.js";
 import { setUpComponent, statuses } from "../support/component.js";
 import { api, internal } from "../../src/component/_generated/api.js";
 import type { Id } from "../../src/component/_generated/dataModel.js";
-import crons from "../../src/component/crons.js";
 
 useClock();
 

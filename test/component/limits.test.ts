@@ -1,6 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import type { StreamPage } from "../../src/shared.js";
-import { isFinal } from "../../src/status.js";
+import { type StreamPage, isFinal } from "../../src/shared.js";
 import { pass, useClock } from "../support/clock.js";
 import { setUpComponent, type Component } from "../support/component.js";
 import { api, internal } from "../../src/component/_generated/api.js";

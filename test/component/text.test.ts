@@ -1,8 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, test, vi } from "vitest";
-import type { StreamPage } from "../../src/shared.js";
-import { isFinal } from "../../src/status.js";
 import * as arbitrary from "../support/arbitraries.js";
+import { describe, expect, test, vi } from "vitest";
+import { type StreamPage, isFinal } from "../../src/shared.js";
 import { pass, useClock } from "../support/clock.js";
 import { setUpComponent, type Component } from "../support/component.js";
 import { story } from "../support/story.js";

@@ -1,4 +1,5 @@
 /// <reference types="vite/client" />
+import schema from "../../src/component/schema.js";
 import { convexTest } from "convex-test";
 import { getFunctionName, type FunctionReference } from "convex/server";
 import {
@@ -7,9 +8,7 @@ import {
 } from "../../src/client/index.js";
 import { api, internal } from "../../src/component/_generated/api.js";
 import type { ComponentApi } from "../../src/component/_generated/component.js";
-import schema from "../../src/component/schema.js";
-import type { StreamStatus } from "../../src/shared.js";
-import { isFinal } from "../../src/status.js";
+import { type StreamStatus, isFinal } from "../../src/shared.js";
 import { Action } from "./action.js";
 import type { LabClock } from "./clock.js";
 import type { Happenings } from "./happenings.js";

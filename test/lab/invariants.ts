@@ -1,5 +1,5 @@
 import { flushPolicy } from "../../src/client/flush.js";
-import { isFinal } from "../../src/status.js";
+import { isFinal } from "../../src/shared.js";
 import type { Change } from "./deployment.js";
 import type { Caller, Outcome } from "./run.js";
 

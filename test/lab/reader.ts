@@ -1,6 +1,5 @@
 import { readStream } from "../../src/browser/index.js";
-import type { StreamStatus } from "../../src/shared.js";
-import { isFinal } from "../../src/status.js";
+import { type StreamStatus, isFinal } from "../../src/shared.js";
 import { TimerCount, type LabClock, type Owner } from "./clock.js";
 import type { Deployment } from "./deployment.js";
 import type { Manuscript } from "./manuscript.js";

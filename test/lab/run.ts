@@ -1,7 +1,7 @@
 import process from "node:process";
 import type { StreamId } from "../../src/client/index.js";
-import { isFinal } from "../../src/status.js";
-import { wire } from "../../src/wire.js";
+import { isFinal } from "../../src/shared.js";
+import { wire } from "../../src/protocol.js";
 import { textOf } from "../../src/browser/text.js";
 import type { Action } from "./action.js";
 import { LabClock } from "./clock.js";

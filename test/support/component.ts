@@ -1,10 +1,10 @@
 /// <reference types="vite/client" />
+import schema from "../../src/component/schema.js";
 import { convexTest } from "convex-test";
 import { vi } from "vitest";
 import { api } from "../../src/component/_generated/api.js";
 import type { Doc, Id } from "../../src/component/_generated/dataModel.js";
 import type { QueryCtx } from "../../src/component/_generated/server.js";
-import schema from "../../src/component/schema.js";
 import type { StreamStatus } from "../../src/shared.js";
 import { settled } from "./clock.js";
 import { withLimits } from "./limits.js";

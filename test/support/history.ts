@@ -1,5 +1,4 @@
-import type { StreamBody } from "../../src/shared.js";
-import { isFinal } from "../../src/status.js";
+import { type StreamBody, isFinal } from "../../src/shared.js";
 
 /** Everything that a reader ever showed. */
 export class History {

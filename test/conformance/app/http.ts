@@ -4,7 +4,7 @@ import {
   makeFunctionReference,
 } from "convex/server";
 import type { StreamId } from "../../../src/client/index.js";
-import { formatOffset } from "../../../src/offsets.js";
+import { formatOffset } from "../../../src/protocol.js";
 import { streaming, type Written } from "./streams.js";
 
 type Place = { streamId: StreamId; contentType: string };

@@ -2,6 +2,7 @@
  * What the suite needs of a writing side: the least of it, through the
  * component's own functions. The package serves the reading side alone.
  */
+import type schema from "./schema.js";
 import {
   componentsGeneric,
   mutationGeneric,
@@ -18,8 +19,7 @@ import {
   type StreamId,
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
-import { isFinal } from "../../../src/status.js";
-import type schema from "./schema.js";
+import { isFinal } from "../../../src/shared.js";
 
 type DataModel = DataModelFromSchemaDefinition<typeof schema>;
 const query = queryGeneric as QueryBuilder<DataModel, "public">;

@@ -1,5 +1,4 @@
-import type { StreamBody } from "../../../src/shared.js";
-import { isFinal } from "../../../src/status.js";
+import { type StreamBody, isFinal } from "../../../src/shared.js";
 import type { Reader } from "../../support/reader.js";
 import { story } from "../../support/story.js";
 import type { Traffic } from "./line.js";

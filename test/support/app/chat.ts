@@ -16,7 +16,7 @@ import {
   streamBodyArgs,
   type StreamId,
 } from "../../../src/client/index.js";
-import { isFinal } from "../../../src/status.js";
+import { isFinal } from "../../../src/shared.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
 
 const components = componentsGeneric() as unknown as {

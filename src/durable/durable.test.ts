@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { StreamId } from "./index.js";
+import type { StreamId } from "../client/index.js";
 import {
   deferred,
   pass,

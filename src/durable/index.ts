@@ -1,10 +1,7 @@
-import { formatOffset, parseOffset } from "../offsets.js";
-import { isFinal } from "../status.js";
-import type { StreamStatus } from "../shared.js";
+import { formatOffset, parseOffset, durable, wire } from "../protocol.js";
+import { isFinal, type StreamStatus } from "../shared.js";
 import { now, retry } from "../time.js";
-import { durable, wire } from "../wire.js";
-import { nextCursor } from "./cursor.js";
-import { sendEvents } from "./events.js";
+import { nextCursor, sendEvents } from "./events.js";
 import {
   ATTEMPTS,
   follow,
@@ -12,15 +9,15 @@ import {
   look,
   type ReadPage,
   type SavedPage,
-} from "./follow.js";
-import { mayBeId } from "./ids.js";
+} from "../client/follow.js";
+import { mayBeId } from "../client/claim.js";
 import {
   emptyResponse,
   errorResponse,
   notFound,
   textResponse,
-} from "./responses.js";
-import { shown } from "./shown.js";
+} from "../client/responses.js";
+import { shown } from "../client/errors.js";
 
 /** How long (ms) a long-poll waits for text before it says that there is none. */
 const LONG_POLL_WAIT = 20_000;

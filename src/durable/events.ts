@@ -1,12 +1,14 @@
 import { Base64 } from "convex/values";
-import { formatOffset } from "../offsets.js";
+import { formatOffset, durable } from "../protocol.js";
 import { cutLength } from "../shared.js";
 import { now } from "../time.js";
-import { durable } from "../wire.js";
-import { nextCursor } from "./cursor.js";
-import { isLast, type ReadPage, type SavedPage } from "./follow.js";
-import { textResponse } from "./responses.js";
-import { sendPages } from "./sending.js";
+import {
+  isLast,
+  type ReadPage,
+  type SavedPage,
+  sendPages,
+} from "../client/follow.js";
+import { textResponse } from "../client/responses.js";
 
 /** After so long (ms) the response ends. The reader comes again, to whatever serves the stream by then. */
 const LONGEST_RESPONSE = 60_000;
@@ -103,4 +105,22 @@ function eventOf(name: string, text: string): string {
 
 function toBase64(text: string): string {
   return Base64.fromByteArray(new TextEncoder().encode(text));
+}
+
+/** Durable Streams counts intervals of 20 s since 9 October 2024. */
+const EPOCH = Date.UTC(2024, 9, 9);
+const INTERVAL = 20_000;
+/** By how many intervals a cursor is moved on at most where the clock has not moved it: an hour. */
+const MOST_AHEAD = 180;
+
+/**
+ * The cursor of a live reply, always beyond the one that the reader has: with
+ * it the next request has another URL, so no cache can give the same reply for
+ * ever.
+ */
+export function nextCursor(given: string | null): string {
+  const now = Math.floor((Date.now() - EPOCH) / INTERVAL);
+  const known = /^\d{1,15}$/.test(given ?? "") ? Number(given) : -1;
+  if (known < now) return String(now);
+  return String(known + 1 + Math.floor(Math.random() * MOST_AHEAD));
 }
