@@ -60,14 +60,23 @@ export async function ownMessage(
   return message?.owner === (await viewer(ctx)) ? message : null;
 }
 
-/** A stream belongs to whoever owns the message that it answers. */
+/** A stream belongs to the owner of the message that it answers, or answered before a retry. */
 export async function ownMessageOfStream(
   ctx: QueryCtx,
   streamId: StreamId,
 ): Promise<Doc<"userMessages"> | null> {
-  const message = await ctx.db
+  const latest = await ctx.db
     .query("userMessages")
     .withIndex("byStream", (q) => q.eq("responseStreamId", streamId))
     .unique();
+  const message = latest ?? (await messageOfEarlierReply(ctx, streamId));
   return message?.owner === (await viewer(ctx)) ? message : null;
+}
+
+async function messageOfEarlierReply(ctx: QueryCtx, streamId: StreamId) {
+  const earlier = await ctx.db
+    .query("earlierReplies")
+    .withIndex("byStream", (q) => q.eq("streamId", streamId))
+    .unique();
+  return earlier && (await ctx.db.get("userMessages", earlier.messageId));
 }

@@ -5,13 +5,26 @@ import {
 } from "@convex-dev/persistent-text-streaming";
 import { v, type Infer } from "convex/values";
 import { internal } from "./_generated/api";
-import { internalQuery, mutation, query } from "./_generated/server";
-import { ownConversation, ownMessageOfStream, refusal, viewer } from "./access";
+import {
+  internalQuery,
+  mutation,
+  query,
+  type MutationCtx,
+} from "./_generated/server";
+import {
+  ownConversation,
+  ownMessage,
+  ownMessageOfStream,
+  refusal,
+  viewer,
+} from "./access";
 import {
   checkedPrompt,
   conversationFor,
+  earlierReplies,
   latestMessages,
   messagesBefore,
+  replaceReply,
   statusOf,
 } from "./messages";
 import { generation } from "./schema";
@@ -37,11 +50,14 @@ export const listTurns = query({
     v.null(),
     v.array(
       v.object({
+        _id: v.id("userMessages"),
         messageId: v.string(),
         prompt: v.string(),
         streamId: StreamIdValidator,
         generation,
         status: streamStatus,
+        /** Those that retries have replaced, the oldest first. */
+        earlierStreamIds: v.array(StreamIdValidator),
       }),
     ),
   ),
@@ -54,11 +70,15 @@ export const listTurns = query({
     if (conversation === null) return null;
     const messages = await latestMessages(ctx, conversation._id);
     const turns = messages.map(async (message) => ({
+      _id: message._id,
       messageId: message.assistant?.messageId ?? message._id,
       prompt: message.prompt,
       streamId: message.responseStreamId,
       generation: message.assistant?.generation ?? ("request" as const),
       status: await statusOf(ctx, message),
+      earlierStreamIds: (await earlierReplies(ctx, message._id)).map(
+        ({ streamId }) => streamId,
+      ),
     }));
     return await Promise.all(turns);
   },
@@ -106,23 +126,46 @@ export const send = mutation({
       responseStreamId: streamId,
       assistant: { messageId: args.messageId, generation: args.generation },
     });
-    switch (args.generation) {
-      case "request":
-        break;
-      case "action":
-        await ctx.scheduler.runAfter(0, internal.assistantAction.generate, {
-          streamId,
-        });
-        break;
-      case "node":
-        await ctx.scheduler.runAfter(0, internal.assistantNode.generate, {
-          streamId,
-        });
-        break;
-    }
+    await schedule(ctx, args.generation, streamId);
     return { conversationId, streamId };
   },
 });
+
+/** Answers a message again, where it was answered before. The replaced reply can still be read. */
+export const retry = mutation({
+  args: { messageId: v.id("userMessages") },
+  returns: v.object({ streamId: StreamIdValidator }),
+  handler: async (ctx, args) => {
+    const message = await ownMessage(ctx, args.messageId);
+    if (message?.assistant === undefined) {
+      throw refusal("unknown_message", "This message is gone.");
+    }
+    const streamId = await replaceReply(ctx, message);
+    await schedule(ctx, message.assistant.generation, streamId);
+    return { streamId };
+  },
+});
+
+async function schedule(
+  ctx: MutationCtx,
+  where: Infer<typeof generation>,
+  streamId: StreamId,
+): Promise<void> {
+  switch (where) {
+    case "request":
+      break;
+    case "action":
+      await ctx.scheduler.runAfter(0, internal.assistantAction.generate, {
+        streamId,
+      });
+      break;
+    case "node":
+      await ctx.scheduler.runAfter(0, internal.assistantNode.generate, {
+        streamId,
+      });
+      break;
+  }
+}
 
 /** Whether a stream answers a message of the caller's to the assistant. */
 export const isOwn = internalQuery({

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { withLimits } from "../../test/support/limits";
 import { api } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
-import { MAX_PROMPT_LENGTH } from "./limits";
+import { MAX_EARLIER_REPLIES, MAX_PROMPT_LENGTH } from "./limits";
 import schema from "./schema";
 
 const modules = import.meta.glob(["./**/*.ts", "./**/*.js", "!./**/*.test.ts"]);
@@ -257,7 +257,37 @@ describe("a reply", () => {
     expect(await messagesOf(alice, conversationId)).toEqual([
       { _id: message!._id, status: "done", streamId: again.streamId },
     ]);
+    // The replaced reply stays readable, by its owner, until the message goes.
+    expect(await bodyOf(alice, streamId)).toMatchObject({
+      text: expect.stringContaining("No credit left.") as string,
+      status: "error",
+    });
+    expect(await bodyOf(mallory, streamId)).toEqual(nothing);
+    await alice.mutation(api.chat.deleteMessage, { messageId: message!._id });
     expect(await bodyOf(alice, streamId)).toEqual(nothing);
+  });
+
+  test("keeps the latest replies that retries have replaced", async () => {
+    const { conversationId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "Hi",
+    });
+    const streams: string[] = [];
+    for (let i = 0; i < MAX_EARLIER_REPLIES + 2; i++) {
+      const [message] =
+        (await alice.query(api.chat.listMessages, {
+          conversationId,
+        })) ?? [];
+      expect(message!.earlierStreamIds).toEqual(
+        streams.slice(-MAX_EARLIER_REPLIES),
+      );
+      streams.push(message!.responseStreamId);
+      await alice.mutation(api.chat.retry, { messageId: message!._id });
+    }
+    expect(await bodyOf(alice, streams[0]!)).toEqual(nothing);
+    expect(await bodyOf(alice, streams[1]!)).toMatchObject({ status: "error" });
+    expect(await bodyOf(alice, streams[2]!)).toMatchObject({
+      status: "aborted",
+    });
   });
 
   test("that was stopped is not written any more", async () => {

@@ -15,8 +15,11 @@ import {
 import {
   checkedPrompt,
   conversationFor,
+  deleteMessageAndReplies,
+  earlierReplies,
   latestMessages,
   messagesBefore,
+  replaceReply,
   statusOf,
 } from "./messages";
 import { streaming, streamStatus } from "./streaming";
@@ -42,6 +45,8 @@ export const listMessages = query({
         prompt: v.string(),
         responseStreamId: StreamIdValidator,
         status: streamStatus,
+        /** Those that retries have replaced, the oldest first. */
+        earlierStreamIds: v.array(StreamIdValidator),
       }),
     ),
   ),
@@ -59,6 +64,9 @@ export const listMessages = query({
         prompt: message.prompt,
         responseStreamId: message.responseStreamId,
         status: await statusOf(ctx, message),
+        earlierStreamIds: (await earlierReplies(ctx, message._id)).map(
+          ({ streamId }) => streamId,
+        ),
       })),
     );
   },
@@ -118,7 +126,7 @@ export const sendMessage = mutation({
   },
 });
 
-/** Answers a message again, in a new stream: one that has ended never goes on. */
+/** Answers a message again, in a new stream. The replaced reply can still be read. */
 export const retry = mutation({
   args: { messageId: v.id("userMessages") },
   returns: v.object({ streamId: StreamIdValidator }),
@@ -128,14 +136,7 @@ export const retry = mutation({
     if (message === null || message.assistant !== undefined) {
       throw refusal("unknown_message", "This message is gone.");
     }
-    const before = message.responseStreamId as StreamId;
-    const streamId = await streaming.createStream(ctx);
-    await ctx.db.patch("userMessages", message._id, {
-      responseStreamId: streamId,
-    });
-    // If it was still being written, its writer is told to stop.
-    await streaming.deleteStream(ctx, before);
-    return { streamId };
+    return { streamId: await replaceReply(ctx, message) };
   },
 });
 
@@ -158,10 +159,7 @@ export const deleteMessage = mutation({
   returns: v.null(),
   handler: async (ctx, args) => {
     const message = await ownMessage(ctx, args.messageId);
-    if (message !== null) {
-      await ctx.db.delete("userMessages", message._id);
-      await streaming.deleteStream(ctx, message.responseStreamId as StreamId);
-    }
+    if (message !== null) await deleteMessageAndReplies(ctx, message);
     return null;
   },
 });

@@ -1,9 +1,8 @@
-import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
 import { internal } from "./_generated/api";
 import { internalMutation, mutation, query } from "./_generated/server";
 import { kindOf, ownConversation, viewer } from "./access";
-import { streaming } from "./streaming";
+import { deleteMessageAndReplies } from "./messages";
 
 /** The caller's conversations, the latest first. */
 export const list = query({
@@ -56,11 +55,8 @@ export const removeMessages = internalMutation({
       .withIndex("byConversation", (q) =>
         q.eq("conversationId", args.conversationId),
       )
-      .take(50);
-    for (const message of batch) {
-      await streaming.deleteStream(ctx, message.responseStreamId as StreamId);
-      await ctx.db.delete("userMessages", message._id);
-    }
+      .take(10);
+    for (const message of batch) await deleteMessageAndReplies(ctx, message);
     if (batch.length > 0) {
       await ctx.scheduler.runAfter(
         0,

@@ -3,5 +3,8 @@
 /** The longest message that a user may send, in UTF-16 code units. */
 export const MAX_PROMPT_LENGTH = 8_000;
 
+/** How many replaced replies a message keeps. */
+export const MAX_EARLIER_REPLIES = 9;
+
 /** How many earlier messages the model sees. */
 export const MAX_HISTORY = 20;

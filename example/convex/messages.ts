@@ -1,5 +1,8 @@
 /** The messages of a conversation, of a chat as of one with the assistant. */
-import type { StreamStatus } from "@convex-dev/persistent-text-streaming";
+import type {
+  StreamId,
+  StreamStatus,
+} from "@convex-dev/persistent-text-streaming";
 import { components } from "./_generated/api";
 import type { Doc, Id } from "./_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "./_generated/server";
@@ -9,7 +12,8 @@ import {
   viewer,
   type ConversationKind,
 } from "./access";
-import { MAX_HISTORY, MAX_PROMPT_LENGTH } from "./limits";
+import { MAX_EARLIER_REPLIES, MAX_HISTORY, MAX_PROMPT_LENGTH } from "./limits";
+import { streaming } from "./streaming";
 
 /** The prompt without the space around it; an error if it cannot be sent. */
 export function checkedPrompt(text: string): string {
@@ -91,6 +95,62 @@ export async function messagesBefore(
     .order("desc")
     .take(MAX_HISTORY);
   return earlier.reverse();
+}
+
+/** The replies that retries have replaced, the oldest first. */
+export async function earlierReplies(
+  ctx: QueryCtx,
+  messageId: Id<"userMessages">,
+): Promise<Doc<"earlierReplies">[]> {
+  return await ctx.db
+    .query("earlierReplies")
+    .withIndex("byMessage", (q) => q.eq("messageId", messageId))
+    .collect();
+}
+
+/**
+ * Gives a message a new stream for its reply. The replaced reply is stopped if it
+ * was still being written, and stays readable.
+ */
+export async function replaceReply(
+  ctx: MutationCtx,
+  message: Doc<"userMessages">,
+): Promise<StreamId> {
+  const before = message.responseStreamId as StreamId;
+  const streamId = await streaming.createStream(ctx);
+  await ctx.db.patch("userMessages", message._id, {
+    responseStreamId: streamId,
+  });
+  await streaming.abortStream(ctx, before);
+  await ctx.db.insert("earlierReplies", {
+    messageId: message._id,
+    streamId: before,
+  });
+  const earlier = await earlierReplies(ctx, message._id);
+  for (const reply of earlier.slice(0, -MAX_EARLIER_REPLIES)) {
+    await deleteEarlierReply(ctx, reply);
+  }
+  return streamId;
+}
+
+/** Deletes a message and all its replies. */
+export async function deleteMessageAndReplies(
+  ctx: MutationCtx,
+  message: Doc<"userMessages">,
+): Promise<void> {
+  for (const reply of await earlierReplies(ctx, message._id)) {
+    await deleteEarlierReply(ctx, reply);
+  }
+  await ctx.db.delete("userMessages", message._id);
+  await streaming.deleteStream(ctx, message.responseStreamId as StreamId);
+}
+
+async function deleteEarlierReply(
+  ctx: MutationCtx,
+  reply: Doc<"earlierReplies">,
+): Promise<void> {
+  await ctx.db.delete("earlierReplies", reply._id);
+  await streaming.deleteStream(ctx, reply.streamId as StreamId);
 }
 
 /** How the reply to a message is doing. It does not read the reply's text. */

@@ -40,4 +40,12 @@ export default defineSchema({
   })
     .index("byConversation", ["conversationId"])
     .index("byStream", ["responseStreamId"]),
+
+  // Replies that a retry has replaced. They can still be read.
+  earlierReplies: defineTable({
+    messageId: v.id("userMessages"),
+    streamId: StreamIdValidator,
+  })
+    .index("byMessage", ["messageId"])
+    .index("byStream", ["streamId"]),
 });
