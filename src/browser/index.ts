@@ -1,9 +1,9 @@
 import type { StreamStatus } from "../shared.js";
-import { leavable } from "./leave.js";
 import { LineParser, type ParseLine } from "./lines.js";
-import { StreamText, type ReadStreamOptions } from "./reading.js";
+import { StreamText, type ReadStreamOptions } from "./read-stream.js";
+import { leavable } from "./request.js";
 
-export { ReadStreamError } from "./answer.js";
+export { ReadStreamError } from "./request.js";
 export type { ParseLine, ReadStreamOptions, StreamStatus, StreamText };
 
 /**

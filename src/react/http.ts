@@ -1,4 +1,4 @@
-import { textOf } from "../browser/text.js";
+import { textOf } from "../browser/request.js";
 import { withoutQuery } from "../protocol.js";
 
 /** How a request ended: with nothing to expect of it any more, or without any answer. */

@@ -1,6 +1,6 @@
 import type { ConvexReactClient, Watch } from "convex/react";
 import { makeFunctionReference } from "convex/server";
-import { retryDelay } from "../browser/retry.js";
+import { retryDelay } from "../browser/request.js";
 import { type StreamBody, type StreamPage, isFinal } from "../shared.js";
 import { onNextFrame } from "./frame.js";
 import { fetchText } from "./http.js";

@@ -2,7 +2,7 @@ import process from "node:process";
 import type { StreamId } from "../../src/client/index.js";
 import { isFinal } from "../../src/shared.js";
 import { wire } from "../../src/protocol.js";
-import { textOf } from "../../src/browser/text.js";
+import { textOf } from "../../src/browser/request.js";
 import type { Action } from "./action.js";
 import { LabClock } from "./clock.js";
 import { Deployment } from "./deployment.js";

@@ -1,5 +1,6 @@
 import { type StreamStatus, isFinal } from "../shared.js";
-import { wire, withoutQuery, parseOffset } from "../protocol.js";
+import { parseOffset, wire, withoutQuery } from "../protocol.js";
+import { now } from "../time.js";
 
 /** The answer of a server that will say the same if it is asked again. */
 export class ReadStreamError extends Error {
@@ -120,4 +121,110 @@ async function reason(response: Response): Promise<string> {
   } catch {
     return ".";
   }
+}
+
+/** One request and its response: ended from outside, or when nothing is heard of it any more. */
+export class Connection {
+  private readonly controller = new AbortController();
+  private readonly hangUp = () => this.controller.abort();
+  /** Since when news is waited for (ms). */
+  private waitingSince: number | null = null;
+  /** At most one, set anew when it has run out: on a deployment a timer that is cleared still counts. */
+  private timer: ReturnType<typeof setTimeout> | null = null;
+  /** Whether it was given up because nothing came. */
+  silent = false;
+
+  /** @param patience After so long (ms) without news it is given up: a dead connection may never say so. */
+  constructor(
+    private readonly outside: AbortSignal,
+    private readonly patience: number,
+  ) {
+    outside.addEventListener("abort", this.hangUp);
+    if (outside.aborted) this.hangUp();
+  }
+
+  /** For `fetch`. */
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Waits for the next news, but not for ever. */
+  async news<T>(news: Promise<T>): Promise<T> {
+    this.waitingSince = now();
+    this.watch(this.patience);
+    try {
+      return await news;
+    } finally {
+      this.waitingSince = null;
+    }
+  }
+
+  private watch(time: number): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      // The next news that is waited for begins to watch again.
+      if (this.waitingSince === null) return;
+      const left = this.waitingSince + this.patience - now();
+      if (left > 0) return this.watch(left);
+      this.silent = true;
+      this.hangUp();
+    }, time);
+  }
+
+  end(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.outside.removeEventListener("abort", this.hangUp);
+    this.hangUp();
+  }
+}
+
+/**
+ * The text of a body, as it arrives, in whole characters. Throws where the
+ * connection breaks; a character that was cut in two there is left out.
+ */
+export async function* textOf(
+  body: ReadableStream<Uint8Array>,
+): AsyncGenerator<string, void> {
+  // Without `ignoreBOM`, a text that begins with U+FEFF would lose it, and all
+  // offsets would be off by one.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const text = decoder.decode(value, { stream: true });
+      if (text !== "") yield text;
+    }
+  } finally {
+    // Whoever stops reading has no use for the rest. It may have failed already.
+    reader.cancel().catch(() => {});
+  }
+}
+
+/** A request that was lost is made again after so long (ms): the first time, doubling, and at most. */
+const FIRST_RETRY = 1000;
+const LONGEST_RETRY = 10_000;
+
+/** How long (ms) to wait after so many losses in a row, from 1 on. */
+export function retryDelay(losses: number): number {
+  return Math.min(FIRST_RETRY * 2 ** (losses - 1), LONGEST_RETRY);
+}
+
+/**
+ * A generator that can be left while it is waiting. By itself, one that waits
+ * for its next value hears of `return()` only when that has come.
+ *
+ * @param leave Makes an end of the waiting.
+ */
+export function leavable<T>(
+  generator: AsyncGenerator<T, void>,
+  leave: () => void,
+): AsyncGenerator<T, void> {
+  const end = generator.return.bind(generator);
+  generator.return = (value) => {
+    leave();
+    return end(value);
+  };
+  return generator;
 }

@@ -1,11 +1,15 @@
 import { type StreamStatus, isFinal } from "../shared.js";
 import { continuation, wire, formatOffset, isOffset } from "../protocol.js";
 import { fired, pause, throwIfAborted } from "../time.js";
-import { driven, ReadStreamError, resumed } from "./answer.js";
-import { Connection } from "./connection.js";
-import { leavable } from "./leave.js";
-import { retryDelay } from "./retry.js";
-import { textOf } from "./text.js";
+import {
+  Connection,
+  driven,
+  leavable,
+  ReadStreamError,
+  resumed,
+  retryDelay,
+  textOf,
+} from "./request.js";
 
 /** After so long (ms) without news a connection is given up. Asking again costs one look at the database; but nothing is as fast as the connection that drives. */
 const PATIENCE = 15_000;
