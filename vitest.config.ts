@@ -30,7 +30,7 @@ export default defineConfig({
           name: "react",
           environment: "jsdom",
           include: ["src/react/**/*.test.{ts,tsx}", "test/lab/**/*.test.tsx"],
-          globalSetup: "test/support/deployment.ts",
+          globalSetup: "test/support/hook-setup.ts",
           // They cut connections, and share the deployment.
           fileParallelism: false,
         },
@@ -40,7 +40,11 @@ export default defineConfig({
         test: {
           name: "node",
           environment: "node",
-          include: ["test/local-deployment/**/*.test.ts", "bench/**/*.test.ts"],
+          include: [
+            "test/*.test.ts",
+            "test/local-deployment/**/*.test.ts",
+            "bench/**/*.test.ts",
+          ],
         },
       },
     ],

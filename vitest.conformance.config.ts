@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     environment: "node",
     include: ["test/conformance/**/*.test.ts"],
-    globalSetup: "test/conformance/deployment.ts",
+    globalSetup: "test/conformance/global-setup.ts",
     // Some wait until a long-poll has nothing to say, which takes 20 s.
     testTimeout: 40_000,
     sequence: { concurrent: true },

@@ -2,7 +2,7 @@
  * The counts of the benchmark, as limits: they do not depend on the machine.
  * `npm run bench` says what they are worth beside the published package.
  */
-import "./clock.js";
+import "./virtual-clock.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   startDeployment,

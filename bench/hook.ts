@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium, type CDPSession, type Page } from "playwright-core";
 import { planQuery } from "./apps/writer.js";
-import type { Reply } from "./hook/page.js";
+import type { Reply } from "./hook/bench-page.js";
 import type { Host } from "./host.js";
 import { charactersOf } from "./texts.js";
 
@@ -128,7 +128,9 @@ async function metric(devTools: CDPSession, name: string): Promise<number> {
 
 async function bundle(): Promise<Uint8Array> {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL("./hook/page.tsx", import.meta.url))],
+    entryPoints: [
+      fileURLToPath(new URL("./hook/bench-page.tsx", import.meta.url)),
+    ],
     bundle: true,
     minify: true,
     write: false,

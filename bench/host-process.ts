@@ -1,5 +1,5 @@
 /** The process that `host.ts` starts: argument 1 is the target's name. */
-import "./clock.js";
+import "./virtual-clock.js";
 import { startDeployment } from "../test/local-deployment/deployment.js";
 import { meeting } from "./apps/writer.js";
 import { atRest, following } from "./following.js";

@@ -1,6 +1,6 @@
 /** `npm run load` in small: what every reader has, and what stays in memory. */
 import { expect, test } from "vitest";
-import { load } from "./load/run.js";
+import { load } from "./load/workload.js";
 import { isWhole, sentence } from "./load/sentences.js";
 
 test("50 streams at once, each with 4 followers: all have the exact text, and all memory is given back", async () => {

@@ -1,7 +1,7 @@
 /** `npm run load`: many streams at once, for a long time, in one table. */
 import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { load, type LoadCase, type Sample } from "./load/run.js";
+import { load, type LoadCase, type Sample } from "./load/workload.js";
 
 const USAGE = `npm run load -- [options]
 

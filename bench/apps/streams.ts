@@ -10,7 +10,7 @@ import {
 } from "convex/server";
 import { v } from "convex/values";
 import type { StreamId } from "../../src/client/index.js";
-import { clock } from "../clock.js";
+import { clock } from "../virtual-clock.js";
 import { Commits, planOf, write } from "./writer.js";
 
 type ActionCtx = GenericActionCtx<GenericDataModel>;

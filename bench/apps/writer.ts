@@ -1,5 +1,5 @@
 /** The writer of every app here: a model that emits a text at its own pace. */
-import { clock } from "../clock.js";
+import { clock } from "../virtual-clock.js";
 import { tokens } from "../texts.js";
 
 export interface Plan {

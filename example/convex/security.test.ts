@@ -2,7 +2,7 @@
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest, type TestConvex } from "convex-test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { withLimits } from "../../test/support/limits";
+import { withLimits } from "../../test/support/with-limits";
 import { api } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
 import schema from "./schema";

@@ -2,9 +2,9 @@
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
-import { AssistantChat } from "./assistant.js";
-import { Chat, PATIENCE } from "./chat.js";
-import { useDemo } from "./setup.js";
+import { AssistantChat } from "./assistantPage.js";
+import { Chat, PATIENCE } from "./chatPage.js";
+import { useDemo } from "./useDemo.js";
 
 const setup = useDemo();
 

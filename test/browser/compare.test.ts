@@ -1,8 +1,8 @@
 /** «Side by side»: one stream, driven and followed on one page. */
 import type { Locator, Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { PATIENCE } from "./chat.js";
-import { useDemo } from "./setup.js";
+import { PATIENCE } from "./chatPage.js";
+import { useDemo } from "./useDemo.js";
 
 const setup = useDemo();
 

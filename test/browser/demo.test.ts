@@ -2,7 +2,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { launchBrowser } from "./browser.js";
-import { Chat, PATIENCE, watchLengths } from "./chat.js";
+import { Chat, PATIENCE, watchLengths } from "./chatPage.js";
 import { Command, withoutKey } from "./command.js";
 import { freePorts, holdPort, isListening } from "./ports.js";
 

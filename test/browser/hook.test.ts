@@ -18,10 +18,10 @@ import {
   type LocalDeployment,
 } from "../local-deployment/deployment.js";
 import { launchBrowser } from "./browser.js";
-import { PATIENCE } from "./chat.js";
+import { PATIENCE } from "./chatPage.js";
 import { complaintsOf } from "./hook/complaints.js";
 import { servePage, type ReactBuild } from "./hook/build.js";
-import type { Lab } from "./hook/page.js";
+import type { Lab } from "./hook/hook-page.js";
 import type { ReaderProps } from "../support/reader.js";
 import { RemoteReader } from "./hook/remote.js";
 

@@ -11,15 +11,15 @@ import { type StreamBody, isFinal } from "../../src/shared.js";
 import { randomFrom } from "../support/random.js";
 import { story } from "../support/story.js";
 import { launchBrowser } from "./browser.js";
-import { Chat, PATIENCE } from "./chat.js";
+import { Chat, PATIENCE } from "./chatPage.js";
 import { servePage } from "./hook/build.js";
 import { complaintsOf } from "./hook/complaints.js";
-import type { Lab } from "./hook/page.js";
+import type { Lab } from "./hook/hook-page.js";
 import type { ReaderProps } from "../support/reader.js";
 import { RemoteReader } from "./hook/remote.js";
-import { serveChat } from "./kill/chat.js";
-import { KilledDeployment } from "./kill/deployment.js";
-import { startModel } from "../local-deployment/model/server.js";
+import { serveChat } from "./kill/serve-chat.js";
+import { KilledDeployment } from "./kill/killed-deployment.js";
+import { startModel } from "../local-deployment/model/model-server.js";
 
 const folder = (path: string) =>
   fileURLToPath(new URL(`../../${path}`, import.meta.url));

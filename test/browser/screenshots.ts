@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { launchBrowser } from "./browser.js";
-import { startDemo } from "./demo.js";
+import { startDemo } from "./startDemo.js";
 
 const PICTURE = fileURLToPath(
   new URL("../../docs/side-by-side.png", import.meta.url),

@@ -16,10 +16,10 @@ import {
   type LocalDeployment,
 } from "../local-deployment/deployment.js";
 import { launchBrowser } from "../browser/browser.js";
-import { PATIENCE } from "../browser/chat.js";
+import { PATIENCE } from "../browser/chatPage.js";
 import { kinds, type Client, type Kind, type Seen } from "./kinds.js";
-import { eventOf, type LineFormat } from "./lines.js";
-import type { Desk } from "./page.js";
+import { eventOf, type LineFormat } from "./print-lines.js";
+import type { Desk } from "./client-page.js";
 import { bundle, servePage } from "./serve.js";
 
 const folder = (path: string) =>

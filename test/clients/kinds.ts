@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import type { ReaderProps } from "../support/reader.js";
 import { RemoteReader } from "../browser/hook/remote.js";
-import type { Desk } from "./page.js";
-import { Reading } from "./reading.js";
+import type { Desk } from "./client-page.js";
+import { Reading } from "./print-reading.js";
 
 /** What a client has, and what it knows of the stream. */
 export interface Seen {

@@ -28,7 +28,7 @@ export async function bundle(
 
 /** Serves the page of the clients. */
 export async function servePage() {
-  const script = await bundle("./page.tsx", { format: "esm" });
+  const script = await bundle("./client-page.tsx", { format: "esm" });
   const server = createServer((request, response) => {
     const isScript = request.url === "/page.js";
     response.setHeader(

@@ -1,5 +1,5 @@
-import { TimerCount, type Owner } from "./clock.js";
-import type { Args, Deployment, Reference } from "./deployment.js";
+import { TimerCount, type Owner } from "./lab-clock.js";
+import type { Args, Deployment, Reference } from "./lab-backend.js";
 import type { ActionPlan } from "./schedule.js";
 
 /** Many more in one action than it should make, and it is taken for one that goes round in circles. */

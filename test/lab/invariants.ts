@@ -1,7 +1,7 @@
 import { flushPolicy } from "../../src/client/flush.js";
 import { isFinal } from "../../src/shared.js";
-import type { Change } from "./deployment.js";
-import type { Caller, Outcome } from "./run.js";
+import type { Change } from "./lab-backend.js";
+import type { Caller, Outcome } from "./carry-out.js";
 
 /** What it means for an app that an invariant does not hold. */
 export type Harm = "lost" | "doubled" | "stuck" | "other";

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import { faults, type Fault } from "./happenings.js";
 import { invariants, type Harm } from "./invariants.js";
-import { carryOut } from "./run.js";
+import { carryOut } from "./carry-out.js";
 import { schedules, type Kind } from "./schedule.js";
 
 interface Row extends Record<Harm, number> {

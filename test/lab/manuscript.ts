@@ -3,7 +3,7 @@ import type {
   ChunkAppender,
 } from "../../src/client/index.js";
 import type { Action } from "./action.js";
-import type { LabClock } from "./clock.js";
+import type { LabClock } from "./lab-clock.js";
 import type { Writing } from "./schedule.js";
 
 /** Sentences that are all different, a few to a line, with characters of one to four bytes. */

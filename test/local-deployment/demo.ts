@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createServer as createVite } from "vite";
 import { startDeployment } from "./deployment.js";
-import { DEFAULT_TOKENS_PER_SECOND, startModel } from "./model/server.js";
+import { DEFAULT_TOKENS_PER_SECOND, startModel } from "./model/model-server.js";
 
 const projectPath = (path: string) =>
   fileURLToPath(new URL(`../../${path}`, import.meta.url));

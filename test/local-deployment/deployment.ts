@@ -11,7 +11,7 @@ import { WebSocketServer } from "ws";
 import { handleClientApi } from "./client-api.js";
 import { handleControl } from "./control.js";
 import type { Counters } from "./counters.js";
-import { CronRunner } from "./crons.js";
+import { CronRunner } from "./cron-runner.js";
 import { Engine } from "./engine.js";
 import type { Faults, FaultSettings } from "./faults.js";
 import {

@@ -14,7 +14,7 @@ import {
   type JSONValue,
   type Value,
 } from "convex/values";
-import { Clock } from "./clock.js";
+import { Clock } from "./deployment-clock.js";
 import { CounterBoard, type RunFigures } from "./counters.js";
 import { Database, type DatabaseFake } from "./database.js";
 import { describeError } from "./failure.js";
@@ -33,7 +33,7 @@ import {
 import { Invocation, never } from "./invocation.js";
 import { JobCanceled, type Job } from "./jobs.js";
 import { Journal, type Entry } from "./journal.js";
-import { checkDocument, checkTransferable } from "./limits.js";
+import { checkDocument, checkTransferable } from "./value-limits.js";
 import { ReadSet } from "./reads.js";
 import { tableOf, type Doc, type Write } from "./tables.js";
 import { Turns } from "./turns.js";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { convexToJson, type Value } from "convex/values";
-import type { Failure } from "./protocol.js";
+import type { Failure } from "./sync-protocol.js";
 
 /** What a client is told about an error, in the words of a development deployment. */
 export function failureOf(error: unknown): Failure {

@@ -1,7 +1,7 @@
 // @vitest-environment node
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { untilNext } from "./crons.js";
+import { untilNext } from "./cron-runner.js";
 import { startDeployment } from "./deployment.js";
 import { api } from "./fixture/api.js";
 import { deployForEachTest, eventually } from "./fixture/start.js";

@@ -3,7 +3,7 @@ import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
 import { describeError, failureOf } from "./failure.js";
 import type { FunctionPath } from "./functions.js";
-import type { Failure } from "./protocol.js";
+import type { Failure } from "./sync-protocol.js";
 import { Readers } from "./reads.js";
 import type { Write } from "./tables.js";
 

@@ -4,7 +4,7 @@ import type { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
 import { identityOf } from "./identity.js";
 import { Invocation } from "./invocation.js";
-import { MAX_RESPONSE_BYTES } from "./limits.js";
+import { MAX_RESPONSE_BYTES } from "./value-limits.js";
 
 /** Runs the app's HTTP actions for requests from a socket. */
 export class Site {

@@ -20,7 +20,7 @@ import {
   type ClientMessage,
   type ServerMessage,
   type StateVersion,
-} from "./protocol.js";
+} from "./sync-protocol.js";
 import type { CachedQuery, Outcome, QueryCache } from "./queries.js";
 
 const PING_MS = 15_000;

@@ -7,7 +7,7 @@ import type { Doc, Id } from "../../src/component/_generated/dataModel.js";
 import type { QueryCtx } from "../../src/component/_generated/server.js";
 import type { StreamStatus } from "../../src/shared.js";
 import { settled } from "./clock.js";
-import { withLimits } from "./limits.js";
+import { withLimits } from "./with-limits.js";
 
 const modules = import.meta.glob("../../src/component/**/*.ts");
 

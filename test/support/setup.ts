@@ -20,7 +20,7 @@ import type { ComponentApi } from "../../src/component/_generated/component.js";
 import type { DataModel } from "../../src/component/_generated/dataModel.js";
 import { register } from "../../src/test.js";
 import { settled } from "./clock.js";
-import { actionWithLimits, withLimits } from "./limits.js";
+import { actionWithLimits, withLimits } from "./with-limits.js";
 
 export const components = componentsGeneric() as unknown as {
   persistentTextStreaming: ComponentApi;

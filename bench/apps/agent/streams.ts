@@ -15,7 +15,7 @@ import {
   queryGeneric,
 } from "convex/server";
 import { v } from "convex/values";
-import { clock } from "../../clock.js";
+import { clock } from "../../virtual-clock.js";
 import { Commits, planOf, write } from "../writer.js";
 
 type Component = Parameters<typeof createThread>[1];

@@ -1,8 +1,8 @@
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
 import type { StreamBody } from "../../../src/shared.js";
-import { PATIENCE } from "../chat.js";
-import type { Lab } from "./page.js";
+import { PATIENCE } from "../chatPage.js";
+import type { Lab } from "./hook-page.js";
 import type { ReaderProps } from "../../support/reader.js";
 
 /** A reader on a page. */

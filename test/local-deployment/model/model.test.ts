@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { chooseReply } from "./replies.js";
-import { startModel, type Model } from "./server.js";
+import { chooseReply } from "./canned-replies.js";
+import { startModel, type Model } from "./model-server.js";
 import { tokenize } from "./tokens.js";
 
 const texts = readdirSync(new URL("./texts/", import.meta.url)).map((file) =>

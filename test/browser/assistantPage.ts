@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
-import { Chat, PATIENCE } from "./chat.js";
+import { Chat, PATIENCE } from "./chatPage.js";
 
 export type Phase = "nothing" | "reasoning" | "calling" | "answered" | "text";
 

@@ -1,7 +1,7 @@
 /** What `deployment.ts` starts. */
 import { fileURLToPath } from "node:url";
 import { startDeployment } from "../../test/local-deployment/deployment.js";
-import type { Answer, Question } from "./deployment.js";
+import type { Answer, Question } from "./loaded-deployment.js";
 import { memory } from "../../test/local-deployment/memory.js";
 
 const path = (relative: string) =>

@@ -9,7 +9,7 @@ import type {
 import {
   checkDocument,
   checkTransferable,
-} from "../local-deployment/limits.js";
+} from "../local-deployment/value-limits.js";
 
 /** A function may have this many operations in flight. */
 const OPERATIONS = 1000;

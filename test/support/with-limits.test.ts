@@ -9,7 +9,7 @@ import {
 } from "convex/server";
 import { v } from "convex/values";
 import { expect, test } from "vitest";
-import { actionWithLimits, withLimits } from "./limits.js";
+import { actionWithLimits, withLimits } from "./with-limits.js";
 
 // The limits that the other tests rely on.
 

@@ -1,7 +1,7 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { launchBrowser } from "./browser.js";
-import { FAST, startDemo, type Demo } from "./demo.js";
+import { FAST, startDemo, type Demo } from "./startDemo.js";
 
 /** The demo and the browser for a file of tests, and for each test a user. */
 export function useDemo() {

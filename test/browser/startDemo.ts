@@ -4,7 +4,10 @@ import {
   startDeployment,
   type LocalDeployment,
 } from "../local-deployment/deployment.js";
-import { startModel, type Model } from "../local-deployment/model/server.js";
+import {
+  startModel,
+  type Model,
+} from "../local-deployment/model/model-server.js";
 import { sources } from "../support/sources.js";
 
 const projectPath = (path: string) =>

@@ -7,11 +7,11 @@ import type { StreamId } from "../../src/client/index.js";
 import { useStream, useStreamLines } from "../../src/react/index.js";
 import type { StreamPage } from "../../src/shared.js";
 import { History } from "../support/history.js";
-import type { Lab } from "../browser/hook/page.js";
-import { eventOf, type LineFormat } from "./lines.js";
-import { Reading } from "./reading.js";
+import type { Lab } from "../browser/hook/hook-page.js";
+import { eventOf, type LineFormat } from "./print-lines.js";
+import { Reading } from "./print-reading.js";
 
-import "../browser/hook/page.js";
+import "../browser/hook/hook-page.js";
 
 const client = new ConvexReactClient(
   new URLSearchParams(location.search).get("deployment") ?? "",

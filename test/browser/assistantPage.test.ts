@@ -1,9 +1,9 @@
 /** The assistant: useChat on a stream that is saved, and all that may happen to it. */
 import type { Request } from "playwright-core";
 import { afterEach, describe, expect, test } from "vitest";
-import { AssistantChat, type Phase } from "./assistant.js";
-import { PATIENCE } from "./chat.js";
-import { useDemo } from "./setup.js";
+import { AssistantChat, type Phase } from "./assistantPage.js";
+import { PATIENCE } from "./chatPage.js";
+import { useDemo } from "./useDemo.js";
 
 /** Two requests to the model: before the tool is called, and after. */
 const QUESTION = "When is high water in Saint-Malo?";

@@ -10,7 +10,7 @@ import { api, internal } from "../../src/component/_generated/api.js";
 import type { ComponentApi } from "../../src/component/_generated/component.js";
 import { type StreamStatus, isFinal } from "../../src/shared.js";
 import { Action } from "./action.js";
-import type { LabClock } from "./clock.js";
+import type { LabClock } from "./lab-clock.js";
 import type { Happenings } from "./happenings.js";
 import type { ActionPlan, Schedule } from "./schedule.js";
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { JSONValue } from "convex/values";
 import type { DeploymentOptions } from "../../local-deployment/deployment.js";
 
-const program = fileURLToPath(new URL("./process.ts", import.meta.url));
+const program = fileURLToPath(new URL("./killed-process.ts", import.meta.url));
 
 const MINUTE = 60_000;
 

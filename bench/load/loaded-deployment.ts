@@ -10,7 +10,7 @@ export type Answer =
 
 export async function startLoadedDeployment() {
   const child = fork(
-    fileURLToPath(new URL("./process.ts", import.meta.url)),
+    fileURLToPath(new URL("./loaded-process.ts", import.meta.url)),
     [],
     { execArgv: ["--import", "tsx"] },
   );

@@ -2,9 +2,9 @@
 import type { Page, Request } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { launchBrowserWithTabs } from "./browser.js";
-import { Chat, PATIENCE } from "./chat.js";
+import { Chat, PATIENCE } from "./chatPage.js";
 import { randomFrom } from "../support/random.js";
-import { useDemo } from "./setup.js";
+import { useDemo } from "./useDemo.js";
 
 const LONG = "Tell me a long story";
 const SHORT = "hello";

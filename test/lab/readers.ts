@@ -1,7 +1,7 @@
 import { readStream } from "../../src/browser/index.js";
 import { type StreamStatus, isFinal } from "../../src/shared.js";
-import { TimerCount, type LabClock, type Owner } from "./clock.js";
-import type { Deployment } from "./deployment.js";
+import { TimerCount, type LabClock, type Owner } from "./lab-clock.js";
+import type { Deployment } from "./lab-backend.js";
 import type { Manuscript } from "./manuscript.js";
 
 /** Whoever reads the stream, and what is wrong with what it was shown. */

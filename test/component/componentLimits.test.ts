@@ -8,7 +8,7 @@ import { CHUNK_LIMIT } from "../../src/component/text.js";
 
 // What is larger than a Convex function may be asked for goes in pages or
 // batches, or is refused in a sentence that names the limit and the way out.
-// The tests are held to the limits of a deployment: see test/support/limits.ts.
+// The tests are held to the limits of a deployment: see test/support/with-limits.ts.
 
 useClock();
 

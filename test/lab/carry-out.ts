@@ -4,12 +4,12 @@ import { isFinal } from "../../src/shared.js";
 import { wire } from "../../src/protocol.js";
 import { textOf } from "../../src/browser/request.js";
 import type { Action } from "./action.js";
-import { LabClock } from "./clock.js";
-import { Deployment } from "./deployment.js";
+import { LabClock } from "./lab-clock.js";
+import { Deployment } from "./lab-backend.js";
 import type { Fault, Happenings } from "./happenings.js";
-import { serve, type Sent } from "./http.js";
+import { serve, type Sent } from "./connections.js";
 import { Manuscript } from "./manuscript.js";
-import { Reader } from "./reader.js";
+import { Reader } from "./readers.js";
 import type {
   ActionPlan,
   CallerPlan,

@@ -1,5 +1,5 @@
 import type { Action } from "./action.js";
-import type { Deployment } from "./deployment.js";
+import type { Deployment } from "./lab-backend.js";
 import type { ConnectionPlan } from "./schedule.js";
 
 /** What an action sent as the body of its response, whoever was there to read it. */

@@ -16,7 +16,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
-import { chooseReply, type ChatMessage, type Reply } from "./replies.js";
+import { chooseReply, type ChatMessage, type Reply } from "./canned-replies.js";
 import { tokenize } from "./tokens.js";
 
 export type ModelOptions = {

@@ -5,7 +5,10 @@ import { readStream } from "../../src/browser/index.js";
 import { StreamReader } from "../../src/react/reader.js";
 import { isFinal } from "../../src/shared.js";
 import { connect } from "../followers.js";
-import { startLoadedDeployment, type LoadedDeployment } from "./deployment.js";
+import {
+  startLoadedDeployment,
+  type LoadedDeployment,
+} from "./loaded-deployment.js";
 import { LagBoard } from "./lag.js";
 import { memory, type Memory } from "../../test/local-deployment/memory.js";
 import { isWhole } from "./sentences.js";

@@ -1,0 +1,93 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { basename, dirname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+// The rules of the house: docs/design.md, "Where things are".
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const files = execFileSync(
+  "git",
+  ["ls-files", "--cached", "--others", "--exclude-standard"],
+  { cwd: root, encoding: "utf8" },
+)
+  .split("\n")
+  .filter((file) => /\.tsx?$/.test(file) && !file.includes("_generated/"));
+
+/** Every import of a file, by the path or package that it names. */
+const imports = files.flatMap((file) => {
+  let source: string;
+  try {
+    source = readFileSync(join(root, file), "utf8");
+  } catch {
+    return []; // Deleted, and git does not know yet.
+  }
+  const named = source.matchAll(
+    /(?:\bfrom|\bimport|\bimport\()\s*["']([^"']+)["']/g,
+  );
+  return [...named].map(([, name = ""]) => ({
+    file,
+    to: name.startsWith(".") ? normalize(join(dirname(file), name)) : name,
+  }));
+});
+
+const isTest = (file: string) => /\.test\.tsx?$/.test(file);
+const described = (broken: typeof imports) =>
+  broken.map(({ file, to }) => `${file} imports ${to}`);
+
+test("nothing in src imports from test, example or bench, except unit tests from test/support", () => {
+  const broken = imports.filter(
+    ({ file, to }) =>
+      file.startsWith("src/") &&
+      /^(test|example|bench)\//.test(to) &&
+      !(isTest(file) && to.startsWith("test/support/")),
+  );
+  expect(described(broken)).toEqual([]);
+});
+
+test("the example imports the package by its name", () => {
+  const broken = imports.filter(
+    ({ file, to }) =>
+      file.startsWith("example/") && /^(src|bench|test)\//.test(to),
+  );
+  // Its tests hold it to the limits of a deployment.
+  const allowed = ({ file, to }: (typeof imports)[number]) =>
+    isTest(file) && to.startsWith("test/support/");
+  expect(described(broken.filter((one) => !allowed(one)))).toEqual([]);
+});
+
+test("client, browser and component meet only in shared, protocol and time", () => {
+  /** Each folder of src, and the folders that it may import from besides itself. */
+  const uses: Record<string, string[]> = {
+    component: [],
+    client: ["component/_generated", "durable"],
+    browser: [],
+    react: ["browser", "client"],
+    ai: ["browser"],
+    durable: ["client"],
+    fakes: [],
+  };
+  const broken = imports.filter(({ file, to }) => {
+    const [, folder = ""] = /^src\/(\w+)\//.exec(file) ?? [];
+    const [, other] = /^src\/(\w+\/.*)/.exec(to) ?? [];
+    if (isTest(file) || other === undefined || !(folder in uses)) return false;
+    return ![folder, ...(uses[folder] ?? [])].some((mine) =>
+      other.startsWith(`${mine}/`),
+    );
+  });
+  expect(described(broken)).toEqual([]);
+});
+
+test("no two files share a name", () => {
+  /** Folders in which Convex goes by the name of a file, apps that are copied as they are, and names that tools ask for. */
+  const asked =
+    /^src\/component\/|^test\/lab\/hook\/|^src\/\w+\/lines\.ts|\/(convex|app|fixture)\/|^(bench|test\/package)\/apps\/|\/(index|vite\.config)\.tsx?$/;
+  const named = new Map<string, string[]>();
+  for (const file of files.filter((file) => !asked.test(file))) {
+    const others = named.get(basename(file)) ?? [];
+    named.set(basename(file), [...others, file]);
+  }
+  const shared = [...named.values()].filter((all) => all.length > 1);
+  expect(shared).toEqual([]);
+});
