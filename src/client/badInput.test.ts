@@ -313,7 +313,7 @@ describe("what is no text", () => {
       await append(anything(value));
     });
     await expect(settled(writing)).rejects.toThrow(
-      /takes strings; .*Leave out/,
+      /takes a string, .*Skip pieces/,
     );
     await expect(writing).rejects.toThrow(shown);
     expect(await app.body(streamId)).toEqual({

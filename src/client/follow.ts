@@ -12,29 +12,32 @@ import {
 } from "./responses.js";
 
 /** What `lib.read` gives. */
-export type SavedPage = StreamPage & { upToDate: boolean; closing: boolean };
+export type SavedPage = StreamPage & { upToDate: boolean; draining: boolean };
 
 /** Reads the saved text from an offset on. Null says that there is no such stream. */
 export type ReadPage = (from: number) => Promise<SavedPage | null>;
 
-/** How long (ms) between two looks at the database: while text comes, and at most in a pause. */
-const SHORTEST_WAIT = 250;
-const LONGEST_WAIT = 2000;
+/** How long (ms) between two reads of the database: while text comes, and at most in a pause. */
+const SHORTEST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 2000;
 /** How much longer each wait is than the one before it while nothing comes. */
-const SLOWER = 1.5;
-/** How long (ms) the last words of a writer are waited for that was stopped from outside. It may be dead. */
-const LAST_WORDS_WAIT = 5000;
-/** How often a look that fails is repeated. */
+const SLOWDOWN = 1.5;
+/** How long (ms) one response waits for a draining stream: its writer may be dead, and the client asks again anyway. */
+const DRAIN_WAIT_MS = 5000;
+/** How often a read that fails is repeated. */
 export const ATTEMPTS = 5;
 
-/** A look at the saved text, repeated if it fails. */
-export function look(read: ReadPage, from: number): Promise<SavedPage | null> {
+/** Reads the saved text, and again if that fails. */
+export function readPage(
+  read: ReadPage,
+  from: number,
+): Promise<SavedPage | null> {
   return retry(ATTEMPTS, () => read(from));
 }
 
 /** Whether a page is the last: the stream has ended, and nothing can come after its text. */
 export function isLast(page: SavedPage): boolean {
-  return isFinal(page.status) && !page.closing;
+  return isFinal(page.status) && !page.draining;
 }
 
 /**
@@ -48,24 +51,24 @@ export async function* follow(
   gone: AbortSignal,
 ): AsyncGenerator<SavedPage> {
   let page: SavedPage | null = first;
-  let wait = SHORTEST_WAIT;
+  let wait = SHORTEST_WAIT_MS;
   let endedAt: number | null = null;
   while (page !== null && !gone.aborted) {
     yield page;
     if (isLast(page)) return;
     if (isFinal(page.status)) {
       endedAt ??= now();
-      if (now() - endedAt > LAST_WORDS_WAIT) return;
+      if (now() - endedAt > DRAIN_WAIT_MS) return;
     }
     const end: number = page.from + page.text.length;
     if (page.upToDate) {
       wait =
         page.text === ""
-          ? Math.min(LONGEST_WAIT, SLOWER * wait)
-          : SHORTEST_WAIT;
+          ? Math.min(LONGEST_WAIT_MS, SLOWDOWN * wait)
+          : SHORTEST_WAIT_MS;
       await pause(wait, gone);
     }
-    if (!gone.aborted) page = await look(read, end);
+    if (!gone.aborted) page = await readPage(read, end);
   }
 }
 
@@ -106,7 +109,7 @@ export function sendPages(
 }
 
 /** No response takes longer (ms), well within what an action may take. The client asks again from where it is. */
-const LONGEST_RESPONSE = 9 * 60 * 1000;
+const LONGEST_RESPONSE_MS = 9 * 60 * 1000;
 
 /** The response that brings the text of a stream from an offset on, to the stream's end. */
 export async function resume(
@@ -122,7 +125,7 @@ export async function resume(
       `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given ?? `in ${shown(request.url)}`}.`,
     );
   }
-  const first = mayBeId(streamId) ? await look(read, from) : null;
+  const first = mayBeId(streamId) ? await readPage(read, from) : null;
   if (first === null) return notFound(streamId);
   const end = first.from + first.text.length;
   const headers: Record<string, string> = {
@@ -136,7 +139,7 @@ export async function resume(
   }
   // Convex's router answers HEAD by what is there for GET.
   if (request.method === "HEAD") return textResponse(null, headers);
-  const deadline = now() + LONGEST_RESPONSE;
+  const deadline = now() + LONGEST_RESPONSE_MS;
   const body = sendPages(first, read, request, streamId, (page, write) => {
     write(page.text);
     return now() <= deadline;

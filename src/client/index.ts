@@ -158,16 +158,25 @@ export class PersistentTextStreaming {
       return emptyResponse(205);
     }
     const body = new Body();
-    // Not awaited: the response has to be on its way first. It never rejects.
-    void write(streamId, claimed.stream, this.flush, body, (append, signal) =>
-      writer(ctx, request, streamId, append, signal),
-    ).then((ending) => {
-      if ("error" in ending) {
-        console.error(`Stream ${streamId} ended with an error:`, ending.error);
-      }
-      // Last of all: on a deployment, what still runs when the body ends is cut off.
-      body.close();
-    });
+    const writing = write(
+      streamId,
+      claimed.stream,
+      this.flush,
+      body,
+      (append, signal) => writer(ctx, request, streamId, append, signal),
+      (ending) => {
+        if ("error" in ending) {
+          console.error(
+            `Stream ${streamId} ended with an error:`,
+            ending.error,
+          );
+        }
+      },
+      // Last of all: the end of the body ends the action on a deployment.
+    ).then(() => body.close());
+    // The writing goes on behind the response. But if the client has gone, the
+    // response cannot be sent, and failing to send it would end the action.
+    if (request.signal.aborted) await writing;
     return textResponse(body, { [wire.startOffset]: formatOffset(0) });
   }
 

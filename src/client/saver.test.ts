@@ -190,34 +190,33 @@ describe("when saving keeps failing", () => {
     };
   }
 
-  test("the writer is stopped after a few attempts, and the reader has what HTTP brought", async () => {
-    const { state, saves, seen, began } = await brokenStream(() => true);
-    await until(() => !Number.isNaN(state.firedAt));
-    expect(state.firedAt - began).toBeGreaterThan(3000);
-    expect(state.firedAt - began).toBeLessThan(15_000);
-    expect(saves.length).toBeLessThanOrEqual(8);
-    expect(state.reason).toBeInstanceOf(Error);
+  test("no more text is accepted after a few attempts, and the reader has what HTTP brought", async () => {
+    const { state, seen, began, saves } = await brokenStream(() => true);
+    await pass(15_000);
+    const { tokens } = state;
+    expect(tokens).toBeGreaterThan(30);
+    expect(saves.length).toBeLessThanOrEqual(10);
+    await until(() => seen.closed);
+    expect(state.tokens).toBe(tokens);
+    expect(seen.text).toContain(`${tokens - 1}. `);
+    expect(state.firedAt - began).toBeGreaterThan(60_000);
     expect(String(state.reason)).toMatch(
       /was stopped at character \d+: it cannot be saved/,
     );
     expect((state.reason as Error).cause).toEqual(
       new Error("The commit was refused."),
     );
-    expect(seen.text).toContain(`${state.tokens - 1}. `);
-    const tokens = state.tokens;
-    await pass(5000);
-    expect(state.tokens).toBe(tokens);
-    await until(() => seen.closed);
   });
 
-  test("the status is error, with all the text, as soon as a commit works again", async () => {
+  test("the status is error, with all the text, as soon as a commit works again, and then the signal fires", async () => {
     let broken = true;
     const app = await brokenStream(() => broken);
-    await until(() => !Number.isNaN(app.state.firedAt));
-    await pass(20_000);
+    await pass(26_000);
     expect((await app.body(app.streamId)).status).toBe("pending");
+    expect(app.state.firedAt).toBeNaN();
     broken = false;
     await until(() => app.seen.closed);
+    expect(app.state.firedAt).not.toBeNaN();
     expect(await app.body(app.streamId)).toEqual({
       text: app.seen.text,
       status: "error",

@@ -1,6 +1,6 @@
 import { cutLength, type StreamStatus, isFinal } from "../shared.js";
 import { due, mayEnd, type FlushPolicy } from "./flush.js";
-import { backOff, now, sleep, throwIfAborted } from "../time.js";
+import { backOff, now, sleep } from "../time.js";
 
 /** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
 export interface ClaimedStream {
@@ -14,21 +14,21 @@ export interface ClaimedStream {
   status(): Promise<StreamStatus>;
 }
 
-/** Commits begin at least this far apart (ms). Few readers see it, and the bill does: a third fewer calls than at 250. */
-const COMMIT_DISTANCE = 400;
-/** No commit carries more (UTF-16 code units): with 3 bytes for each, it is far from the 16 MiB that arguments may have. */
-const COMMIT_LIMIT = 1024 * 1024;
-/** Appending waits while more than this is unsaved (UTF-16 code units). Then no boundary is waited for: there may be none in so much text. */
-const UNSAVED_LIMIT = 1024 * 1024;
-/** When nothing was heard of the stream for this long (ms), its status is asked for: somebody may have aborted it. */
-const WATCH_INTERVAL = 1000;
-/** No timer runs longer (ms): on a deployment one that is cleared runs on, and 1,000 of them end the function. */
-const LONGEST_TIMER = 10_000;
+/** The shortest time (ms) between the starts of two commits. Few readers notice; a third fewer calls than at 250. */
+const COMMIT_DISTANCE_MS = 400;
+/** The largest commit (UTF-16 code units). At 3 bytes each, this is far from the 16 MiB that arguments may have. */
+const COMMIT_LIMIT_CHARS = 1024 * 1024;
+/** Appending waits while more than this is unsaved (UTF-16 code units). Saving then ignores boundaries: so much text may have none. */
+const UNSAVED_LIMIT_CHARS = 1024 * 1024;
+/** After this long (ms) without news of the stream, its status is read: somebody may have stopped it. */
+const WATCH_INTERVAL_MS = 1000;
+/** The longest timer (ms). On a deployment a cleared timer keeps running, and 1,000 of them end the function. */
+const LONGEST_TIMER_MS = 10_000;
 /** In a long pause, a sign of life is given this often (ms): the cron takes a stream for dead after 20 minutes. */
-const HEARTBEAT_INTERVAL = 5 * 60 * 1000;
-/** After so many failures in a row (6 s) the writer is stopped: no more tokens are paid for that cannot be saved. */
+const HEARTBEAT_INTERVAL_MS = 5 * 60 * 1000;
+/** Consecutive failed saves (about 6 s) before the stream accepts no more text: tokens that cannot be saved should not be paid for. */
 const ATTEMPTS = 7;
-/** After so many (another 75 s) the last save is given up, and the stream left to the cron. */
+/** Consecutive failed saves (another 75 s) before the last save is given up, and the stream is left to the cron. */
 const LAST_ATTEMPTS = ATTEMPTS + 15;
 
 /**
@@ -59,9 +59,9 @@ export class Saver {
   private wakeTimer: ReturnType<typeof setTimeout> | null = null;
   private wakeAt = Infinity;
   private watchTimer: ReturnType<typeof setTimeout> | null = null;
-  private looking: Promise<void> | null = null;
+  private watching: Promise<void> | null = null;
   private waiting: (() => void)[] = [];
-  private readonly controller = new AbortController();
+  private resolveStopped!: () => void;
 
   constructor(
     private readonly streamId: string,
@@ -71,15 +71,15 @@ export class Saver {
     this.watch();
   }
 
-  /**
-   * Fires when nothing more can be appended. Its reason is an `Error` that says
-   * why: the stream was ended or deleted from outside, or cannot be saved.
-   */
-  get signal(): AbortSignal {
-    return this.controller.signal;
-  }
+  /** Resolves when something other than the writer ends the stream. `stopReason` then says why. */
+  readonly stopped = new Promise<void>((resolve) => {
+    this.resolveStopped = resolve;
+  });
 
-  /** Why nothing more can be saved, if that is so. */
+  /** Why no more text is accepted: the stream was ended or deleted from outside, or cannot be saved. */
+  stopReason: Error | null = null;
+
+  /** Set, to the same error, if the stream cannot be saved. */
   failure: Error | null = null;
 
   /** Takes text on. It is saved as the flush policy says. */
@@ -90,12 +90,14 @@ export class Saver {
     this.pump();
   }
 
-  /** Waits while too much is unsaved. Rejects with the signal's reason once that has fired. */
+  /** Waits while too much is unsaved and the stream has not been stopped. */
   async room(): Promise<void> {
-    while (this.unsaved.length > UNSAVED_LIMIT && !this.signal.aborted) {
+    while (
+      this.unsaved.length > UNSAVED_LIMIT_CHARS &&
+      this.stopReason === null
+    ) {
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
-    throwIfAborted(this.signal);
   }
 
   /**
@@ -109,12 +111,12 @@ export class Saver {
     this.finishing = true;
     this.stopTimers();
     await this.inFlight;
-    // Nothing may be under way when the action ends.
-    await this.looking;
+    // No call may be in flight when the action ends.
+    await this.watching;
     while (this.failures < LAST_ATTEMPTS) {
       if (this.deleted) return null;
       if (this.failures > 0) await sleep(this.notBefore - now());
-      const last = this.unsaved.length <= COMMIT_LIMIT;
+      const last = this.unsaved.length <= COMMIT_LIMIT_CHARS;
       const length = last ? this.unsaved.length : this.fullBatch();
       const status = await this.commit(length, last ? final : undefined);
       if (last && status !== undefined) return status;
@@ -122,9 +124,10 @@ export class Saver {
     throw this.lastError;
   }
 
-  /** Begins a commit if one is due, or sees to it that this is looked at again when it may be. */
+  /** Begins a commit if one is due, or sets a timer for when it may be. */
   private pump(): void {
-    if (this.finishing || this.signal.aborted || this.inFlight !== null) return;
+    if (this.finishing || this.stopReason !== null) return;
+    if (this.inFlight !== null) return;
     if (this.unsaved.length === 0) return;
     const time = now();
     if (time < this.notBefore) return this.wake(this.notBefore);
@@ -141,7 +144,7 @@ export class Saver {
   private lengthDue(age: number): number {
     const { unsaved, policy } = this;
     // What failed goes again, with all that has come since.
-    if (this.failures > 0 || unsaved.length >= COMMIT_LIMIT) {
+    if (this.failures > 0 || unsaved.length >= COMMIT_LIMIT_CHARS) {
       return this.fullBatch();
     }
     const fresh = this.fresh;
@@ -167,7 +170,7 @@ export class Saver {
   private fullBatch(): number {
     const head = this.unsaved.text.slice(
       0,
-      cutLength(this.unsaved.text, COMMIT_LIMIT),
+      cutLength(this.unsaved.text, COMMIT_LIMIT_CHARS),
     );
     const lines =
       this.policy.boundary === "line" ? head.lastIndexOf("\n") + 1 : 0;
@@ -204,17 +207,17 @@ export class Saver {
     this.savedAt = now();
     this.heard(status, final);
     this.notBefore =
-      this.savedAt + Math.min(COMMIT_DISTANCE, this.policy.maxDelayMs);
+      this.savedAt + Math.min(COMMIT_DISTANCE_MS, this.policy.maxDelayMs);
     this.letWaitersGoOn();
     return status;
   }
 
-  /** Takes note of what the database says of the stream; `final` is what it was just told. */
+  /** Takes in what the database says of the stream. `final` is the status it was just given. */
   private heard(status: StreamStatus | null, final?: "done" | "error"): void {
     this.heardAt = now();
     if (status === null) this.deleted = true;
     if (status === null || (isFinal(status) && status !== final)) {
-      this.cut(endedError(this.streamId, status, this.length));
+      this.stop(endedError(this.streamId, status, this.length));
     }
   }
 
@@ -228,13 +231,14 @@ export class Saver {
       `Stream ${this.streamId} was stopped at character ${this.length}: ${what}.`,
       { cause },
     );
-    this.cut(this.failure);
+    this.stop(this.failure);
   }
 
-  private cut(reason: Error): void {
-    if (this.signal.aborted) return;
+  private stop(reason: Error): void {
+    if (this.stopReason !== null) return;
+    this.stopReason = reason;
     this.stopTimers();
-    this.controller.abort(reason);
+    this.resolveStopped();
     this.letWaitersGoOn();
   }
 
@@ -257,39 +261,39 @@ export class Saver {
         this.wakeAt = Infinity;
         this.pump();
       },
-      Math.min(LONGEST_TIMER, Math.max(0, time - now())),
+      Math.min(LONGEST_TIMER_MS, Math.max(0, time - now())),
     );
   }
 
-  /** Learns of an abort even while nothing is appended, when no commit's answer would tell. */
+  /** Reads the status during pauses, so a stop is noticed even when nothing is being saved. */
   private watch(): void {
     const quiet = now() - this.heardAt;
-    const left = WATCH_INTERVAL - quiet;
+    const left = WATCH_INTERVAL_MS - quiet;
     this.watchTimer = setTimeout(
       () => {
-        this.looking = this.look().then(() => {
-          if (!this.finishing && !this.signal.aborted) this.watch();
+        this.watching = this.checkStatus().then(() => {
+          if (!this.finishing && this.stopReason === null) this.watch();
         });
       },
-      left > 0 ? left : WATCH_INTERVAL,
+      left > 0 ? left : WATCH_INTERVAL_MS,
     );
   }
 
-  private async look(): Promise<void> {
+  private async checkStatus(): Promise<void> {
     const time = now();
-    if (time - this.heardAt < WATCH_INTERVAL) return;
-    // A commit that is under way, or about to be, will tell.
-    if (this.inFlight !== null || this.wakeAt - time < WATCH_INTERVAL / 4)
+    if (time - this.heardAt < WATCH_INTERVAL_MS) return;
+    // The answer to a commit in flight, or about to be, says as much.
+    if (this.inFlight !== null || this.wakeAt - time < WATCH_INTERVAL_MS / 4)
       return;
     try {
       const status =
-        time - this.savedAt < HEARTBEAT_INTERVAL
+        time - this.savedAt < HEARTBEAT_INTERVAL_MS
           ? await this.stream.status()
           : await this.heartbeat();
-      // What it has to say while the stream is being ended, the last save says.
+      // While the stream is being ended, the answer to the last save counts.
       if (!this.finishing) this.heard(status);
     } catch {
-      // The next look or the next commit will tell.
+      // The next check or the next commit will tell.
     }
   }
 
@@ -320,7 +324,7 @@ function endedError(
     streaming: "has ended",
   }[status ?? "deleted"];
   const error = new Error(
-    `Stream ${streamId} ${how} at character ${offset}; nothing can be appended to it. Create a new stream to try again.`,
+    `Stream ${streamId} ${how} at character ${offset}, so nothing more can be appended. Create a new stream to try again.`,
   );
   error.name = "AbortError";
   return error;

@@ -22,6 +22,8 @@ import { write } from "./write.js";
 useClock();
 afterEach(() => vi.restoreAllMocks());
 
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** Never ends by itself, but when its signal fires it rejects with the reason, as `fetch` does. */
 function untilStopped(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
@@ -133,7 +135,7 @@ describe("a writer that throws", () => {
       ),
     );
     await expect(generating).rejects.toThrow(
-      /takes strings; what was appended to stream .* is an object \(Object\)/,
+      /takes a string, but stream .* was given an object \(Object\)/,
     );
   });
 });
@@ -326,8 +328,81 @@ describe("a stream that ends from outside while its writer is in a pause", () =>
       const { message } = thrown as Error;
       expect(message).toMatch(`Stream ${streamId} ${reason}`);
       expect(message).toMatch(
-        `at character ${seen.text.length}; nothing can be appended to it. Create a new stream to try again.`,
+        `at character ${seen.text.length}, so nothing more can be appended. Create a new stream to try again.`,
       );
+    },
+  );
+
+  test.each([
+    ...endings,
+    { how: "cannot be saved", status: "error", reason: "cannot be saved" },
+  ] as const)(
+    "$how: save and release the claim, fire the signal once, reject appends, close the body",
+    async ({ how, status, reason }) => {
+      const app = setUp();
+      const streamId = await app.create();
+      let broken = false;
+      const events: unknown[] = [];
+      const response = await app.act((ctx) =>
+        app.streaming.stream(
+          {
+            ...ctx,
+            runMutation: async (mutation, ...args) => {
+              if (broken) throw new Error("The commit was refused.");
+              const answer: unknown = await ctx.runMutation(mutation, ...args);
+              const { final } = args[0] as { final?: string };
+              if (final !== undefined) {
+                const saved = await ctx.runQuery(app.lib.read, { streamId });
+                events.push({ answer, draining: saved?.draining });
+              }
+              return answer as never;
+            },
+          },
+          new Request("https://app.test/stream", { method: "POST" }),
+          streamId,
+          async (_ctx, _request, _streamId, append, signal) => {
+            signal.addEventListener("abort", () => {
+              events.push("signal", String(signal.reason));
+              append("Late.").catch(() => events.push("append rejects"));
+            });
+            await append("Saved. ");
+            await pause(1000);
+            broken = how === "cannot be saved";
+            try {
+              for (;;) {
+                await append("More ");
+                await pause(50);
+              }
+            } catch {
+              events.push("append rejects");
+            }
+            await pause(100);
+            events.push("writer ends");
+          },
+        ),
+      );
+      const { seen } = readBody(response);
+      await pass(1300);
+      if (how !== "cannot be saved") await end(app, streamId, how);
+      await pass(10_000);
+      broken = false;
+      await until(() => seen.closed);
+      events.push("body closes");
+      expect(events).toEqual(
+        [
+          how === "deleted" ? undefined : { answer: status, draining: false },
+          "signal",
+          expect.stringContaining(reason),
+          "append rejects",
+          "append rejects",
+          "writer ends",
+          "body closes",
+        ].filter((event) => event !== undefined),
+      );
+      const text = how === "deleted" ? "" : seen.text;
+      expect(await app.body(streamId)).toEqual({ text, status });
+      if (how === "cannot be saved") expect(logged).toHaveBeenCalledOnce();
+      logged.mockClear();
     },
   );
 
@@ -596,7 +671,7 @@ test("append after the writer has ended is refused", async () => {
     }),
   );
   await expect(append?.("Late.")).rejects.toThrow(
-    "has ended; nothing can be appended any more. Await each append",
+    "has ended, so nothing more can be appended. Await each append",
   );
   expect((await body(streamId)).text).toBe("Text.");
 });

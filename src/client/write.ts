@@ -3,7 +3,7 @@ import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
 import { shown } from "./errors.js";
 import { Saver, type ClaimedStream } from "./saver.js";
-import { fired, throwIfAborted, waitAtMost } from "../time.js";
+import { waitAtMost } from "../time.js";
 
 /** Appends text to the stream: to the response at once, to the database as `flush` says. */
 export type ChunkAppender = (text: string) => Promise<void>;
@@ -13,19 +13,28 @@ export type Written = Promise<void> | AsyncIterable<string>;
 
 /** How the writing of a stream ended. */
 export type Ending = {
-  /** What the writer threw, `undefined` included, or why its text could not be saved. Not there if all went well. */
+  /** What the writer threw (which may be `undefined`), or why its text could not be saved. Absent if all went well. */
   error?: unknown;
 };
 
-/** How long (ms) a writer has, once its signal has fired, to end by itself. */
-const GRACE = 5000;
+/** How long (ms) a writer has to finish after its signal has fired. */
+const GRACE_MS = 5000;
 
 /**
  * Runs a writer to its end. Each piece of text goes to the body, if there is
- * one, and to the saver; when the writer has ended, what is left is saved with
- * the final status. Closing the body is left to the caller, as the last thing.
+ * one, and to the saver.
+ *
+ * When the writer ends, the rest is saved with the final status. When something
+ * else ends the stream (a stop, a deletion, a time-out, saves that keep
+ * failing), the order is: accept no more text; save what was appended and
+ * release the claim; fire the signal, once; give the writer a few seconds. On
+ * Convex's runtime an abort listener that throws ends the action, and SDKs have
+ * such listeners. So by the time any code of the app learns of the end, there
+ * is nothing left to lose. Closing the body is the caller's last step.
  *
  * Never rejects: on a deployment an unhandled rejection would end the action.
+ *
+ * @param onSaved Called when everything is saved, before the signal fires.
  */
 export async function write(
   streamId: string,
@@ -33,12 +42,17 @@ export async function write(
   policy: FlushPolicy,
   body: Body | null,
   writer: (append: ChunkAppender, signal: AbortSignal) => Written,
+  onSaved: (ending: Ending) => void = () => {},
 ): Promise<Ending> {
   const saver = new Saver(streamId, stream, policy);
-  const { signal } = saver;
   const joiner = new CharacterJoiner();
-  let ended = false;
-  let appends = false;
+  const stop = new AbortController();
+  let tellAppends!: () => void;
+  const everythingSaved = new Promise<void>((resolve) => {
+    tellAppends = resolve;
+  });
+  let hasEnded = false;
+  let hasAppended = false;
 
   const pass = (text: string) => {
     body?.write(text);
@@ -47,40 +61,51 @@ export async function write(
   const appendText = async (text: string) => {
     if (typeof text !== "string") {
       throw new TypeError(
-        `A stream takes strings; what was appended to stream ${streamId} is ${shown(text)}. Leave out what is no text, as a model's first or last piece may be.`,
+        `append() takes a string, but stream ${streamId} was given ${shown(text)}. Skip pieces without text, such as a model's first or last one.`,
       );
     }
-    throwIfAborted(signal);
-    if (ended) {
-      throw new Error(
-        `The writer of stream ${streamId} has ended; nothing can be appended any more. Await each append, or return only when all are done.`,
-      );
+    if (saver.stopReason === null) {
+      if (hasEnded) {
+        throw new Error(
+          `The writer of stream ${streamId} has ended, so nothing more can be appended. Await each append, or return only after all of them.`,
+        );
+      }
+      // Pass on all of it before waiting: the next append of a writer that
+      // does not await this one has to come behind it.
+      pass(joiner.push(text));
+      await saver.room();
     }
-    // All of it, before anything is waited for: the next append, of a writer
-    // that does not await this one, comes behind it.
-    pass(joiner.push(text));
-    await saver.room();
+    if (saver.stopReason !== null) {
+      // A rejection is news to the writer, too, and comes after the last save.
+      await everythingSaved;
+      throw saver.stopReason;
+    }
   };
   const append: ChunkAppender = (text) => {
-    appends = true;
+    hasAppended = true;
     const appended = appendText(text);
     // A writer that does not await its appends must not end the action when
-    // the stream is aborted. One that does await sees the rejection all the same.
+    // the stream is stopped. One that does still sees the rejection.
     appended.catch(() => {});
     return appended;
   };
 
   const ending: Ending = {};
-  const running = run(writer, append, signal).then((returned) => {
-    if (!appends) checkReturned(streamId, returned);
+  const running = run(writer, append, stop.signal).then((returned) => {
+    if (!hasAppended) checkReturned(streamId, returned);
   });
-  const writing = running.catch((thrown: unknown) => {
-    // One that throws because it was stopped has not failed.
-    if (!signal.aborted) ending.error = thrown;
-  });
-  await Promise.race([writing, fired(signal)]);
-  ended = true;
-  if (!signal.aborted) pass(joiner.end());
+  const writing = running.then(
+    () => {
+      hasEnded = true;
+    },
+    (thrown: unknown) => {
+      hasEnded = true;
+      // A writer that throws because it was stopped has not failed.
+      if (saver.stopReason === null) ending.error = thrown;
+    },
+  );
+  await Promise.race([writing, saver.stopped]);
+  if (saver.stopReason === null) pass(joiner.end());
   if (saver.failure !== null) ending.error = saver.failure;
 
   try {
@@ -88,7 +113,10 @@ export async function write(
   } catch (unsaved) {
     if (!("error" in ending)) ending.error = unsaved;
   }
-  if (signal.aborted) await waitAtMost(GRACE, writing);
+  onSaved(ending);
+  if (!hasEnded) stop.abort(saver.stopReason);
+  tellAppends();
+  await waitAtMost(GRACE_MS, writing);
   return ending;
 }
 

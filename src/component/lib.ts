@@ -33,8 +33,8 @@ import {
 /** A live stream of which nothing was heard for this long (ms) has lost its writer. */
 const TIMEOUT = 20 * 60 * 1000;
 
-/** How long (ms) a writer may hand in its last words after its stream was ended from outside: it learns of that within seconds, and tries its last save for 81 s. */
-const LAST_WORDS = 2 * 60 * 1000;
+/** How long (ms) a stream that was ended from outside drains: its writer learns of the end within about a second, and then saves what it has appended. */
+const DRAIN_MS = 15_000;
 
 const MiB = 1024 * 1024;
 
@@ -228,13 +228,13 @@ export const getStreamStatus = query({
  * The saved text from offset `from` on, up to 4 MiB of it at a time, and up to
  * 256 chunks; without `from`, all of it. Null if there is no such stream.
  *
- * `upToDate` says that this is all that is saved by now, `closing` that the
- * stream was ended from outside and its writer may still hand in last words.
+ * `upToDate` says that this is all that is saved by now, `draining` that the
+ * stream was ended from outside and its writer may still save last words.
  */
 export const read = query({
   args: { streamId: v.string(), from: v.optional(v.number()) },
   returns: v.union(
-    streamPage.extend({ upToDate: v.boolean(), closing: v.boolean() }),
+    streamPage.extend({ upToDate: v.boolean(), draining: v.boolean() }),
     v.null(),
   ),
   handler: async (ctx, { streamId, from }) => {
@@ -248,7 +248,7 @@ export const read = query({
     return {
       ...page,
       upToDate: complete,
-      closing: isFinal(page.status) && stream.writer !== undefined,
+      draining: isFinal(page.status) && stream.writer !== undefined,
     };
   },
 });
@@ -256,7 +256,7 @@ export const read = query({
 /**
  * The offset at which the saved text ends, and what the stream is up to: all
  * that there is to know without the text. Null if there is no such stream.
- * `closing` is as in `read`.
+ * `draining` is as in `read`.
  */
 export const tail = query({
   args: { streamId: v.string() },
@@ -264,7 +264,7 @@ export const tail = query({
     v.object({
       offset: v.number(),
       status: streamStatus,
-      closing: v.boolean(),
+      draining: v.boolean(),
     }),
     v.null(),
   ),
@@ -276,7 +276,7 @@ export const tail = query({
     return {
       offset: await endOfText(ctx.db, newest),
       status,
-      closing: isFinal(status) && stream.writer !== undefined,
+      draining: isFinal(status) && stream.writer !== undefined,
     };
   },
 });
@@ -362,7 +362,7 @@ export const numberRows = internalMutation({
   },
 });
 
-/** Waits no longer for the last words of a stream that was ended from outside: its writer must have died. */
+/** Ends the draining of a stream that was ended from outside. If it still drains, its writer must have died. */
 export const close = internalMutation({
   args: { streamId: v.id("streams") },
   returns: v.null(),
@@ -525,9 +525,9 @@ async function end(
 ) {
   await ctx.db.patch(_id, { status });
   if (writer !== undefined) {
-    // It may have died. Readers of the stream must not wait for it for ever.
+    // It may have died, so readers must not wait for it forever.
     const { close } = internal.lib;
-    await ctx.scheduler.runAfter(LAST_WORDS, close, { streamId: _id });
+    await ctx.scheduler.runAfter(DRAIN_MS, close, { streamId: _id });
   }
   const isOnlyChunk = (newest?.start ?? 0) === 0;
   if (!isOnlyChunk) await packLater(ctx, _id);

@@ -6,7 +6,7 @@ import {
   ATTEMPTS,
   follow,
   isLast,
-  look,
+  readPage,
   type ReadPage,
   type SavedPage,
 } from "../client/follow.js";
@@ -28,7 +28,7 @@ export interface SavedStream {
   /** Where the saved text ends, as `lib.tail` says it. */
   tail: () => Promise<Tail | null>;
 }
-type Tail = { offset: number; status: StreamStatus; closing: boolean };
+type Tail = { offset: number; status: StreamStatus; draining: boolean };
 
 /** Where a reader is, which is what the headers of every reply say. */
 interface Position {
@@ -109,14 +109,14 @@ async function answer(
       const headers = headersOf({
         next: tail.offset,
         upToDate: true,
-        closed: isFinal(tail.status) && !tail.closing,
+        closed: isFinal(tail.status) && !tail.draining,
         status: tail.status,
       });
       return textResponse(null, { "Content-Type": contentType, ...headers });
     }
   }
 
-  const first = await look(stream.read, from);
+  const first = await readPage(stream.read, from);
   if (first === null) return notFound(streamId);
   switch (live) {
     case null:

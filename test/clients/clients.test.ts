@@ -240,10 +240,10 @@ async function play(event: Event): Promise<Map<Kind, Outcome>> {
         inComponent,
       )) as {
         status: StreamStatus;
-        closing: boolean;
+        draining: boolean;
       } | null;
       // Deleted, or ended, with its writer's last words.
-      return tail === null || (isFinal(tail.status) && !tail.closing);
+      return tail === null || (isFinal(tail.status) && !tail.draining);
     }),
   );
   if (join === undefined) {

@@ -388,7 +388,7 @@ describe("offsets", () => {
       from: Number.MAX_SAFE_INTEGER,
       next: Number.MAX_SAFE_INTEGER,
       upToDate: true,
-      closing: false,
+      draining: false,
     });
   });
 });

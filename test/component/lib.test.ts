@@ -365,14 +365,13 @@ describe("append", () => {
         await pass(21 * 60 * 1000);
         await t.mutation(internal.lib.cleanupExpiredStreams, {});
       }
-      expect((await read(streamId, 0))?.closing).toBe(true);
-      // A writer that lives tries to save its last words for 81 s.
-      await pass(90_000);
-      expect((await read(streamId, 0))?.closing).toBe(true);
-      await pass(60_000);
+      expect((await read(streamId, 0))?.draining).toBe(true);
+      await pass(14_000);
+      expect((await read(streamId, 0))?.draining).toBe(true);
+      await pass(1000);
       await t.finishInProgressScheduledFunctions();
-      expect((await read(streamId, 0))?.closing).toBe(false);
-      expect((await tail(streamId))?.closing).toBe(false);
+      expect((await read(streamId, 0))?.draining).toBe(false);
+      expect((await tail(streamId))?.draining).toBe(false);
       const before = await text(streamId);
       expect(await append(streamId, 8, "Too late.")).toBe(before.status);
       expect(await text(streamId)).toEqual(before);

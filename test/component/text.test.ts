@@ -97,7 +97,7 @@ describe("reading from an offset", () => {
       status: "streaming",
       from: 1000,
       next: 1000,
-      closing: false,
+      draining: false,
       upToDate: true,
     });
   });
@@ -109,7 +109,7 @@ describe("reading from an offset", () => {
       status: "pending",
       from: 0,
       next: 0,
-      closing: false,
+      draining: false,
       upToDate: true,
     });
   });
@@ -136,7 +136,7 @@ describe("the end of the text", () => {
           expect(await tail(streamId)).toEqual({
             offset: text().length,
             status: page?.status,
-            closing: page?.closing,
+            draining: page?.draining,
           });
           await save(piece);
         }
@@ -160,13 +160,13 @@ describe("the end of the text", () => {
     expect(await tail(streamId)).toEqual({
       offset: 5,
       status: "aborted",
-      closing: true,
+      draining: true,
     });
     await save("Two.", "done");
     expect(await tail(streamId)).toEqual({
       offset: 9,
       status: "aborted",
-      closing: false,
+      draining: false,
     });
   });
 
@@ -179,7 +179,7 @@ describe("the end of the text", () => {
     expect(await tail(streamId)).toEqual({
       offset: 23,
       status: "done",
-      closing: false,
+      draining: false,
     });
   });
 
@@ -245,12 +245,12 @@ describe("a page of many chunks", () => {
     },
   );
 
-  test("of a stream that has been aborted is not closing before it has the end", async () => {
+  test("of a stream that has been aborted is not draining before it has the end", async () => {
     const { insertStream, insertChunks, read } = setUpComponent();
     const streamId = await insertStream({ status: "aborted", writer: "w" });
     await insertChunks(streamId, rows(300));
-    expect((await read(streamId, 0))?.closing).toBe(false);
-    expect((await read(streamId, 256 * 520))?.closing).toBe(true);
+    expect((await read(streamId, 0))?.draining).toBe(false);
+    expect((await read(streamId, 256 * 520))?.draining).toBe(true);
   });
 
   test("takes any number of rows of version 0.3: each page would count all of them again", async () => {

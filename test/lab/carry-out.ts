@@ -154,8 +154,8 @@ class Run {
     this.writingIsOver = true;
     await clock.runUntil(() => done(this.readings), 15 * MINUTE);
     stuck.push(...unfinished(this.readings));
-    // A stream that was ended from outside waits two minutes for its writer's last words.
-    await clock.runUntil(() => false, 3 * MINUTE);
+    // A stream that was ended from outside drains for 15 s.
+    await clock.runUntil(() => false, 20 * SECOND);
 
     for (const [i, follow] of [
       (reader: Reader) => reader.resume("late.lab"),

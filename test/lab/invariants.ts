@@ -52,8 +52,8 @@ function difference(text: string, expected: string): string | null {
   return `at ${at} (${text.length} long for ${expected.length}): ${is} for ${should}`;
 }
 
-/** After so long (ms) nobody waits any more for the last words of a stream that was ended from outside: only an action that stood still brings them so late. */
-const LAST_WORDS = 2 * 60 * 1000;
+/** How long (ms) a stream that was ended from outside drains. Only an action that stood still, or could not save, is later than that. */
+const DRAIN_MS = 15_000;
 
 /** Whether a stream had been ended for so long, when its writer's action was over, that it took no more. */
 function cameTooLate({ deployment, winner }: Outcome): boolean {
@@ -63,7 +63,7 @@ function cameTooLate({ deployment, winner }: Outcome): boolean {
   return (
     ending !== undefined &&
     ending.by !== winner?.action &&
-    (winner?.action.overAt ?? 0) > ending.at + LAST_WORDS
+    (winner?.action.overAt ?? 0) > ending.at + DRAIN_MS
   );
 }
 
@@ -296,18 +296,18 @@ export const invariants: Record<string, Invariant> = {
   },
 
   onlyLastWordsAfterTheEnd: {
-    says: "The text of an ended stream changes only by the last words of its writer, while it is closing.",
+    says: "The text of an ended stream changes only by the last words of its writer, while it is draining.",
     harm: "other",
     check: ({ deployment, winner }) =>
       pairs(deployment.changes, (before, after) => {
         if (!before.tail || !after.tail || !isFinal(before.tail.status)) {
           return null;
         }
-        if (before.tail.closing === false && after.tail.closing) {
-          return "it was closing again";
+        if (before.tail.draining === false && after.tail.draining) {
+          return "it was draining again";
         }
         if (before.tail.offset === after.tail.offset) return null;
-        return before.tail.closing && after.by === winner?.action
+        return before.tail.draining && after.by === winner?.action
           ? null
           : `from ${before.tail.offset} to ${after.tail.offset} by ${after.what}`;
       }),

@@ -26,7 +26,7 @@ export interface Change {
   empty: boolean;
   final: boolean;
   /** Null: the stream is gone. */
-  tail: { offset: number; status: StreamStatus; closing: boolean } | null;
+  tail: { offset: number; status: StreamStatus; draining: boolean } | null;
 }
 
 export type Reference = FunctionReference<

@@ -105,7 +105,7 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         "internal",
         { from?: number; streamId: string },
         {
-          closing: boolean;
+          draining: boolean;
           from: number;
           next: number;
           status:
@@ -131,7 +131,7 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         "internal",
         { streamId: string },
         {
-          closing: boolean;
+          draining: boolean;
           offset: number;
           status:
             "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
