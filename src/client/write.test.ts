@@ -675,3 +675,33 @@ test("append after the writer has ended is refused", async () => {
   );
   expect((await body(streamId)).text).toBe("Text.");
 });
+
+test.each(["before the claim", "during the claim"])(
+  "a client that goes %s, before the response's head: the writing finishes first",
+  async (when) => {
+    const { create, act, streaming, body } = setUp();
+    const streamId = await create();
+    const client = new AbortController();
+    if (when === "before the claim") client.abort();
+    const response = await settled(
+      act((ctx) =>
+        streaming.stream(
+          ctx,
+          new Request("https://app.test/stream", {
+            method: "POST",
+            signal: client.signal,
+          }),
+          streamId,
+          async function* () {
+            client.abort();
+            yield "One. ";
+            await pause(5000);
+            yield "Two";
+          },
+        ),
+      ),
+    );
+    expect(await body(streamId)).toEqual({ text: "One. Two", status: "done" });
+    expect(await response.text()).toBe("One. Two");
+  },
+);
