@@ -1,9 +1,9 @@
 import { useState, type ReactNode } from "react";
 
-/** A button that acts when it is pressed a second time. */
+/** A button that acts when it is pressed a second time. A double click only asks. */
 export function ConfirmButton(props: {
   label: string;
-  /** What the button says after it was pressed once. */
+  /** What the button says after the first press. */
   question: string;
   icon: ReactNode;
   className?: string;
@@ -24,7 +24,9 @@ export function ConfirmButton(props: {
           setAsking(false);
         }
       }}
-      onClick={() => {
+      onClick={(event) => {
+        // The second click of a double click is no answer to the question.
+        if (event.detail > 1) return;
         if (asking) props.onConfirm();
         setAsking(!asking);
       }}

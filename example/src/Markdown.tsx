@@ -2,7 +2,7 @@ import { code } from "@streamdown/code";
 import { memo, type ReactNode } from "react";
 import { Streamdown } from "streamdown";
 
-/** Markdown that may still be coming in: what is half finished is shown as if it were whole. */
+/** Markdown that may still be streaming in: unfinished blocks are shown as if they were complete. */
 export const Markdown = memo(function Markdown(props: {
   text: string;
   live: boolean;
@@ -18,12 +18,26 @@ export const Markdown = memo(function Markdown(props: {
       linkSafety={linkSafety}
       codeBlockMaxHeight={0}
     >
-      {props.text}
+      {props.live ? withoutTableHead(props.text) : props.text}
     </Streamdown>
   );
 });
 
-/** A table may be wider than a small screen. Whoever has no mouse scrolls it with the arrow keys. */
+/**
+ * Leaves out a table's head at the end of the text until the line below it is
+ * complete. Before that, Markdown takes the head for a paragraph full of pipes.
+ */
+function withoutTableHead(text: string): string {
+  const lines = text.split("\n");
+  let first = lines.length - 1;
+  while (first > 0 && lines[first - 1]?.startsWith("|")) first--;
+  // The last line is unfinished; a table shows once two lines before it are whole.
+  const isHead =
+    lines[first]?.startsWith("|") === true && first > lines.length - 3;
+  return isHead ? lines.slice(0, first).join("\n") : text;
+}
+
+/** A table may be wider than a small screen, so it scrolls, by keyboard too. */
 function Table(props: { children?: ReactNode }) {
   return (
     <div

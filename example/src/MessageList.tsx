@@ -3,9 +3,9 @@ import { useEffect, type ReactNode } from "react";
 import { Link } from "wouter";
 import { useStickToBottom } from "./useStickToBottom";
 
-/** The messages of a conversation and their replies, at the bottom for as long as the reader is there. */
+/** A conversation's messages and replies. Stays at the bottom as they grow, unless the reader scrolls up. */
 export function MessageList(props: {
-  /** Who sends a message wants to see it, wherever they were reading: the latest of them. */
+  /** The last message sent from this page. Sending scrolls to the bottom. */
   sent: string | undefined;
   isEmpty: boolean;
   /** An `li` for each. */
@@ -61,7 +61,7 @@ export function Turn(props: { prompt: string; children: ReactNode }) {
   );
 }
 
-/** Where the message box stands: as wide as the messages, which have room for a scrollbar beside them. */
+/** The space for the message box, as wide as the messages, which leave room for a scrollbar. */
 export function BelowMessages(props: { children: ReactNode }) {
   return (
     <div className="shrink-0 overflow-hidden md:[scrollbar-gutter:stable_both-edges]">
@@ -107,7 +107,7 @@ export function UnknownConversation(props: {
         <h2 className="text-lg font-semibold">There is nothing here</h2>
         <p className="text-muted-foreground">
           This conversation does not exist, or was deleted, or belongs to
-          somebody else.
+          someone else.
         </p>
         <Link href={props.newOne} className="button button-primary">
           Start a new one

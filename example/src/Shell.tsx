@@ -1,16 +1,22 @@
+import { useQuery } from "convex/react";
 import { Menu } from "lucide-react";
 import { useRef, type ReactNode } from "react";
+import { api } from "../convex/_generated/api";
 import { Sidebar } from "./chat/Sidebar";
 import { ConnectionBanner } from "./ConnectionBanner";
+import { useTitle } from "./useTitle";
 
-/** What is around a conversation: the list of them all, and what is wrong with the connection. */
+/** The frame around a conversation: the list of conversations, and the state of the connection. */
 export function Shell(props: {
   heading: string;
-  /** The conversation that is shown. */
+  /** The conversation on the page. */
   current: string | undefined;
   children: ReactNode;
 }) {
   const menu = useRef<HTMLDialogElement>(null);
+  const conversations = useQuery(api.conversations.list);
+  const shown = conversations?.find(({ _id }) => _id === props.current);
+  useTitle(shown?.title ?? props.heading);
   return (
     <div className="grid h-dvh grid-cols-[minmax(0,1fr)] md:grid-cols-[17rem_minmax(0,1fr)]">
       <aside className="hidden min-h-0 border-r border-border bg-sidebar md:block">
@@ -35,7 +41,7 @@ export function Shell(props: {
         <header className="flex h-12 shrink-0 items-center gap-2 border-b border-border px-2 md:hidden">
           <button
             type="button"
-            className="icon-button h-10 w-10"
+            className="icon-button"
             aria-label="Conversations"
             onClick={() => menu.current?.showModal()}
           >
@@ -44,7 +50,10 @@ export function Shell(props: {
           <span className="font-semibold">Persistent text streaming</span>
         </header>
         <ConnectionBanner />
-        <main className="flex min-h-0 flex-1 flex-col">
+        <main
+          tabIndex={-1}
+          className="flex min-h-0 flex-1 flex-col outline-none"
+        >
           <h1 className="sr-only">{props.heading}</h1>
           {props.children}
         </main>

@@ -1,11 +1,11 @@
 import type { StreamStatus } from "@convex-dev/persistent-text-streaming";
 
-/** Whether a reply may still grow. */
+/** Whether a reply can still grow. */
 export function isLive(status: StreamStatus): boolean {
   return status === "pending" || status === "streaming";
 }
 
-/** What a reply's status means to its reader. */
+/** The status in a reader's words. */
 export const statusLabel: Record<StreamStatus, string> = {
   pending: "Thinking",
   streaming: "Writing",
@@ -15,9 +15,9 @@ export const statusLabel: Record<StreamStatus, string> = {
   aborted: "Stopped",
 };
 
-/** What happened; nothing if all is well. */
+/** Explains the statuses that need it. */
 export const statusExplanation: Partial<Record<StreamStatus, string>> = {
-  error: "This reply broke off. What had come of it is saved.",
-  timeout: "Nothing was heard of this reply for 20 minutes.",
-  aborted: "What had come of this reply is saved.",
+  error: "The reply broke off. Everything written so far is saved.",
+  timeout: "The writer has gone silent. Everything written so far is saved.",
+  aborted: "Everything written so far is saved.",
 };

@@ -21,8 +21,8 @@ import { transport, type Reading } from "./transport";
 import { useLoadMessages } from "./useSavedMessages";
 
 /**
- * A conversation. What replies say comes from `useChat`; which turns there are, and
- * how they are doing, is the query's to say, in every window.
+ * A conversation. The replies' content comes from `useChat`; the list of turns and
+ * their statuses comes from the query, so every window shows the same.
  */
 export function AssistantConversation(props: {
   conversationId: string;
@@ -31,13 +31,17 @@ export function AssistantConversation(props: {
 }) {
   const { conversationId, turns } = props;
   const sendTurn = useMutation(api.assistant.send);
+  const retryTurn = useMutation(api.assistant.retry);
   const stopReply = useMutation(api.chat.stop);
+  const deleteTurn = useMutation(api.chat.deleteMessage);
   const { problem, attempt, forget } = useAttempt();
   const composer = useComposer(conversationId);
   const last = turns.at(-1);
   const [generation, setGeneration] = useState(last?.generation ?? "request");
-  /** The last message that was sent from here. */
+  /** The last message that was sent from this page. */
   const [sent, setSent] = useState<string>();
+  /** The message whose reply `sendMessage` reads: not another window's. */
+  const [sending, setSending] = useState<string>();
 
   const [unread] = useState(() => turns.find(isUnreadIn(props.saved)));
   const [chatTransport] = useState(() =>
@@ -48,16 +52,16 @@ export function AssistantConversation(props: {
     messages: props.saved,
     resume: true,
     transport: chatTransport,
-    // No more often than can be seen.
+    // A few updates per second are enough for the eye.
     experimental_throttle: 50,
   });
   const isReading = chat.status === "submitted" || chat.status === "streaming";
-  // `useChat` has one status for all that it reads: one reply after the other.
+  // `useChat` has a single status, so it reads one reply at a time.
   const [idle] = useState(() => new Gate());
   useEffect(() => idle.set(!isReading), [idle, isReading]);
   useOtherWindows(
     chat,
-    isReading ? [] : turns.filter((turn) => turn.messageId !== sent),
+    isReading ? [] : turns.filter((turn) => turn.messageId !== sending),
     unread,
     idle,
   );
@@ -70,13 +74,14 @@ export function AssistantConversation(props: {
     attempt(async () => {
       const messageId = crypto.randomUUID();
       setSent(messageId);
+      setSending(messageId);
       const { streamId } = await sendTurn({
         conversationId,
         messageId,
         prompt,
         generation,
       });
-      // The last words of a reply that was stopped may still be coming.
+      // The last words of a stopped reply may still be on their way.
       void idle.passage().then(() =>
         chat.sendMessage(userMessage(messageId, prompt.trim()), {
           body: { streamId, driven: generation === "request" },
@@ -84,7 +89,24 @@ export function AssistantConversation(props: {
       );
     });
 
-  const live = last !== undefined && isLive(last.status) ? last : undefined;
+  const retry = (turn: Turns[number]) =>
+    attempt(async () => {
+      // The new reply shows up in the turns, and is read as another window's is.
+      await retryTurn({ messageId: turn._id });
+      setSending(undefined);
+      composer.current?.focus();
+    });
+  const remove = (turn: Turns[number]) =>
+    attempt(async () => {
+      await deleteTurn({ messageId: turn._id });
+      composer.current?.focus();
+    });
+
+  /** Whether `useChat` reads, or read last, the reply of this turn. */
+  const isCurrent = ({ messageId, streamId }: Turns[number]) =>
+    [messageId, streamId].includes(chat.messages.at(-1)?.id ?? "");
+
+  const live = turns.findLast(({ status }) => isLive(status));
   const stop =
     live &&
     (() =>
@@ -99,10 +121,16 @@ export function AssistantConversation(props: {
         {turns.map((turn) => (
           <Turn key={turn.messageId} prompt={turn.prompt}>
             <AssistantReply
+              turn={turn}
               message={chat.messages.find(({ id }) => id === turn.streamId)}
-              status={turn.status}
-              isReading={isReading && turn === last}
-              error={turn === last ? chat.error?.message : undefined}
+              isReading={isReading && isCurrent(turn)}
+              error={isCurrent(turn) ? chat.error?.message : undefined}
+              onRetry={
+                live === undefined && !isReading
+                  ? () => void retry(turn)
+                  : undefined
+              }
+              onDelete={() => void remove(turn)}
             />
           </Turn>
         ))}
@@ -124,7 +152,7 @@ export function AssistantConversation(props: {
   );
 }
 
-/** Shows what other windows have begun: of these turns, those that are not here yet. */
+/** Adds the turns that `useChat` does not know yet: other windows', and retries. */
 function useOtherWindows(
   chat: UseChatHelpers<AssistantMessage>,
   turns: Turns,
@@ -133,7 +161,7 @@ function useOtherWindows(
 ): void {
   const load = useLoadMessages();
   const { messages, setMessages, resumeStream } = chat;
-  // What `useChat` resumes by itself is on its way.
+  // `useChat` itself resumes the unread one.
   const asked = useRef(new Set([unread?.streamId]));
   useEffect(() => {
     const fresh = turns
@@ -142,9 +170,10 @@ function useOtherWindows(
     if (fresh.length === 0) return;
     for (const { streamId } of fresh) asked.current.add(streamId);
     void load(fresh).then(async (loaded) => {
+      // Last, since `useChat` takes the message before a resumed reply for its prompt.
       setMessages((now) => {
-        const known = new Set(now.map(({ id }) => id));
-        return [...now, ...loaded.filter(({ id }) => !known.has(id))];
+        const ids = new Set(loaded.map(({ id }) => id));
+        return [...now.filter(({ id }) => !ids.has(id)), ...loaded];
       });
       const live = fresh.find(({ status }) => isLive(status));
       if (live === undefined) return;
@@ -159,7 +188,7 @@ const isUnreadIn = (messages: AssistantMessage[]) => {
   return ({ streamId }: Turns[number]) => !ids.has(streamId);
 };
 
-/** A reply that nobody writes yet waits for a request; any window's will do. */
+/** A reply that nobody has started to write waits for a request from any window. */
 function readingOf({ streamId, generation, status }: Turns[number]): Reading {
   return {
     streamId,

@@ -1,29 +1,45 @@
-import type { StreamStatus } from "@convex-dev/persistent-text-streaming";
 import type { AssistantMessage } from "../../convex/assistantMessages";
 import { Markdown } from "../Markdown";
-import { ReplyFooter, useStalled } from "../ReplyFooter";
-import { isLive } from "../status";
+import { TextSkeleton } from "../MessageList";
+import { ReplyFooter, useStalled, useVersions } from "../ReplyFooter";
+import { isLive, statusLabel } from "../status";
+import type { Turns } from "./Assistant";
 import { Reasoning } from "./Reasoning";
 import { TideTableCall } from "./TideTableCall";
+import { useEarlierReply } from "./useSavedMessages";
 
 type Part = AssistantMessage["parts"][number];
 
-export function AssistantReply(props: {
-  /** What there is of it. */
+type AssistantReplyProps = {
+  turn: Turns[number];
+  /** The reply, as far as `useChat` has read it. */
   message: AssistantMessage | undefined;
-  /** What the database says of it. */
-  status: StreamStatus;
-  /** Whether more may come, whatever the database says: the reader is behind it. */
+  /** Whether `useChat` is still reading it. The database may be ahead. */
   isReading: boolean;
-  /** Why it could not be read, or what the model's error was. */
+  /** Why it could not be read, or the model's error. */
   error: string | undefined;
-}) {
-  const { message } = props;
+  /** `undefined` while another reply is being written. */
+  onRetry: (() => void) | undefined;
+  onDelete: () => void;
+};
+
+/** The reply of a turn, or one of those that Retry has replaced. */
+export function AssistantReply(props: AssistantReplyProps) {
+  const { turn } = props;
+  const { streamId, isLatest, ...versions } = useVersions(
+    turn.earlierStreamIds,
+    turn.streamId,
+  );
+  const earlier = useEarlierReply(isLatest ? undefined : streamId);
+  const shown = isLatest
+    ? { message: props.message, status: shownStatus(props) }
+    : earlier;
+  const { message, status = "done" } = shown ?? {};
   const parts = message?.parts ?? [];
-  const status = shownStatus(props.status, props.isReading, parts.length > 0);
   const live = isLive(status);
   const stalled = useStalled(JSON.stringify(parts)) && live;
-  const error = message?.metadata?.error ?? props.error;
+  const error =
+    message?.metadata?.error ?? (isLatest ? props.error : undefined);
 
   return (
     <article
@@ -32,12 +48,13 @@ export function AssistantReply(props: {
       data-status={status}
       className="flex min-w-0 flex-col gap-4"
     >
+      {shown === undefined ? <TextSkeleton /> : null}
       {parts.map((part, i) => (
         <ReplyPart
-          // Parts are only ever added behind the others.
+          // Parts are only ever appended.
           key={i}
           part={part}
-          // Those behind which there is another have ended.
+          // Only the last part can still grow.
           live={live && i === parts.length - 1}
         />
       ))}
@@ -48,11 +65,14 @@ export function AssistantReply(props: {
       ) : null}
       <ReplyFooter
         status={status}
+        label={live && isThinking(parts) ? statusLabel.pending : undefined}
         note={
-          stalled &&
-          "Nothing has come for a while. Wait, or stop and ask again."
+          stalled && "Nothing has arrived for a while. Wait, or stop and retry."
         }
         text={prose(parts)}
+        onRetry={live ? undefined : props.onRetry}
+        onDelete={props.onDelete}
+        versions={versions}
       />
     </article>
   );
@@ -71,17 +91,21 @@ function ReplyPart({ part, live }: { part: Part; live: boolean }) {
   }
 }
 
-/** One that was stopped is so at once; else it is being written for as long as there is more to read. */
-function shownStatus(
-  saved: StreamStatus,
-  isReading: boolean,
-  hasBegun: boolean,
-): StreamStatus {
-  if (!isReading || saved === "aborted") return saved;
-  return hasBegun ? "streaming" : "pending";
+/** Stop shows at once. Otherwise the reply is being written as long as there is more to read. */
+function shownStatus({ turn, isReading, message }: AssistantReplyProps) {
+  if (!isReading || turn.status === "aborted") return turn.status;
+  return message !== undefined && message.parts.length > 0
+    ? "streaming"
+    : "pending";
 }
 
-/** What is worth copying. */
+/** Whether the model reasons, or has begun a step and not said anything in it yet. */
+function isThinking(parts: Part[]): boolean {
+  const type = parts.at(-1)?.type;
+  return type === "reasoning" || type === "step-start";
+}
+
+/** The parts worth copying. */
 function prose(parts: Part[]): string {
   return parts
     .flatMap((part) => (part.type === "text" ? part.text : []))

@@ -1,4 +1,4 @@
-import { useConvex } from "convex/react";
+import { useConvex, useQuery } from "convex/react";
 import { useEffect, useRef, useState } from "react";
 import { api } from "../../convex/_generated/api";
 import {
@@ -10,15 +10,15 @@ import { isLive } from "../status";
 import type { Turns } from "./Assistant";
 
 /**
- * What is saved of a conversation when it comes into view; `undefined` until it is
- * loaded. A reply that is still being written is not here: `useChat` reads it.
+ * The saved messages of a conversation, as of its first render; `undefined` until
+ * they are loaded. A reply that is still being written is left to `useChat`.
  */
 export function useSavedMessages(
   turns: Turns | null | undefined,
 ): AssistantMessage[] | undefined {
   const load = useLoadMessages();
   const [saved, setSaved] = useState<AssistantMessage[]>();
-  // Once, of the turns that there are then.
+  // Once, with the turns of that moment.
   const loading = useRef(false);
   useEffect(() => {
     if (turns === null || turns === undefined || loading.current) return;
@@ -32,7 +32,29 @@ export function useSavedMessages(
   return saved;
 }
 
-/** Gives a function that loads the messages of turns: what the user wrote, and the replies that have ended. */
+/** A reply that Retry has replaced; `undefined` until it is loaded, and without an id. */
+export function useEarlierReply(streamId: string | undefined) {
+  const saved = useQuery(
+    api.chat.getStreamBody,
+    streamId === undefined ? "skip" : { streamId },
+  );
+  const [message, setMessage] = useState<AssistantMessage>();
+  useEffect(() => {
+    if (streamId === undefined || saved === undefined) return;
+    let current = true;
+    void messageOf(streamId, saved.text).then((loaded) => {
+      if (current) setMessage(loaded);
+    });
+    return () => {
+      current = false;
+    };
+  }, [streamId, saved]);
+  return saved && message?.id === streamId
+    ? { message, status: saved.status }
+    : undefined;
+}
+
+/** Returns a function that loads the messages of turns: the prompts, and the replies that have ended. */
 export function useLoadMessages() {
   const convex = useConvex();
   const [load] = useState(() => async (turns: Turns) => {

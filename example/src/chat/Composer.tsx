@@ -2,7 +2,7 @@ import { ArrowUp, Square } from "lucide-react";
 import { useState, type Ref } from "react";
 import { MAX_PROMPT_LENGTH } from "../../convex/limits";
 
-/** The message box. What could not be sent stays in it. */
+/** The message box. A message that could not be sent stays in it. */
 export function Composer({
   ref,
   problem,
@@ -13,9 +13,9 @@ export function Composer({
   ref: Ref<HTMLTextAreaElement>;
   problem: string | null;
   onEdit: () => void;
-  /** Says whether it could be sent. */
+  /** Resolves to whether the message was sent. */
   onSend: (prompt: string) => Promise<boolean>;
-  /** Stops the reply that is being written; `undefined` if none is. */
+  /** Stops the reply that is being written; `undefined` if there is none. */
   onStop: (() => void) | undefined;
 }) {
   const [draft, setDraft] = useState("");
@@ -70,8 +70,8 @@ export function Composer({
         />
         {onStop === undefined ? (
           <button
-            // Another button, not the same one renamed: a second click meant for
-            // «Send» must not stop what it sent.
+            // A separate button, not the same one renamed: an accidental second
+            // click on Send must not stop the reply.
             key="send"
             type="submit"
             aria-label="Send"
@@ -104,7 +104,9 @@ export function Composer({
         <span className="max-sm:sr-only">
           {sending
             ? "Sending…"
-            : "Enter sends, Shift + Enter breaks the line, Escape stops a reply."}
+            : onStop === undefined
+              ? "Enter sends, Shift + Enter starts a new line."
+              : "Enter sends once this reply has ended. Escape stops it."}
         </span>
         {excess > -MAX_PROMPT_LENGTH / 10 ? (
           <span className={excess > 0 ? "font-medium text-danger" : ""}>

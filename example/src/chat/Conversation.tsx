@@ -56,8 +56,6 @@ function Messages(
       {messages.map((message) => (
         <Turn key={message._id} prompt={message.prompt}>
           <Reply
-            // A retry is another reply: it starts clean.
-            key={message.responseStreamId}
             message={message}
             driven={
               driven.has(message.responseStreamId) ||

@@ -1,17 +1,16 @@
 import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { useStream } from "@convex-dev/persistent-text-streaming/react";
-import { RotateCcw, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { api } from "../../convex/_generated/api";
 import { siteAddress } from "../backend";
-import { ConfirmButton } from "../ConfirmButton";
 import { authToken } from "../identity";
 import { Markdown } from "../Markdown";
 import { TextSkeleton } from "../MessageList";
-import { ReplyFooter, useStalled } from "../ReplyFooter";
+import { ReplyFooter, useStalled, useVersions } from "../ReplyFooter";
 import { isLive } from "../status";
 import type { Message } from "./Conversation";
 
+/** The reply to a message, or one of those that Retry has replaced. */
 export function Reply(props: {
   message: Message;
   /** Whether this page is the one that asks the backend to write it. */
@@ -20,20 +19,28 @@ export function Reply(props: {
   onDelete: () => void;
 }) {
   const { message } = props;
-  // One that had ended when it came into view is only read.
-  const [ended] = useState(!isLive(message.status));
+  const { streamId, isLatest, ...versions } = useVersions(
+    message.earlierStreamIds,
+    message.responseStreamId,
+  );
+  // Those that had ended when they came into view are only read.
+  const [live, setLive] = useState<string>();
+  if (isLatest && live !== streamId && isLive(message.status)) {
+    setLive(streamId);
+  }
   const body = useStream(
     api.chat.getStreamBody,
     siteAddress("/chat-stream"),
-    props.driven && !ended,
-    message.responseStreamId as StreamId,
+    props.driven && live === streamId,
+    streamId as StreamId,
     { incremental: true, authToken },
   );
   // A saved reply reads as empty and pending until its text has arrived.
-  const loading = body.text === "" && isLive(body.status) && ended;
-  // A reply that was stopped is so at once, though its last words may still come.
+  const loading = body.text === "" && isLive(body.status) && live !== streamId;
+  // Stop shows at once, though the last words may still be on their way.
   const stopped = message.status === "aborted";
-  const status = loading || stopped ? message.status : body.status;
+  const status =
+    isLatest && (loading || stopped) ? message.status : body.status;
 
   const stalled = useStalled(body.text) && isLive(status);
 
@@ -51,28 +58,12 @@ export function Reply(props: {
       )}
       <ReplyFooter
         status={status}
-        note={stalled && "Nothing has come for a while. Wait, or retry."}
+        note={stalled && "Nothing has arrived for a while. Wait, or retry."}
         text={body.text}
-      >
-        {isLive(status) && !stalled ? null : (
-          <button
-            type="button"
-            className="icon-button"
-            aria-label="Retry"
-            title="Answer this message again"
-            onClick={props.onRetry}
-          >
-            <RotateCcw size={15} aria-hidden />
-            {status === "done" ? null : "Retry"}
-          </button>
-        )}
-        <ConfirmButton
-          label="Delete this message and its reply"
-          question="Delete?"
-          icon={<Trash2 size={15} aria-hidden />}
-          onConfirm={props.onDelete}
-        />
-      </ReplyFooter>
+        onRetry={isLive(status) && !stalled ? undefined : props.onRetry}
+        onDelete={props.onDelete}
+        versions={versions}
+      />
     </article>
   );
 }

@@ -38,7 +38,7 @@ export function Sidebar(props: { current: string | undefined }) {
               <Link
                 href={`${kind === "chat" ? "/c" : "/assistant"}/${_id}`}
                 aria-current={_id === props.current ? "page" : undefined}
-                className="min-w-0 flex-1 truncate rounded-lg px-2.5 py-2 text-sm"
+                className="min-w-0 flex-1 truncate rounded-lg px-2.5 py-2 text-sm max-md:py-3"
               >
                 {kind === "assistant" ? (
                   <Sparkles
@@ -71,7 +71,7 @@ export function Sidebar(props: { current: string | undefined }) {
       </Link>
       <p className="px-2 pb-1 text-xs leading-relaxed text-muted-foreground">
         {isLocal
-          ? "You are a user that this browser made up. Only you can read these conversations. They are kept in memory and end with the demo."
+          ? "Signed in as a guest. Only you can read these conversations, and they are gone when the demo stops."
           : "You are not signed in. Everyone who opens this page shares these conversations."}
       </p>
     </div>

@@ -9,7 +9,7 @@ import {
   Square,
   Users,
 } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { Link, useSearchParams } from "wouter";
 import { api } from "../../convex/_generated/api";
 import type { Id } from "../../convex/_generated/dataModel";
@@ -18,6 +18,7 @@ import { ConnectionBanner } from "../ConnectionBanner";
 import { ErrorBoundary, messageOf } from "../errors";
 import { authToken } from "../identity";
 import { isLive } from "../status";
+import { useTitle } from "../useTitle";
 import { FollowerPane, FollowerRow } from "./Follower";
 import {
   canSetPace,
@@ -37,8 +38,22 @@ import { useUpdateCount } from "./useUpdateCount";
 const FOLLOWERS = 10;
 const PROMPT = "Tell me a long story";
 
-/** The follower on the right lives as long as the page. */
+/** This follower lives as long as the page. */
 const follower = meteredClient();
+/** The clients of the ten others while they are open. */
+let crowd: ReturnType<typeof meteredClient>[] = [];
+
+function openCrowd() {
+  if (crowd.length === 0) {
+    crowd = Array.from({ length: FOLLOWERS }, meteredClient);
+  }
+  return crowd;
+}
+
+function closeCrowd() {
+  for (const { client } of crowd) void client.close();
+  crowd = [];
+}
 
 export default function Compare() {
   return (
@@ -49,8 +64,20 @@ export default function Compare() {
 }
 
 function SideBySide() {
-  // The stream is in the address, so that it is still there after a reload.
+  useTitle("Side by side");
+  // The page's state is in its address, so that a reload keeps it.
   const [search, setSearch] = useSearchParams();
+  function put(name: string, value: string | null) {
+    setSearch(
+      (before) => {
+        const next = new URLSearchParams(before);
+        if (value === null) next.delete(name);
+        else next.set(name, value);
+        return next;
+      },
+      { replace: true },
+    );
+  }
   const streamId = (search.get("stream") ?? undefined) as StreamId | undefined;
   const [started, setStarted] = useState<{
     streamId: string;
@@ -58,13 +85,19 @@ function SideBySide() {
   }>();
   const driven = started !== undefined && started.streamId === streamId;
 
-  const driver = useStream(
+  const body = useStream(
     api.chat.getStreamBody,
     siteAddress("/chat-stream"),
     driven,
     streamId,
     { incremental: true, authToken },
   );
+  // Stop shows at once, though the last words may still be on their way.
+  const [stopped, setStopped] = useState<string>();
+  const driver =
+    driven && stopped === streamId
+      ? { ...body, status: "aborted" as const }
+      : body;
   const updates = useUpdateCount(driver.text);
   const bytes = useMemo(
     () => new TextEncoder().encode(driver.text).length,
@@ -73,7 +106,7 @@ function SideBySide() {
   const live = streamId !== undefined && isLive(driver.status);
 
   const sendMessage = useMutation(api.chat.sendMessage);
-  const stop = useMutation(api.chat.stop);
+  const stopStream = useMutation(api.chat.stop);
   const [problem, setProblem] = useState<string | null>(null);
   function attempt(work: () => Promise<unknown>) {
     setProblem(null);
@@ -88,29 +121,39 @@ function SideBySide() {
         conversationId: started?.conversationId,
       });
       setStarted(sent);
-      setSearch({ stream: sent.streamId }, { replace: true });
+      put("stream", sent.streamId);
     });
 
-  const [crowd, setCrowd] = useState<ReturnType<typeof meteredClient>[]>([]);
+  const stop = () =>
+    attempt(async () => {
+      if (streamId === undefined) return;
+      await stopStream({ streamId });
+      setStopped(streamId);
+    });
+
+  const followers = search.has("followers") ? openCrowd() : [];
   function toggleCrowd() {
-    if (crowd.length === 0) {
-      setCrowd(Array.from({ length: FOLLOWERS }, meteredClient));
+    if (followers.length === 0) {
+      put("followers", String(FOLLOWERS));
     } else {
-      setCrowd([]);
-      for (const { client } of crowd) void client.close();
+      closeCrowd();
+      put("followers", null);
     }
   }
 
   return (
-    <main className="relative mx-auto flex max-w-7xl flex-col gap-4 p-4 lg:h-dvh lg:p-6">
+    <main
+      tabIndex={-1}
+      className="outline-none relative mx-auto flex max-w-7xl flex-col gap-4 p-4 lg:h-dvh lg:p-6"
+    >
       <ConnectionBanner />
       <header className="flex flex-wrap items-start gap-x-6 gap-y-3">
         <div className="min-w-0 flex-1 basis-80">
           <h1 className="font-serif text-2xl tracking-tight">Side by side</h1>
           <p className="max-w-[44rem] text-sm text-muted-foreground text-pretty">
-            The same stream twice: on the left as the browser that asked for it
-            gets it, over HTTP; on the right as every other browser does,
-            through the database.
+            The same stream twice. “Driven” is the browser that asked for the
+            reply and gets it over HTTP. “Followed” is every other browser,
+            which gets it through the database.
           </p>
         </div>
         <Link href="/" className="button">
@@ -120,25 +163,23 @@ function SideBySide() {
 
       <div className="flex flex-wrap items-end gap-x-6 gap-y-3">
         <div className="flex flex-wrap gap-2">
-          {live ? (
-            <button
-              key="stop"
-              type="button"
-              className="button"
-              onClick={() => attempt(() => stop({ streamId }))}
-            >
-              <Square size={14} fill="currentColor" aria-hidden /> Stop
-            </button>
-          ) : (
-            <button
-              key="start"
-              type="button"
-              className="button button-primary"
-              onClick={start}
-            >
-              <Play size={15} aria-hidden /> Start a reply
-            </button>
-          )}
+          {/* Neither is ever taken away or disabled, so neither loses the focus. */}
+          <button
+            type="button"
+            className="button button-primary"
+            aria-disabled={live}
+            onClick={live ? undefined : start}
+          >
+            <Play size={15} aria-hidden /> Start a reply
+          </button>
+          <button
+            type="button"
+            className="button"
+            aria-disabled={!live}
+            onClick={live ? stop : undefined}
+          >
+            <Square size={14} fill="currentColor" aria-hidden /> Stop
+          </button>
           <button
             type="button"
             className="button"
@@ -158,11 +199,11 @@ function SideBySide() {
           <button
             type="button"
             className="button"
-            aria-pressed={crowd.length > 0}
+            aria-pressed={followers.length > 0}
             onClick={toggleCrowd}
           >
             <Users size={15} aria-hidden />
-            {crowd.length > 0 ? "Close the ten" : "Open ten followers"}
+            {followers.length > 0 ? "Close the ten" : "Open ten followers"}
           </button>
         </div>
         {canSetPace ? (
@@ -170,8 +211,10 @@ function SideBySide() {
             label="The model's speed"
             unit="tokens/s"
             values={[10, 30, 60, 120, 250, 500, 1000]}
+            kept={search.get("pace")}
+            onKeep={(pace) => put("pace", pace)}
             read={readPace}
-            onChange={(pace) => attempt(() => setPace(pace))}
+            write={setPace}
           />
         ) : null}
         {isLocal ? (
@@ -179,8 +222,10 @@ function SideBySide() {
             label="A commit takes"
             unit="ms"
             values={[0, 20, 50, 100, 200, 500]}
+            kept={search.get("commit")}
+            onKeep={(delay) => put("commit", delay)}
             read={readCommitDelay}
-            onChange={(delay) => attempt(() => setCommitDelay(delay))}
+            write={setCommitDelay}
           />
         ) : null}
       </div>
@@ -214,12 +259,12 @@ function SideBySide() {
         />
       </div>
 
-      {crowd.length > 0 ? (
+      {followers.length > 0 ? (
         <ol
           aria-label="Ten followers"
           className="grid grid-cols-[minmax(0,1fr)] gap-x-8 gap-y-1.5 rounded-xl border border-border bg-card p-4 sm:grid-cols-2"
         >
-          {crowd.map((metered, i) => (
+          {followers.map((metered, i) => (
             <FollowerRow
               key={i}
               number={i + 1}
@@ -235,7 +280,7 @@ function SideBySide() {
   );
 }
 
-/** What all of this costs the backend, since the reply was started. */
+/** The backend's work since the reply was started. */
 function BackendFigures(props: { live: boolean }) {
   const [counters, setCounters] = useState<Counters>();
   useEffect(() => {
@@ -244,7 +289,7 @@ function BackendFigures(props: { live: boolean }) {
     const read = () =>
       readCounters()
         .then(setCounters, () => {
-          // While it cannot be reached, the last figures stand.
+          // Keep the last figures while the backend cannot be reached.
         })
         .finally(() => {
           if (!over) timer = setTimeout(() => void read(), 500);
@@ -273,22 +318,43 @@ function BackendFigures(props: { live: boolean }) {
   );
 }
 
-/** A slider over a few values, which need not be evenly spaced. */
+/**
+ * A slider over a few values, which need not be evenly spaced. The value belongs to
+ * this page: the backend gets its own back when the page is left.
+ */
 function Slider(props: {
   label: string;
   unit: string;
   values: number[];
-  /** Asked once: the value is the backend's, and outlives this page. */
+  /** This page's value; null if it has not changed the backend's. */
+  kept: string | null;
+  onKeep: (value: string) => void;
   read: () => Promise<number>;
-  onChange: (value: number) => void;
+  write: (value: number) => Promise<unknown>;
 }) {
-  const { values, read } = props;
-  const [value, setValue] = useState(values[0] ?? 0);
+  const { values, kept, read, write } = props;
+  const [own, setOwn] = useState<number>();
+  const value = kept === null ? (own ?? values[0] ?? 0) : Number(kept);
+  const isChanged = useRef(false);
   useEffect(() => {
-    read().then(setValue, () => {
-      // The banner says that the backend cannot be reached.
-    });
-  }, [read]);
+    // The banner says so when the backend cannot be reached.
+    if (own === undefined) read().then(setOwn, () => {});
+  }, [own, read]);
+  useEffect(() => {
+    if (own === undefined || (kept === null && !isChanged.current)) return;
+    isChanged.current = true;
+    write(value).catch(() => {});
+  }, [own, kept, value, write]);
+  useEffect(() => {
+    const reset = () => {
+      if (own !== undefined && isChanged.current) write(own).catch(() => {});
+    };
+    window.addEventListener("pagehide", reset);
+    return () => {
+      window.removeEventListener("pagehide", reset);
+      reset();
+    };
+  }, [own, write]);
   return (
     <label className="flex min-w-44 flex-1 flex-col gap-1 text-xs text-muted-foreground sm:max-w-56">
       <span className="flex justify-between gap-2">
@@ -307,9 +373,7 @@ function Slider(props: {
         value={values.findLastIndex((step) => step <= value)}
         onChange={(event) => {
           const chosen = values[event.currentTarget.valueAsNumber];
-          if (chosen === undefined) return;
-          setValue(chosen);
-          props.onChange(chosen);
+          if (chosen !== undefined) props.onKeep(String(chosen));
         }}
       />
     </label>

@@ -52,8 +52,9 @@ export function setPace(tokensPerSecond: number) {
 async function call(url: URL, body?: object): Promise<unknown> {
   const response = await fetch(url, {
     method: body === undefined ? "GET" : "POST",
-    headers: { "Content-Type": "application/json" },
     body: body && JSON.stringify(body),
+    // A setting is put back while the page goes away.
+    keepalive: body !== undefined,
   });
   if (!response.ok) throw new Error(`${url.href} answered ${response.status}.`);
   return await response.json();
