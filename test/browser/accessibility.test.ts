@@ -1,4 +1,4 @@
-/** Whoever reads the page, and on whatever screen: axe's rules, and no scrolling sideways. */
+/** On every screen: axe's rules, nothing that scrolls sideways, and 44 px for a finger. */
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
@@ -47,7 +47,30 @@ async function scrollsSideways(page: Page): Promise<string[]> {
   );
 }
 
+/** The controls that are too small for a finger. Links inside a text are exempt. */
+async function tooSmall(page: Page): Promise<string[]> {
+  return await page.evaluate(() =>
+    [
+      ...document.querySelectorAll(
+        "button, a, summary, select, textarea, input",
+      ),
+    ]
+      .filter((element) => element.checkVisibility())
+      .filter((element) => element.matches("p a, .prose a") === false)
+      .filter((element) => {
+        const { width, height } = element.getBoundingClientRect();
+        return width > 0 && (width < 44 || height < 44);
+      })
+      .map((element) => {
+        const { width, height } = element.getBoundingClientRect();
+        return `${element.outerHTML.slice(0, 80)}: ${width} × ${height}`;
+      }),
+  );
+}
+
 async function isFineFor(page: Page): Promise<void> {
+  const width = page.viewportSize()?.width ?? 0;
+  if (width < 768) expect(await tooSmall(page)).toEqual([]);
   expect(await findings(page)).toEqual([]);
   expect(await scrollsSideways(page)).toEqual([]);
 }

@@ -186,7 +186,7 @@ describe("Stop", () => {
     await chat.stopButton.click();
     await chat.becomes("aborted");
     await second.becomes("aborted");
-    expect(await chat.text()).toMatch(/Stopped · What had come/);
+    expect(await chat.text()).toMatch(/Stopped · Everything written/);
     await expect.poll(() => setup.demo.model.writing(), PATIENCE).toBe(0);
     const content = await sameContent(chat, second);
     expect(content).toMatch(/The water/);
@@ -344,6 +344,37 @@ describe("what goes wrong has a text", () => {
     await chat.send(SHORT);
     await expect.poll(() => chat.replies.count(), PATIENCE).toBe(3);
     await finish(chat);
+  });
+
+  test("Retry answers again in every window and keeps the old reply; Delete removes the turn", async () => {
+    const chat = await newChat();
+    await chat.send("Bake bread, but fail half way");
+    await chat.becomes("error");
+    const second = await secondWindow(chat);
+    await second.becomes("error");
+    const asked = setup.demo.model.asked();
+    for (const n of [1, 2]) {
+      await chat.reply.getByRole("button", { name: "Retry" }).click();
+      await expect
+        .poll(() => setup.demo.model.asked(), PATIENCE)
+        .toBe(asked + n);
+      await chat.becomes("error");
+      for (const window of [chat, second]) {
+        await expect
+          .poll(() => window.text(), PATIENCE)
+          .toMatch(new RegExp(`A plain loaf.*${n + 1}/${n + 1}`, "s"));
+      }
+    }
+    await chat.reply.getByRole("button", { name: "Previous reply" }).click();
+    await expect
+      .poll(() => chat.text(), PATIENCE)
+      .toMatch(/A plain loaf.*2\/3/s);
+    const trash = chat.reply.getByRole("button", { name: /Delete/ });
+    await trash.click();
+    await trash.click();
+    for (const window of [chat, second]) {
+      await expect.poll(() => window.replies.count(), PATIENCE).toBe(0);
+    }
   });
 
   test("a conversation that is somebody else's", async () => {

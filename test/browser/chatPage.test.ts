@@ -156,7 +156,7 @@ describe("connections", () => {
     expect((await chat.text()).slice(0, 50)).toBe(before.slice(0, 50));
     await expect
       .poll(() => chat.text(), PATIENCE)
-      .toMatch(/Nothing has come for a while/);
+      .toMatch(/Nothing has arrived for a while/);
     await chat.reply.getByRole("button", { name: "Retry" }).click();
     await chat.grows();
     await finish(chat);
@@ -233,14 +233,20 @@ describe("what goes wrong has a text, and a way on", () => {
     await chat.becomes("error");
     const text = await chat.text();
     expect(text).toMatch(/bread/i);
-    expect(text).toMatch(/Failed · This reply broke off/);
+    expect(text).toMatch(/Failed · The reply broke off/);
 
     const asked = setup.demo.model.asked();
     await chat.reply.getByRole("button", { name: "Retry" }).click();
     await expect.poll(() => setup.demo.model.asked(), PATIENCE).toBe(asked + 1);
     await chat.becomes("error");
-    await expect.poll(() => chat.text(), PATIENCE).toBe(text);
     expect(await chat.replies.count()).toBe(1);
+
+    // The replaced reply is one step back, also after a reload.
+    await chat.page.reload();
+    await chat.reply.getByRole("button", { name: "Previous reply" }).click();
+    await expect.poll(() => chat.text(), PATIENCE).toMatch(/bread.*1\/2/s);
+    await chat.reply.getByRole("button", { name: "Next reply" }).click();
+    await expect.poll(() => chat.text(), PATIENCE).toMatch(/bread.*2\/2/s);
   });
 
   test("no key: the reply says what to set, and Retry answers once it is", async () => {
@@ -289,6 +295,69 @@ describe("what goes wrong has a text, and a way on", () => {
     await chat.send(SHORT);
     await chat.becomes("done");
     expect(await alert.count()).toBe(0);
+  });
+});
+
+describe("a reply's page", () => {
+  test("Copy and Retry keep their places when the reply ends", async () => {
+    const chat = await inMidStream();
+    const places = () =>
+      Promise.all(
+        ["Copy this reply", "Retry"].map(async (name) => {
+          const box = await chat.reply
+            .getByRole("button", { name })
+            .boundingBox();
+          return box?.x;
+        }),
+      );
+    const before = await places();
+    await chat.stopButton.click();
+    await chat.becomes("aborted");
+    expect(await places()).toEqual(before);
+  });
+
+  test("a double click on the trash deletes nothing; two clicks do, and the focus stays on the page", async () => {
+    const chat = await newChat();
+    await chat.send(SHORT);
+    await chat.becomes("done");
+    const trash = chat.reply.getByRole("button", { name: /Delete/ });
+    await trash.dblclick();
+    await trash.getByText("Delete?").waitFor();
+    expect(await chat.replies.count()).toBe(1);
+    await trash.click();
+    await expect.poll(() => chat.replies.count(), PATIENCE).toBe(0);
+    expect(
+      await chat.page.evaluate(() => document.activeElement?.tagName),
+    ).toBe("TEXTAREA");
+  });
+
+  test("is named after its conversation", async () => {
+    const chat = await newChat();
+    expect(await chat.page.title()).toMatch(/^Chat ·/);
+    await chat.send(SHORT);
+    await expect.poll(() => chat.page.title(), PATIENCE).toContain(SHORT);
+  });
+
+  test("shows no table's head as raw pipes", async () => {
+    const chat = await newChat();
+    await setup.demo.pace(100);
+    const raw = await chat.page.evaluateHandle(() => {
+      const seen: string[] = [];
+      new MutationObserver(() => {
+        for (const p of document.querySelectorAll("article p")) {
+          if (p.textContent?.startsWith("|")) seen.push(p.textContent);
+        }
+      }).observe(document.body, {
+        childList: true,
+        subtree: true,
+        characterData: true,
+      });
+      return seen;
+    });
+    await chat.send("Put the planets in a table");
+    await chat.becomes("done");
+    await chat.reply.getByRole("cell").first().waitFor();
+    expect(await raw.jsonValue()).toEqual([]);
   });
 });
 

@@ -73,8 +73,28 @@ test("ten followers all have the whole text", async () => {
     .toEqual(Array(10).fill(all));
 });
 
-test("Stop ends both panes", async () => {
+test("a reload keeps the followers; leaving gives the model its own speed back", async () => {
+  const page = await start(70);
+  const readPace = async () => {
+    const answer = await fetch(new URL("/pace", setup.demo.model.baseURL));
+    return (await answer.json()) as unknown;
+  };
+  await page.getByRole("button", { name: "Open ten followers" }).click();
+  await page.getByRole("slider", { name: "The model's speed" }).press("Home");
+  await expect.poll(readPace, PATIENCE).toEqual({ tokensPerSecond: 10 });
+  await page.reload();
+  const rows = page.getByRole("list", { name: "Ten followers" });
+  await expect.poll(() => rows.getByRole("listitem").count()).toBe(10);
+  await expect.poll(readPace, PATIENCE).toEqual({ tokensPerSecond: 10 });
+  await page.getByRole("link", { name: "Back to the chat" }).click();
+  await expect.poll(readPace, PATIENCE).toEqual({ tokensPerSecond: 70 });
+});
+
+test("Stop shows at once in both panes, and the focus stays where it was", async () => {
   const page = await start(50);
+  const focus = () =>
+    page.evaluate(() => document.activeElement?.textContent?.trim());
+  expect(await focus()).toBe("Start a reply");
   await bothGrow(page);
   await page.getByRole("button", { name: "Stop" }).click();
   for (const name of ["Driven", "Followed"] as const) {
@@ -82,4 +102,5 @@ test("Stop ends both panes", async () => {
       .poll(() => pane(page, name).getAttribute("data-status"), PATIENCE)
       .toBe("aborted");
   }
+  expect(await focus()).toBe("Stop");
 });
