@@ -10,6 +10,8 @@ export default defineConfig([
     "dist",
     "dist-example",
     "coverage",
+    "reports",
+    ".stryker-tmp",
     "docs/api",
     "**/_generated",
     // Without the rest of their app, which they get in a folder elsewhere,
@@ -44,7 +46,7 @@ export default defineConfig([
     languageOptions: { globals: globals.browser },
   },
   {
-    files: ["*.js", "*.mjs", "scripts/**"],
+    files: ["**/*.js"],
     languageOptions: { globals: globals.node },
   },
 ]);

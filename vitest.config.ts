@@ -1,5 +1,17 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 import { sources } from "./test/support/sources.js";
+
+/**
+ * Each npm script runs some of these projects (see CONTRIBUTING.md). `npm test`
+ * runs `unit` and `react`, what a contributor runs at each save.
+ */
+
+/** Texts up to the limits of a deployment take long, so they have a script of their own. */
+const limits = [
+  "src/client/limits.test.ts",
+  "test/component/*Limits.test.ts",
+  "test/support/*-limits.test.ts",
+];
 
 export default defineConfig({
   resolve: { alias: sources },
@@ -9,19 +21,22 @@ export default defineConfig({
     // Nothing takes nearly as long, but a busy machine may.
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What a backend logs of writers that fail, as many here are told to.
+    onConsoleLog: (log) => !/^Stream \S+ ended with an error/.test(log),
+    server: { deps: { inline: ["convex-test"] } },
     projects: [
       {
         extends: true,
         test: {
-          name: "convex",
+          name: "unit",
           environment: "edge-runtime",
           include: [
-            "src/{client,browser}/**/*.test.ts",
+            "src/{client,browser,durable,ai,fakes}/**/*.test.ts",
             "src/*.test.ts",
-            "test/{component,lab,support}/**/*.test.ts",
+            "test/{component,support,layout,runtime}/**/*.test.ts",
             "example/convex/**/*.test.ts",
           ],
-          server: { deps: { inline: ["convex-test"] } },
+          exclude: [...configDefaults.exclude, ...limits],
         },
       },
       {
@@ -29,7 +44,7 @@ export default defineConfig({
         test: {
           name: "react",
           environment: "jsdom",
-          include: ["src/react/**/*.test.{ts,tsx}", "test/lab/**/*.test.tsx"],
+          include: ["src/react/**/*.test.{ts,tsx}"],
           globalSetup: "test/support/hook-setup.ts",
           // They cut connections, and share the deployment.
           fileParallelism: false,
@@ -37,18 +52,82 @@ export default defineConfig({
       },
       {
         extends: true,
+        test: { name: "limits", environment: "edge-runtime", include: limits },
+      },
+      {
+        extends: true,
         test: {
-          name: "node",
-          environment: "node",
-          include: [
-            "test/*.test.ts",
-            "test/local-deployment/**/*.test.ts",
-            "bench/**/*.test.ts",
-          ],
+          name: "faults",
+          environment: "edge-runtime",
+          include: ["test/lab/*.test.ts"],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "hook-faults",
+          environment: "jsdom",
+          include: ["test/lab/**/*.test.tsx"],
+          globalSetup: "test/support/hook-setup.ts",
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "local",
+          include: ["test/{local-deployment,deployment}/**/*.test.ts"],
+        },
+      },
+      {
+        extends: true,
+        test: { name: "bench", include: ["bench/**/*.test.ts"] },
+      },
+      {
+        extends: true,
+        test: { name: "kills", include: ["test/browser/kill.test.ts"] },
+      },
+      {
+        test: {
+          // They start the demo and drive Chromium.
+          name: "browser",
+          include: ["test/{browser,clients}/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, "test/browser/kill.test.ts"],
+          // Each file starts a demo and a browser of its own, which is work for a machine.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // The published suite of Durable Streams, and its client.
+          name: "conformance",
+          include: ["test/conformance/**/*.test.ts"],
+          globalSetup: "test/conformance/global-setup.ts",
+          // Some wait until a long-poll has nothing to say, which takes 20 s.
+          testTimeout: 40_000,
+          sequence: { concurrent: true },
+          maxConcurrency: 4,
+        },
+      },
+      {
+        test: {
+          // The packed package: what is in it, and how it does in fresh apps.
+          name: "package",
+          include: ["test/package/**/*.test.ts"],
+          // They use `import.meta.glob`, which Vite compiles.
+          server: {
+            deps: {
+              inline: ["convex-test", "persistent-text-streaming-published"],
+            },
+          },
+          globalSetup: "test/package/pack.ts",
+          // Installing takes its time, compiling too.
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
         },
       },
     ],
-    typecheck: { enabled: false },
     coverage: { include: ["src/**"], exclude: ["src/**/_generated/**"] },
   },
 });

@@ -1,7 +1,7 @@
 /** One reply is written for the session that asked for it: how long that takes. */
 import { planQuery } from "./apps/writer.js";
 import type { Host } from "./host.js";
-import { drive } from "./request.js";
+import { drive } from "./host-request.js";
 import { median, percentile } from "./statistics.js";
 import { charactersOf } from "./texts.js";
 

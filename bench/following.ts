@@ -5,7 +5,7 @@ import type {
 } from "../test/local-deployment/deployment.js";
 import { meeting, planQuery } from "./apps/writer.js";
 import { connect, follow, type Progress } from "./followers.js";
-import { drive } from "./request.js";
+import { drive } from "./host-request.js";
 import type { Target } from "./targets.js";
 import { charactersOf } from "./texts.js";
 

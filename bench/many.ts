@@ -2,7 +2,7 @@
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
 import type { Host } from "./host.js";
-import { drive } from "./request.js";
+import { drive } from "./host-request.js";
 import { median, percentile } from "./statistics.js";
 import type { Target } from "./targets.js";
 import { charactersOf, tokens as tokensOf } from "./texts.js";

@@ -5,7 +5,7 @@ import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
 import type { Host } from "./host.js";
 import { costOfThousand } from "./prices.js";
-import { drive } from "./request.js";
+import { drive } from "./host-request.js";
 import { charactersOf } from "./texts.js";
 
 export interface MinuteCase {

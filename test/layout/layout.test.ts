@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 
 // The rules of the house: docs/design.md, "Where things are".
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const files = execFileSync(
   "git",
   ["ls-files", "--cached", "--others", "--exclude-standard"],
