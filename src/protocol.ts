@@ -7,6 +7,10 @@ export const wire = {
   streamId: "streamId",
   /** The query parameter that says where to begin. */
   offset: "offset",
+  /** The query parameter that says how much of the end of the text to begin with, in place of an offset. */
+  tail: "tail",
+  /** The query parameter that says how to wait for text: `long-poll`, or left out. */
+  live: "live",
   /** Header: the offset at which the text of the response starts. */
   startOffset: "Stream-Offset",
   /** Header: the offset behind the text that was saved when the response began. */

@@ -1,8 +1,10 @@
+import type { FunctionReturnType } from "convex/server";
+import type { ComponentApi } from "../component/_generated/component.js";
 import { type StreamPage, isFinal } from "../shared.js";
 import { now, pause, retry } from "../time.js";
 import { Body } from "./body.js";
 import { wire, formatOffset, isOffset, parseOffset } from "../protocol.js";
-import { mayBeId } from "./claim.js";
+import { mayBeId, type RunQueryCtx } from "./claim.js";
 import { shown } from "./errors.js";
 import {
   emptyResponse,
@@ -111,45 +113,163 @@ export function sendPages(
 /** No response takes longer (ms), well within what an action may take. The client asks again from where it is. */
 const LONGEST_RESPONSE_MS = 9 * 60 * 1000;
 
-/** The response that brings the text of a stream from an offset on, to the stream's end. */
-export async function resume(
+/** How long (ms) a long-poll waits for text before it answers that there is none. */
+const LONG_POLL_WAIT_MS = 20_000;
+
+/** What is read of a stream; null says that there is no such stream. */
+export interface SavedStream {
+  read: ReadPage;
+  /** Where the saved text ends, as `lib.tail` says it. */
+  tail: () => Promise<Tail | null>;
+}
+type Tail = Awaited<FunctionReturnType<ComponentApi["lib"]["tail"]>> & {};
+
+/** Reads one stream of the component with the `ctx` of an action. */
+export function savedStream(
+  lib: ComponentApi["lib"],
+  ctx: RunQueryCtx,
+  streamId: string,
+): SavedStream {
+  return {
+    read: (from) => ctx.runQuery(lib.read, { streamId, from }),
+    tail: () => ctx.runQuery(lib.tail, { streamId }),
+  };
+}
+
+/** Where to begin: at an offset, or so many code units before the end of what is saved. */
+export type Start = { from: number } | { tail: number };
+
+/** The first page of a reading; null if there is no such stream. */
+async function firstPage(
+  stream: SavedStream,
+  start: Start,
+): Promise<SavedPage | null> {
+  if ("from" in start) return readPage(stream.read, start.from);
+  const end = await retry(ATTEMPTS, stream.tail);
+  if (end === null) return null;
+  return readPage(stream.read, Math.max(0, end.offset - start.tail));
+}
+
+/**
+ * The first page that says something: text, or that this is the end. The last
+ * one, if no such page comes while the reader waits; null if the stream has been
+ * deleted.
+ */
+export async function news(
+  first: SavedPage,
   read: ReadPage,
+  gone: AbortSignal,
+): Promise<SavedPage | null> {
+  const deadline = now() + LONG_POLL_WAIT_MS;
+  let page = first;
+  for await (page of follow(first, read, gone)) {
+    const isNews = page.text !== "" || isLast(page);
+    // A page comes every two seconds at least.
+    if (isNews || now() >= deadline) return page;
+  }
+  return gone.aborted || isFinal(page.status) ? page : null;
+}
+
+/** The text of a stream as `streaming.follow()` gives it. */
+export async function* followText(
+  stream: SavedStream,
+  streamId: string,
+  start: Start,
+): AsyncGenerator<string, void> {
+  const missing = () =>
+    new Error(
+      `There is no stream ${shown(streamId)}. It may have been deleted.`,
+    );
+  if (!mayBeId(streamId)) throw missing();
+  const left = new AbortController();
+  try {
+    const first = await firstPage(stream, start);
+    if (first === null) throw missing();
+    let last = first;
+    for await (const page of follow(first, stream.read, left.signal)) {
+      last = page;
+      if (page.text !== "") yield page.text;
+    }
+    // It did not end, so it was deleted.
+    if (!isFinal(last.status)) throw missing();
+  } finally {
+    left.abort();
+  }
+}
+
+/** The response that brings the text of a stream from where the reader is, to the stream's end. */
+export async function resume(
+  stream: SavedStream,
   request: Request,
   streamId: string,
-  given: number | undefined,
+  given: { from?: number | undefined; tail?: number | undefined },
 ): Promise<Response> {
-  const from = given ?? requestedOffset(request.url);
-  if (from === null || !isOffset(from)) {
-    return errorResponse(
-      400,
-      `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given ?? `in ${shown(request.url)}`}.`,
-    );
+  const asked = startOf(request.url, given);
+  if (typeof asked === "string") return errorResponse(400, asked);
+  const { start, live } = asked;
+  let page = mayBeId(streamId) ? await firstPage(stream, start) : null;
+  if (page !== null && live && request.method !== "HEAD") {
+    page = await news(page, stream.read, request.signal);
   }
-  const first = mayBeId(streamId) ? await readPage(read, from) : null;
-  if (first === null) return notFound(streamId);
-  const end = first.from + first.text.length;
+  if (page === null) return notFound(streamId);
   const headers: Record<string, string> = {
-    [wire.startOffset]: formatOffset(first.from),
-    [wire.nextOffset]: formatOffset(end),
-    [wire.status]: first.status,
+    [wire.startOffset]: formatOffset(page.from),
+    [wire.nextOffset]: formatOffset(page.from + page.text.length),
+    [wire.status]: page.status,
   };
-  if (isLast(first)) {
+  if (isLast(page)) {
     headers[wire.closed] = "true";
-    if (first.text === "") return emptyResponse(204, headers);
+    if (page.text === "") return emptyResponse(204, headers);
   }
   // Convex's router answers HEAD by what is there for GET.
   if (request.method === "HEAD") return textResponse(null, headers);
+  if (live) return textResponse(page.text, headers);
   const deadline = now() + LONGEST_RESPONSE_MS;
-  const body = sendPages(first, read, request, streamId, (page, write) => {
-    write(page.text);
-    return now() <= deadline;
-  });
+  const body = sendPages(
+    page,
+    stream.read,
+    request,
+    streamId,
+    ({ text }, write) => {
+      write(text);
+      return now() <= deadline;
+    },
+  );
   return textResponse(body, headers);
 }
 
-/** The offset in a URL: 0 if there is none, null if it cannot be one. */
-function requestedOffset(url: string): number | null {
-  const tokens = new URL(url).searchParams.getAll(wire.offset);
-  const [token = "-1"] = tokens;
-  return tokens.length > 1 ? null : parseOffset(token);
+/** Where a URL and the app's options say to begin, and whether to wait for text; or what is wrong with that. */
+function startOf(
+  url: string,
+  given: { from?: number | undefined; tail?: number | undefined },
+): { start: Start; live: boolean } | string {
+  const { searchParams } = new URL(url);
+  const live = searchParams.get(wire.live);
+  if (live !== null && live !== "long-poll") {
+    return `The parameter live is "long-poll" or left out; this one is ${shown(live)}.`;
+  }
+  const wanted = { live: live !== null };
+  const isGiven = given.from !== undefined || given.tail !== undefined;
+  const offsets = isGiven ? [] : searchParams.getAll(wire.offset);
+  const tails = isGiven ? [] : searchParams.getAll(wire.tail);
+  if (
+    offsets.length + tails.length > 1 ||
+    (given.from !== undefined && given.tail !== undefined)
+  ) {
+    return "Reading begins at one offset, a whole number from 0 on (UTF-16 code units), or with one tail; more than one of them came.";
+  }
+  const tail = given.tail ?? (tails[0] === undefined ? null : digits(tails[0]));
+  if (given.tail !== undefined || tails.length > 0) {
+    return tail !== null && isOffset(tail)
+      ? { start: { tail }, ...wanted }
+      : `A tail is how much of the end of the text to begin with, a whole number from 0 on (UTF-16 code units); this one is ${given.tail ?? `in ${shown(url)}`}.`;
+  }
+  const from = given.from ?? parseOffset(offsets[0] ?? "-1");
+  return from !== null && isOffset(from)
+    ? { start: { from }, ...wanted }
+    : `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given.from ?? `in ${shown(url)}`}.`;
+}
+
+function digits(token: string): number | null {
+  return token.startsWith("-") ? null : parseOffset(token);
 }

@@ -1,7 +1,7 @@
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamBody, StreamPage, StreamStatus } from "../shared.js";
-import { formatOffset, wire } from "../protocol.js";
+import { formatOffset, isOffset, wire } from "../protocol.js";
 import { Body } from "./body.js";
 import {
   claim,
@@ -9,10 +9,9 @@ import {
   type RunMutationCtx,
   type RunQueryCtx,
 } from "./claim.js";
-import { serveDurableStream } from "../durable/index.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
 import { emptyResponse, notFound, textResponse } from "./responses.js";
-import { resume } from "./follow.js";
+import { followText, resume, savedStream } from "./follow.js";
 import { shown } from "./errors.js";
 import { write, type ChunkAppender } from "./write.js";
 
@@ -234,16 +233,22 @@ export class PersistentTextStreaming {
    * The action looks at the database four times a second while text comes, and
    * less and less often, to every two seconds, while it does not.
    *
+   * With `live=long-poll` in the URL, the response is complete as soon as it has
+   * any text: for clients that cannot read a body in pieces.
+   *
    * @param options.from The offset to begin at (UTF-16 code units): how much of
    *   the text the client has. Default: the `offset` in the request's URL, or 0.
+   * @param options.tail Begin with so many code units of the end of the text
+   *   instead. Default: the `tail` in the request's URL.
    * @returns A response whose headers may be changed.
    *   - 200 with the text. It starts at the offset in `Stream-Offset`, and
    *     `Stream-Next-Offset` is the one behind what was saved by now. With
    *     `Stream-Closed: true`, that is all there will be. Without, more follows
    *     until the stream has ended; but the response may end before the stream
-   *     does, after 9 minutes at the latest: ask again from where it ended.
+   *     does, after 9 minutes at the latest: ask again from where it ended. A
+   *     long-poll for which nothing comes in 20 s is answered without text.
    *   - 204 if the stream has ended and there is nothing behind the offset.
-   *   - 400 with `{ "error": … }` for an offset that is none.
+   *   - 400 with `{ "error": … }` for an offset, tail or `live` that is none.
    *   - 404 with `{ "error": … }` if there is no such stream.
    *
    *   `Stream-Status` says what the stream is up to.
@@ -252,62 +257,45 @@ export class PersistentTextStreaming {
     ctx: RunQueryCtx,
     request: Request,
     streamId: StreamId,
-    options: { from?: number } = {},
+    options: { from?: number | undefined; tail?: number | undefined } = {},
   ): Promise<Response> {
-    const { read } = this.lib;
-    return resume(
-      (from) => ctx.runQuery(read, { streamId, from }),
-      request,
-      streamId,
-      options.from,
-    );
+    const stream = savedStream(this.lib, ctx, streamId);
+    return resume(stream, request, streamId, options);
   }
 
   /**
-   * Answers an HTTP request as the Durable Streams protocol says
-   * (https://github.com/durable-streams/durable-streams), for clients that
-   * speak it: GET for what is saved from an `offset` on, with `live=long-poll`
-   * or `live=sse` for what follows too, and HEAD for where it ends. Writing
-   * stays with `stream` and `generate`. Each stream has a URL of its own:
+   * The text of a stream that somebody else writes, in an action: what is saved
+   * from an offset on, then what comes, to the end of the stream. For actions
+   * that build a format of their own, such as JSON or a webhook.
    *
    * ```ts
-   * const read = httpAction((ctx, request) => {
-   *   const streamId = new URL(request.url).pathname.split("/").at(-1);
-   *   return streaming.serveDurableStream(ctx, request, streamId as StreamId);
-   * });
-   * http.route({ pathPrefix: "/streams/", method: "GET", handler: read });
+   * for await (const text of streaming.follow(ctx, streamId)) {
+   *   await send(text);
+   * }
+   * const status = await streaming.getStreamStatus(ctx, streamId);
    * ```
    *
-   * A live reader costs an action call for each long-poll, which is one for
-   * each save while text comes and three a minute while it does not, or one a
-   * minute with `sse`; and looks at the database as `resume` does.
+   * It reads the database as often as `resume` does. An action may run for 30
+   * minutes; go on in another one from the offset behind what came.
    *
-   * @param options.contentType What the text is. Default:
-   *   `text/plain; charset=utf-8`. With a type other than `text/…`, such as
-   *   `application/x-ndjson`, events carry it in base64, so exactly as it is;
-   *   with `text/…` a CR LF or CR comes as LF in events, which can do no other.
-   * @returns A response whose headers may be changed. `Stream-Closed` says that
-   *   the stream has ended, `Stream-Status` how; 404, 400 and 405 come with
-   *   `{ "error": … }`.
-   * @throws TypeError for the content types `application/json` and
-   *   `text/event-stream`, which mean more than text in the protocol.
+   * @param options.from The offset to begin at (UTF-16 code units). Default: 0.
+   *   Where it would cut a character in two, the text starts one before it.
+   * @throws TypeError for an offset that is none. While iterating: an error if
+   *   there is no such stream or it is deleted.
    */
-  async serveDurableStream(
+  follow(
     ctx: RunQueryCtx,
-    request: Request,
     streamId: StreamId,
-    options: { contentType?: string } = {},
-  ): Promise<Response> {
-    const { read, tail } = this.lib;
-    return serveDurableStream(
-      {
-        read: (from) => ctx.runQuery(read, { streamId, from }),
-        tail: () => ctx.runQuery(tail, { streamId }),
-      },
-      request,
-      streamId,
-      options.contentType ?? "text/plain; charset=utf-8",
-    );
+    options: { from?: number | undefined } = {},
+  ): AsyncIterable<string> {
+    const { from = 0 } = options;
+    if (!isOffset(from)) {
+      throw new TypeError(
+        `follow() begins at an offset, a whole number from 0 on (UTF-16 code units); this one is ${shown(from)}.`,
+      );
+    }
+    const stream = savedStream(this.lib, ctx, streamId);
+    return followText(stream, streamId, { from });
   }
 
   /**

@@ -2,9 +2,15 @@ import { wire } from "../protocol.js";
 import { shown } from "./errors.js";
 import { Body } from "./body.js";
 
-/** What every response says: the text is one reader's, it is no page and no script, and pages may see where it starts. */
+/**
+ * What every response says: the text is one reader's, proxies must pass it on as
+ * it comes, it is no page and no script, and pages may see where it starts.
+ */
 const common = {
-  "Cache-Control": "private, no-store",
+  // Without no-transform, compression middleware gathers text before it sends any.
+  "Cache-Control": "private, no-store, no-transform",
+  // nginx would fill its buffers first.
+  "X-Accel-Buffering": "no",
   "X-Content-Type-Options": "nosniff",
   "Access-Control-Expose-Headers": [
     wire.startOffset,

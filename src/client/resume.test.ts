@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { StreamId } from "./index.js";
 import {
   deferred,
   pass,
@@ -13,6 +14,7 @@ import {
   setUp,
   textOf,
   writes,
+  type ActionCtx,
 } from "../../test/support/setup.js";
 import { story } from "../../test/support/story.js";
 
@@ -345,12 +347,200 @@ describe("the headers", () => {
       200, 205, 200, 204, 404, 400,
     ]);
     for (const { headers } of responses) {
-      expect(headers.get("Cache-Control")).toBe("private, no-store");
+      expect(headers.get("Cache-Control")).toBe(
+        "private, no-store, no-transform",
+      );
+      expect(headers.get("X-Accel-Buffering")).toBe("no");
       expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
       expect(headers.get("Access-Control-Expose-Headers")).toBe(
         "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status",
       );
     }
+  });
+});
+
+describe("live=long-poll", () => {
+  const url = (streamId: string, query = "") =>
+    `https://app.test/resume?streamId=${streamId}&live=long-poll${query}`;
+  const seenIn = async (response: Response) => ({
+    code: response.status,
+    text: await response.text(),
+    status: response.headers.get("Stream-Status"),
+    closed: response.headers.get("Stream-Closed"),
+    next: Number(response.headers.get("Stream-Next-Offset")),
+  });
+
+  test("answers with what is there behind the offset, and then that this was all", async () => {
+    const { create, respond, get } = setUp();
+    const streamId = await create();
+    await textOf(await respond(streamId, writes("All of it.")));
+    expect(await seenIn(await get(url(streamId, "&offset=4")))).toEqual({
+      code: 200,
+      text: "of it.",
+      status: "done",
+      closed: "true",
+      next: 10,
+    });
+    expect((await get(url(streamId, "&offset=10"))).status).toBe(204);
+  });
+
+  test("waits for text, and answers with the first there is", async () => {
+    const { create, generate, get } = setUp();
+    const streamId = await create();
+    const asked = get(url(streamId));
+    let answered = false;
+    void asked.then(() => (answered = true));
+    await pass(10_000);
+    expect(answered).toBe(false);
+    const writing = generate(streamId, async (append) => {
+      await append("First. ");
+      await sleep(60_000);
+    });
+    expect(await seenIn(await settled(asked))).toMatchObject({
+      text: "First. ",
+      status: "streaming",
+      closed: null,
+    });
+    await settled(writing);
+  });
+
+  test("answers after 20 s that there is none", async () => {
+    const { create, get } = setUp();
+    const streamId = await create();
+    const response = await settled(get(url(streamId)));
+    expect(await seenIn(response)).toEqual({
+      code: 200,
+      text: "",
+      status: "pending",
+      closed: null,
+      next: 0,
+    });
+  });
+
+  test("is a 404 where the stream is deleted meanwhile", async () => {
+    const { create, get, remove } = setUp();
+    const streamId = await create();
+    const asked = get(url(streamId));
+    await pass(3000);
+    await remove(streamId);
+    expect((await settled(asked)).status).toBe(404);
+  });
+
+  test("is a 400 for other ways to wait", async () => {
+    const { create, get } = setUp();
+    const streamId = await create();
+    const response = await get(
+      `https://app.test/resume?streamId=${streamId}&live=sse`,
+    );
+    expect(response.status).toBe(400);
+  });
+});
+
+describe("tail", () => {
+  test.each([
+    ["&tail=5", "text."],
+    ["&tail=0", ""],
+    ["&tail=1000", "Some 😀 text."],
+    // In the middle of a character: it comes whole.
+    ["&tail=7", "😀 text."],
+  ])("in the URL as %j", async (query, rest) => {
+    const { create, generate, get } = setUp();
+    const streamId = await create();
+    await settled(generate(streamId, writes("Some 😀 text.")));
+    const url = `https://app.test/resume?streamId=${streamId}${query}`;
+    expect(await textOf(await get(url))).toBe(rest);
+  });
+
+  test("and then what follows", async () => {
+    const { streamId, act, streaming, stop, text } = await growingStream();
+    await pass(2000);
+    const response = await act((ctx) =>
+      streaming.resume(ctx, new Request("https://app.test/"), streamId, {
+        tail: 3,
+      }),
+    );
+    const { whole } = readBody(response);
+    await pass(2000);
+    stop();
+    const start = Number(response.headers.get("Stream-Offset"));
+    expect(start).toBeGreaterThan(3);
+    expect(await settled(whole)).toBe(text().slice(start));
+  });
+
+  test.each([
+    "&tail=",
+    "&tail=-1",
+    "&tail=x",
+    "&tail=1&tail=2",
+    "&tail=1&offset=0",
+  ])("that is none, in the URL as %j, is a 400", async (query) => {
+    const { create, get } = setUp();
+    const url = `https://app.test/resume?streamId=${await create()}${query}`;
+    expect((await get(url)).status).toBe(400);
+  });
+});
+
+describe("follow", () => {
+  const read = (
+    { act, streaming }: ReturnType<typeof setUp>,
+    streamId: StreamId,
+    options?: { from?: number },
+  ) =>
+    act(async (ctx) => {
+      let all = "";
+      for await (const text of streaming.follow(ctx, streamId, options)) {
+        expect(text).not.toBe("");
+        all += text;
+      }
+      return all;
+    });
+
+  test("gives the text of a stream that is being written, to its end", async () => {
+    const app = await growingStream();
+    const reading = read(app, app.streamId);
+    await pass(5000);
+    app.stop();
+    expect(await settled(reading)).toBe(app.text());
+  });
+
+  test("begins at an offset", async () => {
+    const app = setUp();
+    const streamId = await app.create();
+    await settled(app.generate(streamId, writes("Some text.")));
+    expect(await read(app, streamId, { from: 5 })).toBe("text.");
+    expect(() =>
+      app.streaming.follow({} as ActionCtx, streamId, { from: -1 }),
+    ).toThrow(TypeError);
+  });
+
+  test("is an error for a stream that is not there, or is deleted meanwhile", async () => {
+    const app = setUp();
+    const streamId = await app.create();
+    const reading = expect(settled(read(app, streamId))).rejects;
+    await pass(1000);
+    await app.remove(streamId);
+    await reading.toThrow("There is no stream");
+    await expect(read(app, streamId)).rejects.toThrow("There is no stream");
+    await expect(read(app, undefined as unknown as StreamId)).rejects.toThrow(
+      "There is no stream undefined",
+    );
+  });
+
+  test("leaves nothing behind when it is left", async () => {
+    const { act, streaming, streamId, stop, generating } =
+      await growingStream();
+    await act(async (ctx) => {
+      const running = (async () => {
+        for await (const text of streaming.follow(ctx, streamId)) {
+          if (text !== "") break;
+        }
+      })();
+      await settled(running);
+    });
+    stop();
+    await settled(generating);
+    await pass(1000);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 

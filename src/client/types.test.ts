@@ -229,7 +229,7 @@ describe("the methods", () => {
     expectTypeOf<Returned<"resume">>().toEqualTypeOf<Promise<Response>>();
     expectTypeOf<
       Parameters<PersistentTextStreaming["resume"]>[3]
-    >().toEqualTypeOf<{ from?: number } | undefined>();
+    >().toEqualTypeOf<{ from?: number; tail?: number } | undefined>();
   });
 });
 

@@ -16,6 +16,7 @@ import {
   type ActionCtx,
 } from "../../test/support/setup.js";
 import { story } from "../../test/support/story.js";
+import { serveDurableStream } from "./index.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());
@@ -36,7 +37,8 @@ function serving() {
     { contentType, ...init }: RequestInit & { contentType?: string } = {},
   ) =>
     act((ctx) =>
-      streaming.serveDurableStream(
+      serveDurableStream(
+        streaming,
         {
           runQuery: (reference, ...args) => {
             runQuery(ctx);
@@ -672,7 +674,8 @@ describe("events", () => {
     const logged = errorsLogged();
     let reads = 0;
     const response = await act((ctx) =>
-      streaming.serveDurableStream(
+      serveDurableStream(
+        streaming,
         {
           runQuery: (query, ...args) => {
             if (reads++ > 2) throw new Error("The database is away.");
@@ -711,7 +714,8 @@ describe("what it costs", () => {
       while (!stopped) {
         cost.requests++;
         const response = await app.act((ctx) =>
-          app.streaming.serveDurableStream(
+          serveDurableStream(
+            app.streaming,
             {
               runQuery: async (query, ...args) => {
                 cost.reads++;

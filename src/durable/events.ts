@@ -79,7 +79,7 @@ export function sendEvents(
   return textResponse(body, {
     "Content-Type": "text/event-stream",
     // Some proxies gather what may be cached before they hand it on.
-    "Cache-Control": "private, no-cache, no-store",
+    "Cache-Control": "private, no-cache, no-store, no-transform",
     ...(base64 && { [durable.encoding]: "base64" }),
   });
 }

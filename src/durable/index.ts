@@ -1,34 +1,25 @@
-import { formatOffset, parseOffset, durable, wire } from "../protocol.js";
-import { isFinal, type StreamStatus } from "../shared.js";
-import { now, retry } from "../time.js";
-import { nextCursor, sendEvents } from "./events.js";
+import type { PersistentTextStreaming, StreamId } from "../client/index.js";
+import { mayBeId, type RunQueryCtx } from "../client/claim.js";
+import { shown } from "../client/errors.js";
 import {
   ATTEMPTS,
-  follow,
   isLast,
+  news,
   readPage,
-  type ReadPage,
+  savedStream,
   type SavedPage,
+  type SavedStream,
 } from "../client/follow.js";
-import { mayBeId } from "../client/claim.js";
 import {
   emptyResponse,
   errorResponse,
   notFound,
   textResponse,
 } from "../client/responses.js";
-import { shown } from "../client/errors.js";
-
-/** How long (ms) a long-poll waits for text before it says that there is none. */
-const LONG_POLL_WAIT = 20_000;
-
-/** What of a stream is read to serve it; null says that there is no such stream. */
-export interface SavedStream {
-  read: ReadPage;
-  /** Where the saved text ends, as `lib.tail` says it. */
-  tail: () => Promise<Tail | null>;
-}
-type Tail = { offset: number; status: StreamStatus; draining: boolean };
+import { durable, formatOffset, parseOffset, wire } from "../protocol.js";
+import { isFinal, type StreamStatus } from "../shared.js";
+import { retry } from "../time.js";
+import { nextCursor, sendEvents } from "./events.js";
 
 /** Where a reader is, which is what the headers of every reply say. */
 interface Position {
@@ -46,20 +37,49 @@ interface Query {
 }
 
 /**
- * Answers a request as the Durable Streams protocol says, sections 5.4 to 5.7:
- * HEAD, and GET in its three modes.
+ * Answers an HTTP request as the Durable Streams protocol says
+ * (https://github.com/durable-streams/durable-streams), for clients that speak
+ * it: GET for what is saved from an `offset` on, with `live=long-poll` or
+ * `live=sse` for what follows too, and HEAD for where it ends. Writing stays with
+ * `stream` and `generate`. Each stream has a URL of its own:
+ *
+ * ```ts
+ * const read = httpAction((ctx, request) => {
+ *   const streamId = new URL(request.url).pathname.split("/").at(-1);
+ *   return serveDurableStream(streaming, ctx, request, streamId as StreamId);
+ * });
+ * http.route({ pathPrefix: "/streams/", method: "GET", handler: read });
+ * ```
+ *
+ * A live reader costs an action call for each long-poll, which is one for each
+ * save while text comes and three a minute while it does not, or one a minute
+ * with `sse`; and reads the database as often as `resume` does.
+ *
+ * @param streaming The app's `PersistentTextStreaming`.
+ * @param options.contentType What the text is. Default:
+ *   `text/plain; charset=utf-8`. With a type other than `text/…`, such as
+ *   `application/x-ndjson`, events carry it in base64, so exactly as it is; with
+ *   `text/…` a CR LF or CR comes as LF in events, which can do no other.
+ * @returns A response whose headers may be changed. `Stream-Closed` says that
+ *   the stream has ended, `Stream-Status` how; 404, 400 and 405 come with
+ *   `{ "error": … }`.
+ * @throws TypeError for the content types `application/json` and
+ *   `text/event-stream`, which mean more than text in the protocol.
  */
 export async function serveDurableStream(
-  stream: SavedStream,
+  streaming: PersistentTextStreaming,
+  ctx: RunQueryCtx,
   request: Request,
-  streamId: string,
-  contentType: string,
+  streamId: StreamId,
+  options: { contentType?: string | undefined } = {},
 ): Promise<Response> {
+  const { contentType = "text/plain; charset=utf-8" } = options;
   if (/^(application\/json|text\/event-stream)\b/i.test(contentType)) {
     throw new TypeError(
       `The content type ${shown(contentType)} means more than text in Durable Streams: an array of messages, or events of the protocol itself. Serve the stream as text/plain or, with a value in each line, as application/x-ndjson.`,
     );
   }
+  const stream = savedStream(streaming.component.lib, ctx, streamId);
   const response = await answer(stream, request, streamId, contentType);
   for (const [name, value] of Object.entries(everyReply)) {
     response.headers.set(name, value);
@@ -159,32 +179,12 @@ function catchUp(
     ETag: tag,
     // The reader's own cache may keep it, and has to ask each time: whoever
     // asks is authorized again, and gets a 304 if nothing has changed.
-    "Cache-Control": "private, no-cache",
+    "Cache-Control": "private, no-cache, no-transform",
   };
   if (names(request.headers.get("If-None-Match"), tag)) {
     return emptyResponse(304, headers);
   }
   return textResponse(page.text, { "Content-Type": contentType, ...headers });
-}
-
-/**
- * The first page that says something: text, or that this is the end. The last
- * one, if there is no such page while the reader waits; null if the stream has
- * been deleted.
- */
-async function news(
-  first: SavedPage,
-  read: ReadPage,
-  gone: AbortSignal,
-): Promise<SavedPage | null> {
-  const deadline = now() + LONG_POLL_WAIT;
-  let page = first;
-  for await (page of follow(first, read, gone)) {
-    const isNews = page.text !== "" || isLast(page);
-    // A page comes every two seconds at least.
-    if (isNews || now() >= deadline) return page;
-  }
-  return gone.aborted || isFinal(page.status) ? page : null;
 }
 
 /** What a URL asks for, or what is wrong with it. */

@@ -61,7 +61,7 @@ test("client, browser and component meet only in shared, protocol and time", () 
   /** Each folder of src, and the folders that it may import from besides itself. */
   const uses: Record<string, string[]> = {
     component: [],
-    client: ["component/_generated", "durable"],
+    client: ["component/_generated"],
     browser: [],
     react: ["browser", "client"],
     ai: ["browser"],

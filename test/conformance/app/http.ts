@@ -4,6 +4,7 @@ import {
   makeFunctionReference,
 } from "convex/server";
 import type { StreamId } from "../../../src/client/index.js";
+import { serveDurableStream } from "../../../src/durable/index.js";
 import { formatOffset } from "../../../src/protocol.js";
 import { streaming, type Written } from "./streams.js";
 
@@ -28,7 +29,7 @@ const read = httpAction(async (ctx, request) => {
   const { pathname: path } = new URL(request.url);
   const place = await ctx.runQuery(find, { path });
   const { streamId, contentType } = place ?? { streamId: "" as StreamId };
-  return streaming.serveDurableStream(ctx, request, streamId, { contentType });
+  return serveDurableStream(streaming, ctx, request, streamId, { contentType });
 });
 
 /** For the tests alone. */
