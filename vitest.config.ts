@@ -31,11 +31,7 @@ export default defineConfig({
           name: "unit",
           environment: "edge-runtime",
           include: [
-<<<<<<< HEAD
             "src/{client,browser,durable,ai,fakes}/**/*.test.ts",
-=======
-            "src/{client,browser,durable,ai}/**/*.test.ts",
->>>>>>> edfdcdd (Long-polls and tails over HTTP, follow() in actions, serveDurableStream in an entry point of its own)
             "src/*.test.ts",
             "test/{component,support,layout,runtime}/**/*.test.ts",
             "example/convex/**/*.test.ts",

@@ -1,11 +1,7 @@
 /** One reply is written for the session that asked for it: how long that takes. */
 import { planQuery } from "./apps/writer.js";
 import type { Host } from "./host.js";
-<<<<<<< HEAD
 import { drive } from "./host-request.js";
-=======
-import { drive } from "./drive-request.js";
->>>>>>> edfdcdd (Long-polls and tails over HTTP, follow() in actions, serveDurableStream in an entry point of its own)
 import { median, percentile } from "./statistics.js";
 import { charactersOf } from "./texts.js";
 

@@ -5,11 +5,7 @@ import type {
 } from "../test/local-deployment/deployment.js";
 import { meeting, planQuery } from "./apps/writer.js";
 import { connect, follow, type Progress } from "./followers.js";
-<<<<<<< HEAD
 import { drive } from "./host-request.js";
-=======
-import { drive } from "./drive-request.js";
->>>>>>> edfdcdd (Long-polls and tails over HTTP, follow() in actions, serveDurableStream in an entry point of its own)
 import type { Target } from "./targets.js";
 import { charactersOf } from "./texts.js";
 

@@ -2,11 +2,7 @@
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
 import type { Host } from "./host.js";
-<<<<<<< HEAD
 import { drive } from "./host-request.js";
-=======
-import { drive } from "./drive-request.js";
->>>>>>> edfdcdd (Long-polls and tails over HTTP, follow() in actions, serveDurableStream in an entry point of its own)
 import { median, percentile } from "./statistics.js";
 import type { Target } from "./targets.js";
 import { charactersOf, tokens as tokensOf } from "./texts.js";

@@ -5,11 +5,7 @@ import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
 import type { Host } from "./host.js";
 import { costOfThousand } from "./prices.js";
-<<<<<<< HEAD
 import { drive } from "./host-request.js";
-=======
-import { drive } from "./drive-request.js";
->>>>>>> edfdcdd (Long-polls and tails over HTTP, follow() in actions, serveDurableStream in an entry point of its own)
 import { charactersOf } from "./texts.js";
 
 export interface MinuteCase {

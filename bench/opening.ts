@@ -3,11 +3,7 @@ import type { Counters } from "../test/local-deployment/deployment.js";
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
 import type { Host } from "./host.js";
-<<<<<<< HEAD
 import { drive } from "./host-request.js";
-=======
-import { drive } from "./drive-request.js";
->>>>>>> edfdcdd (Long-polls and tails over HTTP, follow() in actions, serveDurableStream in an entry point of its own)
 import type { Target } from "./targets.js";
 
 export interface OpeningCase {

@@ -179,7 +179,7 @@ function catchUp(
     ETag: tag,
     // The reader's own cache may keep it, and has to ask each time: whoever
     // asks is authorized again, and gets a 304 if nothing has changed.
-    "Cache-Control": "private, no-cache, no-transform",
+    "Cache-Control": "private, no-cache",
   };
   if (names(request.headers.get("If-None-Match"), tag)) {
     return emptyResponse(304, headers);
