@@ -8,9 +8,12 @@ export function shown(value: unknown): string {
       return value.length <= LONGEST
         ? JSON.stringify(value)
         : `${JSON.stringify(value.slice(0, LONGEST))}… (${value.length} characters)`;
-    case "object":
+    case "object": {
       if (value === null) return "null";
-      return `an object (${value.constructor?.name ?? "without a class"})`;
+      // A reference, such as internal.chat, has a field of any name.
+      const name: unknown = value.constructor?.name;
+      return `an object (${typeof name === "string" ? name : "without a class"})`;
+    }
     case "function":
       return "a function";
     default:

@@ -1,3 +1,4 @@
+import type { HttpRouter } from "convex/server";
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import type { StreamBody, StreamPage, StreamStatus } from "../shared.js";
@@ -12,11 +13,25 @@ import {
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
 import { emptyResponse, notFound, textResponse } from "./responses.js";
 import { followText, resume, savedStream } from "./follow.js";
+import {
+  hookAPI,
+  registerRoutes,
+  type HookAPI,
+  type HookAPIOptions,
+  type RegisterRoutesOptions,
+} from "./routes.js";
 import { shown } from "./errors.js";
 import { write, type ChunkAppender } from "./write.js";
 
 export type { ChunkAppender, StreamBody, StreamPage, StreamStatus };
 export type { FlushBoundary, FlushOptions } from "./flush.js";
+export type {
+  HookAPI,
+  HookAPIOptions,
+  RegisterRoutesOptions,
+  StreamOperation,
+  WriteCall,
+} from "./routes.js";
 
 /** The id of a stream: a string with a brand. */
 export type StreamId = string & {
@@ -353,6 +368,72 @@ export class PersistentTextStreaming {
    */
   async deleteStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
     await ctx.runMutation(this.lib.deleteStream, { streamId });
+  }
+
+  /**
+   * Makes the functions that a page and its routes need: `getStreamBody` for
+   * the hooks, `abortStream` for a Stop button, and `authorizeStream`, an
+   * internal query for `registerRoutes`. Export all three.
+   *
+   * ```ts
+   * // convex/chat.ts
+   * export const { getStreamBody, abortStream, authorizeStream } =
+   *   streaming.hookAPI({
+   *     authorize: async (ctx: QueryCtx, { streamId }) => {
+   *       const message = await ctx.db
+   *         .query("messages")
+   *         .withIndex("byStream", (q) => q.eq("streamId", streamId))
+   *         .unique();
+   *       if (message?.owner !== (await getAuthUserId(ctx))) {
+   *         throw new ConvexError("This reply is not yours.");
+   *       }
+   *     },
+   *   });
+   * ```
+   *
+   * @param options.authorize Called with the app's `ctx` and
+   *   `{ streamId, operation }` before anything is read or stopped. It throws to
+   *   refuse. `operation` is `"read"`, `"write"` or `"abort"`, so followers of a
+   *   shared chat may be allowed to read and not to stop.
+   * @throws TypeError if there is no such function.
+   */
+  hookAPI(options: HookAPIOptions): HookAPI {
+    return hookAPI(this, options);
+  }
+
+  /**
+   * Registers the HTTP routes of a chat, with CORS: POST `path` writes a stream
+   * and streams it to the caller, GET `path?streamId=…&offset=…` reads it.
+   *
+   * ```ts
+   * // convex/http.ts
+   * const http = httpRouter();
+   * streaming.registerRoutes(http, {
+   *   path: "/chat",
+   *   authorize: internal.chat.authorizeStream,
+   *   write: async function* (ctx, { streamId, signal }) {
+   *     const prompt = await ctx.runQuery(internal.chat.prompt, { streamId });
+   *     yield* answer(prompt, signal);
+   *   },
+   * });
+   * export default http;
+   * ```
+   *
+   * Everyone who may write a stream may be the one whose request starts its
+   * writer. So `write` must find the user in the app's own tables, by
+   * `streamId`, and never in `ctx.auth`.
+   *
+   * The routes answer as `stream()` and `resume()` do, and every problem as
+   * `{ "error": … }`: 400 for a request that names no stream, 403 with the
+   * message of a `ConvexError` from `authorize`, 404 for an unknown stream, and
+   * 500 for anything else, which is logged and not sent.
+   *
+   * @param http What `httpRouter()` returned. With `corsRouter(http)`, pass that
+   *   `http`.
+   * @throws TypeError for options that cannot be meant.
+   */
+  registerRoutes(http: HttpRouter, options: RegisterRoutesOptions): void {
+    registerRoutes(this, http, options);
   }
 }
 

@@ -43,7 +43,7 @@ export function emptyResponse(
 }
 
 export function errorResponse(
-  status: 400 | 404 | 405,
+  status: 400 | 403 | 404 | 405 | 500,
   error: string,
   headers: Record<string, string> = {},
 ): Response {

@@ -3,6 +3,7 @@
  * that the file runs shows no more than that it is there.
  */
 import {
+  type ApiFromModules,
   type DataModelFromSchemaDefinition,
   defineSchema,
   defineTable,
@@ -10,6 +11,7 @@ import {
   type GenericDataModel,
   type GenericMutationCtx,
   type GenericQueryCtx,
+  type HttpRouter,
   mutationGeneric,
   queryGeneric,
 } from "convex/server";
@@ -22,6 +24,7 @@ import {
   type ChunkAppender,
   type FlushBoundary,
   type FlushOptions,
+  type HookAPI,
   PersistentTextStreaming,
   type PersistentTextStreamingOptions,
   type StreamBody,
@@ -253,6 +256,75 @@ describe("in an app's functions", () => {
         const stream = await streaming.createStream(ctx);
         return await ctx.db.insert("messages", { prompt, stream });
       },
+    });
+  });
+});
+
+describe("hookAPI and registerRoutes", () => {
+  test("the functions have types of their own, though the rule calls one of them", () => {
+    onlyTypes(() => {
+      // As in an app, whose `_generated/api` has the types of all its files.
+      const { chat } = {} as ApiFromModules<{ chat: typeof exported }>;
+      const exported = streaming.hookAPI({
+        authorize: async (ctx: QueryCtx, { streamId, operation }) => {
+          const message = await ctx.db.query("messages").first();
+          expectTypeOf(message?.prompt).toEqualTypeOf<string | undefined>();
+          expectTypeOf(streamId).toEqualTypeOf<StreamId>();
+          expectTypeOf(operation).toEqualTypeOf<"read" | "write" | "abort">();
+          await ctx.runQuery(chat.authorizeStream, { streamId, operation });
+        },
+      });
+      expectTypeOf(chat.getStreamBody._returnType).toEqualTypeOf<StreamPage>();
+      expectTypeOf(chat.abortStream._visibility).toEqualTypeOf<"public">();
+      expectTypeOf(chat.authorizeStream._type).toEqualTypeOf<"query">();
+      return exported;
+    });
+  });
+
+  test("a rule that is missing, or returns its verdict, is refused", () => {
+    onlyTypes(() => [
+      // @ts-expect-error It must throw.
+      streaming.hookAPI({ authorize: () => false }),
+      // @ts-expect-error It must be there.
+      streaming.hookAPI({}),
+    ]);
+  });
+
+  test("write and authorize take the ctx of the app, annotated or not", () => {
+    onlyTypes(() => {
+      const http = {} as HttpRouter;
+      const { chat } = {} as ApiFromModules<{ chat: HookAPI }>;
+      streaming.registerRoutes(http, {
+        path: "/chat",
+        authorize: chat.authorizeStream,
+        write: async function* (ctx, { streamId, body, signal, append }) {
+          expectTypeOf(streamId).toEqualTypeOf<StreamId>();
+          expectTypeOf(body).toEqualTypeOf<Record<string, unknown>>();
+          expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+          expectTypeOf(append).toEqualTypeOf<ChunkAppender>();
+          const { text } = await ctx.runQuery(chat.getStreamBody, { streamId });
+          yield text;
+        },
+      });
+      streaming.registerRoutes(http, {
+        path: "/own",
+        allowedOrigins: ["https://example.com"] as const,
+        authorize: async (ctx: ActionCtx, { request, operation }) => {
+          expectTypeOf(request).toEqualTypeOf<Request>();
+          expectTypeOf(operation).toEqualTypeOf<"read" | "write">();
+          await ctx.auth.getUserIdentity();
+        },
+        write: async (ctx: ActionCtx, { append }) => append(typeof ctx),
+      });
+      streaming.registerRoutes(http, {
+        path: "/bad",
+        // @ts-expect-error A mutation cannot say who may read.
+        authorize: chat.abortStream,
+        // @ts-expect-error Text is not a writer.
+        write: () => "text",
+      });
+      // @ts-expect-error Everyone is let in only where the app says so.
+      streaming.registerRoutes(http, { path: "/", write: async () => {} });
     });
   });
 });

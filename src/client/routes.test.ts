@@ -1,0 +1,573 @@
+import { corsRouter } from "convex-helpers/server/cors";
+import { convexTest } from "convex-test";
+import {
+  anyApi,
+  type ApiFromModules,
+  defineSchema,
+  defineTable,
+  type GenericDataModel,
+  type GenericQueryCtx,
+  httpActionGeneric,
+  httpRouter,
+  mutationGeneric,
+  queryGeneric,
+} from "convex/server";
+import { ConvexError, v } from "convex/values";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { settled, useClock } from "../../test/support/clock.js";
+import { components, errorsLogged, textOf } from "../../test/support/setup.js";
+import { register } from "../test.js";
+import {
+  PersistentTextStreaming,
+  type RegisterRoutesOptions,
+  type StreamId,
+  StreamIdValidator,
+} from "./index.js";
+
+// Requests and calls that an attacker, a careless page or a browser may make,
+// and what each of them gets.
+
+useClock();
+
+const streaming = new PersistentTextStreaming(
+  components.persistentTextStreaming,
+);
+const schema = defineSchema({
+  replies: defineTable({
+    streamId: StreamIdValidator,
+    owner: v.string(),
+    followers: v.array(v.string()),
+  }).index("byStream", ["streamId"]),
+});
+const anything = (value: unknown) => value as never;
+
+/** The app: replies that their owner writes and stops, and followers read. */
+const chat = {
+  create: mutationGeneric({
+    args: { owner: v.string(), followers: v.array(v.string()) },
+    handler: async (ctx, args) => {
+      const streamId = await streaming.createStream(ctx);
+      return {
+        streamId,
+        replyId: await ctx.db.insert("replies", { streamId, ...args }),
+      };
+    },
+  }),
+  ...streaming.hookAPI({
+    authorize: async (
+      ctx: GenericQueryCtx<GenericDataModel>,
+      { streamId, operation },
+    ) => {
+      const reply = await replyOf(ctx, streamId);
+      const user = (await ctx.auth.getUserIdentity())?.name ?? "nobody";
+      if (user === "broken") throw new Error("The secret is 42.");
+      if (user === "careless") return anything(false);
+      const allowed = [
+        reply?.owner,
+        ...(operation === "read" ? (reply?.followers ?? []) : []),
+      ];
+      if (!allowed.includes(user)) {
+        throw new ConvexError({ code: 7, message: "Not yours." });
+      }
+    },
+  }),
+};
+
+const api = anyApi as unknown as ApiFromModules<{ chat: typeof chat }>;
+
+async function replyOf(
+  ctx: GenericQueryCtx<GenericDataModel>,
+  streamId: string,
+) {
+  return (await ctx.db
+    .query("replies")
+    .withIndex("byStream", (q) => q.eq("streamId", streamId))
+    .unique()) as { owner: string; followers: string[] } | null;
+}
+
+const seen: unknown[] = [];
+const write: RegisterRoutesOptions["write"] = async function* (
+  _ctx,
+  { streamId, body, request, signal },
+) {
+  seen.push({ streamId, body, signal });
+  yield await Promise.resolve(`${request.method}: `);
+  yield "it is written.";
+};
+
+function router() {
+  const http = httpRouter();
+  streaming.registerRoutes(http, {
+    path: "/chat",
+    write,
+    authorize: api.chat.authorizeStream,
+    allowedOrigins: ["https://example.com", "capacitor://localhost"],
+  });
+  streaming.registerRoutes(http, {
+    path: "/open",
+    write: async (_ctx, { append }) => append("Open."),
+    authorize: "public",
+  });
+  streaming.registerRoutes(http, {
+    path: "/own",
+    write,
+    authorize: (_ctx, { request, operation }) => {
+      const key = request.headers.get("X-Key");
+      if (key === "false") return anything(false);
+      if (key === "boom") throw new Error("The secret is 42.");
+      if (key !== operation) throw new ConvexError(`No key to ${operation}.`);
+    },
+  });
+  // A corsRouter of the app's own, on the same router, is left alone.
+  const cors = corsRouter(http, { allowedOrigins: ["*"] });
+  cors.route({
+    path: "/other",
+    method: "GET",
+    handler: httpActionGeneric(() => Promise.resolve(new Response("Other."))),
+  });
+  return http;
+}
+
+function setUp() {
+  const t = convexTest({
+    schema,
+    modules: {
+      "./_generated/api.ts": () => Promise.resolve({}),
+      "./chat.ts": () => Promise.resolve(chat),
+      "./http.ts": () => Promise.resolve({ default: router() }),
+    },
+  });
+  register(t);
+  return t;
+}
+type App = ReturnType<typeof setUp>;
+type User = ReturnType<App["withIdentity"]>;
+
+let t: App;
+let ann: User;
+let streamId: StreamId;
+let replyId: string;
+beforeEach(async () => {
+  errorsLogged();
+  seen.length = 0;
+  t = setUp();
+  ann = t.withIdentity({ name: "ann" });
+  ({ streamId, replyId } = await t.mutation(api.chat.create, {
+    owner: "ann",
+    followers: ["bob"],
+  }));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const json = (value: unknown): RequestInit => ({
+  method: "POST",
+  body: JSON.stringify(value),
+});
+const post = (user: User, path = "/chat", init: RequestInit = {}) =>
+  user.fetch(path, { ...json({ streamId }), ...init });
+const get = (user: User, path = "/chat", init?: RequestInit) =>
+  user.fetch(`${path}?streamId=${streamId}`, init);
+const isUnwritten = async () =>
+  expect(
+    await t.query((ctx) => streaming.getStreamBody(ctx, streamId)),
+  ).toEqual({ text: "", status: "pending" });
+
+describe("the routes", () => {
+  test("POST writes, once; GET reads; HEAD says where the text ends", async () => {
+    const extra = { model: "small", streamId };
+    const response = await ann.fetch("/chat", json(extra));
+    expect(response.status).toBe(200);
+    expect(await textOf(response)).toBe("POST: it is written.");
+    expect(seen).toEqual([
+      { streamId, body: extra, signal: expect.any(AbortSignal) as unknown },
+    ]);
+    expect((await post(ann)).status).toBe(205);
+    expect(await textOf(await get(ann))).toBe("POST: it is written.");
+    const rest = await ann.fetch(`/chat?streamId=${streamId}&offset=12`);
+    expect(await textOf(rest)).toBe("written.");
+    const head = await get(ann, "/chat", { method: "HEAD" });
+    expect(await head.text()).toBe("");
+    expect(head.headers.get("Stream-Next-Offset")).toBe("0000000000000020");
+    expect(head.headers.get("Stream-Closed")).toBe("true");
+  });
+
+  test("two mounts and a corsRouter stand side by side", async () => {
+    expect(await textOf(await post(t, "/open"))).toBe("Open.");
+    expect(await (await t.fetch("/other")).text()).toBe("Other.");
+    expect(await textOf(await get(ann))).toBe("Open.");
+  });
+
+  // Everything that a request can be answered with, and by whom.
+  const requests: {
+    what: string;
+    status: number;
+    error?: RegExp;
+    ask: () => Promise<Response>;
+  }[] = [
+    ...(
+      [
+        ["no body", undefined, 400, /JSON.*empty/],
+        ["an empty body", "", 400, /empty/],
+        ["no JSON", "streamId=x&other=1", 400, /not JSON: "streamId=x/],
+        ["half of its JSON", '{"streamId":', 400, /not JSON/],
+        ["null", "null", 400, /is null/],
+        ["a number", "7", 400, /is 7/],
+        ["text", '"text"', 400, /is "text"/],
+        ["an array", "[]", 400, /Array/],
+        ["no id", "{}", 400, /streamId of this one is undefined/],
+        ["a number for an id", '{"streamId":7}', 400, /is 7/],
+        ["null for an id", '{"streamId":null}', 400, /is null/],
+        ["a list of ids", '{"streamId":["x"]}', 400, /Array/],
+        [
+          "an id in a prototype",
+          '{"__proto__":{"streamId":"x"}}',
+          400,
+          /undef/,
+        ],
+        ["100,000 brackets", "[".repeat(100_000), 400, /not JSON/],
+        ["10 MB of anything", "x".repeat(10_000_000), 400, /at most 1048576/],
+        [
+          "10 MB of ids",
+          `{"streamId":"${"x".repeat(10_000_000)}"}`,
+          400,
+          /at m/,
+        ],
+        ["half a character", '{"streamId":"\\ud83d"}', 404, /no stream/],
+        [
+          "an id of 1 MB",
+          `{"streamId":"${"x".repeat(1e6)}"}`,
+          404,
+          /no stream/,
+        ],
+      ] as const
+    ).map(([what, body, status, error]) => ({
+      what: `POST with ${what}`,
+      status,
+      error,
+      ask: () => ann.fetch("/chat", { method: "POST", body: body ?? null }),
+    })),
+    ...(
+      [
+        ["no id", "", 400, /names none/],
+        ["two ids", "?streamId=a&streamId=b", 400, /names 2/],
+        ["an empty id", "?streamId=", 404, /no stream ""/],
+        ["a zero byte", "?streamId=%00", 404, /no stream/],
+        ["a foreign id", "?streamId=nonsense", 404, /no stream "nonsense"/],
+      ] as const
+    ).map(([what, query, status, error]) => ({
+      what: `GET with ${what}`,
+      status,
+      error,
+      ask: () => t.fetch(`/open${query}`),
+    })),
+    {
+      what: "POST with an id of another table",
+      status: 404,
+      error: /no stream/,
+      ask: () => t.fetch("/open", json({ streamId: replyId })),
+    },
+    {
+      what: "GET with a bad offset",
+      status: 400,
+      error: /whole number/,
+      ask: () => ann.fetch(`/chat?streamId=${streamId}&offset=-2`),
+    },
+    {
+      what: "POST by a stranger",
+      status: 403,
+      error: /^Not yours\.$/,
+      ask: () => post(t),
+    },
+    {
+      what: "GET by a stranger",
+      status: 403,
+      error: /^Not yours\.$/,
+      ask: () => get(t),
+    },
+    {
+      what: "POST by a follower",
+      status: 403,
+      error: /^Not yours\.$/,
+      ask: () => post(t.withIdentity({ name: "bob" })),
+    },
+    {
+      what: "GET by a follower",
+      status: 200,
+      ask: () =>
+        get(t.withIdentity({ name: "bob" }), "/chat", { method: "HEAD" }),
+    },
+    {
+      what: "POST by a user for whom the rule breaks",
+      status: 500,
+      error: /^Something went wrong/,
+      ask: () => post(t.withIdentity({ name: "broken" })),
+    },
+    {
+      what: "POST by a user for whom the rule returns false",
+      status: 500,
+      error: /^Something went wrong/,
+      ask: () => post(t.withIdentity({ name: "careless" })),
+    },
+    {
+      what: "a function that refuses with a ConvexError of a string",
+      status: 403,
+      error: /^No key to write\.$/,
+      ask: () => post(t, "/own", { headers: { "X-Key": "read" } }),
+    },
+    {
+      what: "a function that allows",
+      status: 200,
+      ask: () =>
+        get(t, "/own", { method: "HEAD", headers: { "X-Key": "read" } }),
+    },
+    {
+      what: "a function that returns false",
+      status: 500,
+      error: /^Something went wrong/,
+      ask: () => get(t, "/own", { headers: { "X-Key": "false" } }),
+    },
+    {
+      what: "a function that throws",
+      status: 500,
+      error: /^Something went wrong/,
+      ask: () => post(t, "/own", { headers: { "X-Key": "boom" } }),
+    },
+    {
+      what: "a database that fails",
+      status: 500,
+      error: /^Something went wrong/,
+      ask: () => {
+        vi.spyOn(streaming, "resume").mockRejectedValue(new Error("secret"));
+        return get(t, "/open");
+      },
+    },
+  ];
+
+  test.each(requests)("$what: $status", async ({ status, error, ask }) => {
+    const response = await settled(ask());
+    expect(response.status).toBe(status);
+    const { headers } = response;
+    expect(headers.get("Access-Control-Expose-Headers")).toContain(
+      "Stream-Next-Offset",
+    );
+    expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
+    // Of a route for some origins, as of one for all of them.
+    expect(
+      headers.get("Vary") ?? headers.get("Access-Control-Allow-Origin"),
+    ).toMatch(/^(Origin|\*)$/);
+    if (error !== undefined) {
+      expect(headers.get("Content-Type")).toBe("application/json");
+      const text = await response.text();
+      expect(text.length).toBeLessThan(400);
+      expect(text).not.toMatch(/secret|42/);
+      expect((JSON.parse(text) as { error: string }).error).toMatch(error);
+    }
+    expect(seen).toEqual([]);
+    await isUnwritten();
+  });
+
+  test("an unexpected error is logged", async () => {
+    const log = errorsLogged();
+    await post(t, "/own", { headers: { "X-Key": "boom" } });
+    expect(log).toHaveBeenCalledWith(
+      "POST /own failed:",
+      expect.objectContaining({ message: "The secret is 42." }),
+    );
+  });
+
+  test.each([
+    ["/chat", "https://example.com", "https://example.com", "Origin"],
+    ["/chat", "capacitor://localhost", "capacitor://localhost", "Origin"],
+    ["/chat", "https://example.com.evil.test", null, "Origin"],
+    ["/chat", "http://example.com", null, "Origin"],
+    ["/chat", "null", null, "Origin"],
+    ["/chat", null, null, "Origin"],
+    ["/open", "https://anybody.test", "*", null],
+    ["/open", null, "*", null],
+  ])("%s allows the origin %s: %s", async (path, origin, allowed, vary) => {
+    const headers = new Headers({
+      "Access-Control-Request-Method": "POST",
+      "Access-Control-Request-Headers": "authorization,x-session-id",
+    });
+    if (origin !== null) headers.set("Origin", origin);
+    const preflight = await t.fetch(path, { method: "OPTIONS", headers });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get("Access-Control-Allow-Headers")).toBe(
+      "authorization,x-session-id",
+    );
+    expect(preflight.headers.get("Access-Control-Allow-Methods")).toBe(
+      "GET, HEAD, POST",
+    );
+    const got = await get(ann, path, { headers, method: "HEAD" });
+    for (const { headers } of [preflight, got]) {
+      expect(headers.get("Access-Control-Allow-Origin")).toBe(allowed);
+      expect(headers.has("Access-Control-Allow-Credentials")).toBe(false);
+    }
+    expect(got.headers.get("Vary")).toBe(vary);
+  });
+});
+
+describe("hookAPI", () => {
+  const page = (user: User, args: object = { streamId }) =>
+    user.query(api.chat.getStreamBody, anything(args));
+  const abort = (user: User, args: object = { streamId }) =>
+    user.mutation(api.chat.abortStream, anything(args));
+  const authorize = (user: User, args: object) =>
+    user.query(api.chat.authorizeStream, anything(args));
+
+  const users: Record<string, string[]> = {
+    ann: ["read", "write", "abort"],
+    bob: ["read"],
+    mallory: [],
+    broken: [],
+    careless: [],
+  };
+  test.each(Object.entries(users))("%s may %j", async (name, may) => {
+    const user = t.withIdentity({ name });
+    const attempts = {
+      read: () => page(user),
+      write: () => authorize(user, { streamId, operation: "write" }),
+      abort: () => abort(user),
+    };
+    for (const [operation, attempt] of Object.entries(attempts)) {
+      if (may.includes(operation)) await attempt();
+      else {
+        await expect(attempt()).rejects.toThrow(/Not yours|42|returned false/);
+        if (operation === "abort") await isUnwritten();
+      }
+    }
+  });
+
+  test("getStreamBody gives pages", async () => {
+    await textOf(await post(ann));
+    const rest = await page(ann, { streamId, from: 12 });
+    expect(rest).toMatchObject({ text: "written.", status: "done", from: 12 });
+    expect(await page(ann)).toMatchObject({ from: 0, next: 20 });
+  });
+
+  test("abortStream stops the writer", async () => {
+    expect(await abort(ann)).toBeNull();
+    expect(await page(ann)).toMatchObject({ status: "aborted" });
+    expect((await post(ann)).status).toBe(205);
+  });
+
+  test.each([{}, { streamId: 7 }, { streamId: "x", from: "0" }, { id: "x" }])(
+    "arguments %j are refused before anybody is asked",
+    async (args) => {
+      await expect(page(ann, args)).rejects.toThrow(/[Vv]alidat/);
+      await expect(abort(ann, { ...args, more: 1 })).rejects.toThrow(/alidat/);
+      await expect(
+        authorize(ann, { ...args, operation: "delete" }),
+      ).rejects.toThrow(/alidat/);
+    },
+  );
+
+  test("only authorizeStream is internal", () => {
+    const { getStreamBody, abortStream, authorizeStream } = chat;
+    const isPublic = [getStreamBody, abortStream, authorizeStream].map(
+      (registered) => "isPublic" in registered,
+    );
+    expect(isPublic).toEqual([true, true, false]);
+    expect(authorizeStream).toHaveProperty("isInternal", true);
+  });
+});
+
+describe("what cannot be meant is a TypeError that says what is expected", () => {
+  const query = queryGeneric({ args: {}, handler: () => null });
+  const good = { path: "/chat", write, authorize: "public" };
+  const without = (key: keyof typeof good) => ({ ...good, [key]: undefined });
+  const cases: [string, unknown, RegExp][] = [
+    ["no options", undefined, /takes options, \{ path, write, authorize \}/],
+    ["options that are text", "/chat", /takes options/],
+    ["no path", without("path"), /must begin with a slash/],
+    ["a path that is empty", { ...good, path: "" }, /such as "\/chat"/],
+    ["a path without a slash", { ...good, path: "chat" }, /this one is "chat"/],
+    ["a path with a query", { ...good, path: "/chat?x=1" }, /no query/],
+    ["a path with a space", { ...good, path: "/a chat" }, /this one is/],
+    ["a path that is a host", { ...good, path: "//chat" }, /this one is/],
+    ["a path that is a URL", { ...good, path: "https://x.test/" }, /slash/],
+    ["a path that is no URL", { ...good, path: "//[" }, /slash/],
+    ["a path that is a number", { ...good, path: 7 }, /this one is 7/],
+    ["no write", without("write"), /write .* function, .* is undefined/],
+    ["write that is text", { ...good, write: "x" }, /function/],
+    ["a generator", { ...good, write: (async function* () {})() }, /function/],
+    ["write that is an action", { ...good, write: query }, /a Convex function/],
+    ["no authorize", without("authorize"), /internal\.chat\.authorizeStream/],
+    ["authorize: null", { ...good, authorize: null }, /is null/],
+    ["authorize: true", { ...good, authorize: true }, /is true/],
+    ["authorize: Public", { ...good, authorize: "Public" }, /"public"/],
+    ["authorize: {}", { ...good, authorize: {} }, /a reference/],
+    ["a query for authorize", { ...good, authorize: query }, /not a reference/],
+    ["half a reference", { ...good, authorize: anyApi["chat"] }, /reference/],
+    ["origins as text", { ...good, allowedOrigins: "*" }, /an array/],
+    [
+      "an origin that is unset",
+      { ...good, allowedOrigins: [undefined] },
+      /is undefined/,
+    ],
+    [
+      "an origin with a slash",
+      { ...good, allowedOrigins: ["https://x.test/"] },
+      /no path/,
+    ],
+    [
+      "an origin without a scheme",
+      { ...good, allowedOrigins: ["x.test"] },
+      /"https:/,
+    ],
+    [
+      "an origin with its port",
+      { ...good, allowedOrigins: ["https://x.test:443"] },
+      /browsers send/,
+    ],
+    [
+      "an origin in capitals",
+      { ...good, allowedOrigins: ["https://X.test"] },
+      /browsers/,
+    ],
+    [
+      "an origin with a star",
+      { ...good, allowedOrigins: ["https://*.test"] },
+      /browsers/,
+    ],
+  ];
+  test.each(cases)("registerRoutes(http, …): %s", (_, options, message) => {
+    const http = httpRouter();
+    const register = () => streaming.registerRoutes(http, anything(options));
+    expect(register).toThrow(TypeError);
+    expect(register).toThrow(message);
+    expect(http.getRoutes()).toEqual([]);
+  });
+
+  test.each([
+    ["nothing", undefined, /httpRouter\(\).* is undefined/],
+    ["the class", httpRouter, /a function/],
+    ["what corsRouter() returned", corsRouter(httpRouter()), /`http` itself/],
+  ])("registerRoutes(http, …): http is %s", (_, http, message) => {
+    const register = () =>
+      streaming.registerRoutes(anything(http), anything(good));
+    expect(register).toThrow(TypeError);
+    expect(register).toThrow(message);
+  });
+
+  test.each([
+    ["nothing", undefined, /takes \{ authorize \}.* is undefined/],
+    ["no rule", {}, /authorize: undefined/],
+    ["public", { authorize: "public" }, /authorize: "public"/],
+    ["the rule itself", () => {}, /authorize: undefined/],
+    ["a query", { authorize: query }, /a Convex function/],
+  ])("hookAPI: %s", (_, options, message) => {
+    const make = () => streaming.hookAPI(anything(options));
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
+  });
+
+  test("a path that is taken", () => {
+    const http = httpRouter();
+    const register = () => streaming.registerRoutes(http, anything(good));
+    register();
+    expect(register).toThrow("'/chat' for method POST already in use");
+  });
+});

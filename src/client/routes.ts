@@ -1,0 +1,488 @@
+import {
+  type FunctionReference,
+  type FunctionVisibility,
+  type GenericActionCtx,
+  type GenericQueryCtx,
+  getFunctionName,
+  httpActionGeneric,
+  type HttpRouter,
+  internalQueryGeneric,
+  mutationGeneric,
+  type PublicHttpAction,
+  queryGeneric,
+  type RegisteredMutation,
+  type RegisteredQuery,
+} from "convex/server";
+import { v } from "convex/values";
+import { wire } from "../protocol.js";
+import type { StreamPage } from "../shared.js";
+import { mayBeId } from "./claim.js";
+import { shown } from "./errors.js";
+import {
+  type PersistentTextStreaming,
+  type StreamId,
+  StreamIdValidator,
+  streamBodyArgs,
+} from "./index.js";
+import { emptyResponse, errorResponse, notFound } from "./responses.js";
+import type { ChunkAppender, Written } from "./write.js";
+
+/*
+ * What an app would otherwise write by hand around `stream()`, `resume()`,
+ * `getStreamBody()` and `abortStream()`: HTTP routes with CORS, and functions
+ * for the page. Both ask the app's own rule first.
+ */
+
+/*
+ * An app annotates `ctx` as its own, of its own tables. Only `any` admits that
+ * without a type argument, with which `_generated/api` would become circular.
+ */
+/* eslint-disable @typescript-eslint/no-explicit-any */
+type QueryCtx = GenericQueryCtx<any>;
+type ActionCtx = GenericActionCtx<any>;
+/* eslint-enable @typescript-eslint/no-explicit-any */
+
+/** What a caller wants to do with a stream: read its text, have it written, or stop it. */
+export type StreamOperation = "read" | "write" | "abort";
+
+/** The options of `hookAPI`. */
+export type HookAPIOptions = {
+  /**
+   * Throws if the caller may not do this with this stream. A `ConvexError`
+   * tells the user why.
+   */
+  authorize: (
+    ctx: QueryCtx,
+    call: { streamId: StreamId; operation: StreamOperation },
+  ) => void | Promise<void>;
+};
+
+/** The functions that `hookAPI` makes. */
+export type HookAPI = {
+  /** A page of a stream, for `useStream` and the other hooks. */
+  getStreamBody: RegisteredQuery<
+    "public",
+    { streamId: string; from?: number | undefined },
+    Promise<StreamPage>
+  >;
+  /** Stops a stream. */
+  abortStream: RegisteredMutation<
+    "public",
+    { streamId: string },
+    Promise<null>
+  >;
+  /** Applies `authorize` for `registerRoutes`. */
+  authorizeStream: RegisteredQuery<
+    "internal",
+    { streamId: string; operation: StreamOperation },
+    Promise<null>
+  >;
+};
+
+/** The options of `registerRoutes`. */
+export type RegisterRoutesOptions = {
+  /** The path of the routes, such as `"/chat"`. */
+  path: string;
+  /**
+   * Writes the stream that a POST asks for: as an async generator of strings,
+   * or with `append`. It runs at most once per stream.
+   */
+  write: (ctx: ActionCtx, call: WriteCall) => Written;
+  /**
+   * Decides who may read and write:
+   *
+   * - a query, such as `internal.chat.authorizeStream` from `hookAPI`, called
+   *   with `{ streamId, operation }`;
+   * - a function of the action's `ctx` that throws to refuse;
+   * - `"public"`: everyone who knows the id of a stream.
+   */
+  authorize:
+    | FunctionReference<"query", FunctionVisibility>
+    | ((
+        ctx: ActionCtx,
+        call: {
+          streamId: StreamId;
+          request: Request;
+          operation: "read" | "write";
+        },
+      ) => void | Promise<void>)
+    | "public";
+  /**
+   * The origins whose pages may call the routes, such as
+   * `["https://example.com"]`. Default: `["*"]`, every origin. Tokens travel in
+   * a header, so no other site can borrow a user's session.
+   */
+  allowedOrigins?: readonly string[] | undefined;
+};
+
+/** What `write` gets, besides the action's `ctx`. */
+export type WriteCall = {
+  /** The stream to write. */
+  streamId: StreamId;
+  /** The JSON that the page posted: `streamId`, and what it sends with it. Check it as you would any input. */
+  body: Record<string, unknown>;
+  /** The request. Its body has been read already. */
+  request: Request;
+  /** Fires when the stream is stopped, deleted or timed out. Pass it to the model's client. */
+  signal: AbortSignal;
+  /** Appends text, for a writer that is not a generator. */
+  append: ChunkAppender;
+};
+
+type Methods = Pick<
+  PersistentTextStreaming,
+  "stream" | "resume" | "getStreamBody" | "abortStream"
+>;
+
+/** The functions of `hookAPI`. */
+export function hookAPI(streaming: Methods, options: HookAPIOptions): HookAPI {
+  const authorize = checkHookOptions(options);
+  const allow = async (
+    ctx: QueryCtx,
+    id: string,
+    operation: StreamOperation,
+  ) => {
+    const streamId = id as StreamId;
+    checkVerdict("hookAPI", await authorize(ctx, { streamId, operation }));
+    return streamId;
+  };
+  return {
+    getStreamBody: queryGeneric({
+      args: streamBodyArgs,
+      handler: async (ctx: QueryCtx, { streamId, from = 0 }) =>
+        streaming.getStreamBody(ctx, await allow(ctx, streamId, "read"), from),
+    }),
+    abortStream: mutationGeneric({
+      args: { streamId: StreamIdValidator },
+      returns: v.null(),
+      handler: async (ctx, { streamId }) => {
+        await streaming.abortStream(ctx, await allow(ctx, streamId, "abort"));
+        return null;
+      },
+    }),
+    authorizeStream: internalQueryGeneric({
+      args: {
+        streamId: StreamIdValidator,
+        operation: v.union(
+          v.literal("read"),
+          v.literal("write"),
+          v.literal("abort"),
+        ),
+      },
+      returns: v.null(),
+      handler: async (ctx: QueryCtx, { streamId, operation }) => {
+        await allow(ctx, streamId, operation);
+        return null;
+      },
+    }),
+  };
+}
+
+function checkHookOptions(options: HookAPIOptions) {
+  const { authorize } = Object(options) as { authorize?: unknown };
+  if (typeof authorize === "function" && !isConvexFunction(authorize)) {
+    return options.authorize;
+  }
+  throw new TypeError(
+    `hookAPI() takes { authorize }, a function (ctx, { streamId, operation }) that throws to refuse; ${isConvexFunction(authorize) ? "this authorize is a Convex function" : `this is ${Object(options) === options ? `{ authorize: ${shown(authorize)} }` : shown(options)}`}.`,
+  );
+}
+
+/** A function that returns `false` means no, and must not be taken for one that threw nothing. */
+function checkVerdict(method: string, verdict: unknown): void {
+  if (verdict !== false) return;
+  throw new TypeError(
+    `The authorize function of ${method}() returned false. To refuse, it must throw, for example a ConvexError.`,
+  );
+}
+
+/** The largest body (UTF-16 code units) of a POST. Large files belong in file storage. */
+const LARGEST_BODY_CHARS = 1024 * 1024;
+
+/** How long (s) a browser may remember the answer to its preflight. */
+const PREFLIGHT_MAX_AGE_S = 2 * 60 * 60;
+
+/** No id is nearly as long (UTF-16 code units), and an app's rule should not have to look for one. */
+const LONGEST_ID_CHARS = 100;
+
+/** A request that names a stream; or a sentence on why it does not. */
+type Asked = { streamId: string; body: Record<string, unknown> } | string;
+
+/** Registers the routes of `registerRoutes`. */
+export function registerRoutes(
+  streaming: Methods,
+  http: HttpRouter,
+  options: RegisterRoutesOptions,
+): void {
+  checkRouter(http);
+  const { path, write, authorize, origins } = checkRoutesOptions(options);
+
+  const handler = (
+    operation: "read" | "write",
+    parse: (request: Request) => Asked | Promise<Asked>,
+    answer: (
+      ctx: ActionCtx,
+      request: Request,
+      streamId: StreamId,
+      body: Record<string, unknown>,
+    ) => Promise<Response>,
+  ): PublicHttpAction => {
+    const respond = async (ctx: ActionCtx, request: Request) => {
+      const asked = await parse(request);
+      if (typeof asked === "string") return errorResponse(400, asked);
+      if (!mayBeId(asked.streamId) || asked.streamId.length > LONGEST_ID_CHARS)
+        return notFound(asked.streamId);
+      const streamId = asked.streamId as StreamId;
+      try {
+        await authorize(ctx, { streamId, request, operation });
+      } catch (error) {
+        if (!isConvexError(error)) throw error;
+        return errorResponse(403, refusalOf(error));
+      }
+      return await answer(ctx, request, streamId, asked.body);
+    };
+    return httpActionGeneric(async (ctx, request) => {
+      let response: Response;
+      try {
+        response = await respond(ctx, request);
+      } catch (error) {
+        console.error(`${request.method} ${path} failed:`, error);
+        // The error may say what is nobody's business.
+        response = errorResponse(
+          500,
+          "Something went wrong. The deployment's logs say what.",
+        );
+      }
+      return allowOrigin(response, request, origins);
+    });
+  };
+
+  http.route({
+    path,
+    method: "POST",
+    handler: handler("write", askedByPost, (ctx, request, streamId, body) =>
+      streaming.stream(
+        ctx,
+        request,
+        streamId,
+        (_ctx, _request, _streamId, append, signal) =>
+          write(ctx, { streamId, body, request, signal, append }),
+      ),
+    ),
+  });
+  // Convex answers HEAD with this too.
+  http.route({
+    path,
+    method: "GET",
+    handler: handler("read", askedByUrl, (ctx, request, streamId) =>
+      streaming.resume(ctx, request, streamId),
+    ),
+  });
+  http.route({
+    path,
+    method: "OPTIONS",
+    handler: httpActionGeneric((_ctx, request) =>
+      Promise.resolve(allowOrigin(preflight(request), request, origins)),
+    ),
+  });
+}
+
+async function askedByPost(request: Request): Promise<Asked> {
+  const wanted = `The body of a POST must be JSON that names a stream, such as {"${wire.streamId}": "…"}`;
+  const tooLong = (length: number) =>
+    `${wanted}, of at most ${LARGEST_BODY_CHARS} characters; this one has ${length}. Upload large files to Convex's file storage.`;
+  const announced = Number(request.headers.get("Content-Length") ?? 0);
+  // A character has up to three bytes.
+  if (announced > 3 * LARGEST_BODY_CHARS) return tooLong(announced);
+  const text = await request.text().catch(() => "");
+  if (text.length > LARGEST_BODY_CHARS) return tooLong(text.length);
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return `${wanted}; this one is ${text === "" ? "empty" : `not JSON: ${shown(text)}`}.`;
+  }
+  if (Object(body) !== body || Array.isArray(body)) {
+    return `${wanted}; this one is ${shown(body)}.`;
+  }
+  const { streamId } = body as Record<string, unknown>;
+  if (typeof streamId !== "string") {
+    return `${wanted}; the ${wire.streamId} of this one is ${shown(streamId)}.`;
+  }
+  return { streamId, body: body as Record<string, unknown> };
+}
+
+function askedByUrl(request: Request): Asked {
+  const ids = new URL(request.url).searchParams.getAll(wire.streamId);
+  const [streamId] = ids;
+  if (ids.length === 1 && streamId !== undefined) return { streamId, body: {} };
+  return `The URL must name one stream, as in ?${wire.streamId}=…; this one names ${ids.length === 0 ? "none" : ids.length}.`;
+}
+
+/** Says in a response whether a page of the request's origin may see it. */
+function allowOrigin(
+  response: Response,
+  request: Request,
+  origins: ReadonlySet<string>,
+): Response {
+  const { headers } = response;
+  if (origins.has("*")) {
+    headers.set("Access-Control-Allow-Origin", "*");
+    return response;
+  }
+  // The answer differs by origin, so a cache must keep one for each.
+  headers.append("Vary", "Origin");
+  const origin = request.headers.get("Origin");
+  if (origin !== null && origins.has(origin)) {
+    headers.set("Access-Control-Allow-Origin", origin);
+  }
+  return response;
+}
+
+/** Allows what the browser asks for: an app sends headers of its own, and `*` would leave out `Authorization`. */
+function preflight(request: Request): Response {
+  const asked = request.headers.get("Access-Control-Request-Headers");
+  return emptyResponse(204, {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    ...(asked === null ? {} : { "Access-Control-Allow-Headers": asked }),
+    "Access-Control-Max-Age": String(PREFLIGHT_MAX_AGE_S),
+    Vary: "Access-Control-Request-Headers",
+  });
+}
+
+/** By its mark, not by its class: an app may have two copies of `convex`. */
+function isConvexError(error: unknown): error is { data: unknown } {
+  return Symbol.for("ConvexError") in (Object(error) as object);
+}
+
+/** The words of a `ConvexError` for the user: its data, or the message in it. */
+function refusalOf({ data }: { data: unknown }): string {
+  if (typeof data === "string") return data;
+  const { message } = Object(data) as { message?: unknown };
+  return typeof message === "string" ? message : "Not allowed.";
+}
+
+/** Whether this is a query, mutation, action or HTTP action, which cannot be called as a function. */
+function isConvexFunction(value: unknown): boolean {
+  const marks = ["isQuery", "isMutation", "isAction", "isHttp"];
+  return typeof value === "function" && marks.some((mark) => mark in value);
+}
+
+function checkRouter(http: unknown): void {
+  const router = Object(http) as { isRouter?: unknown; http?: unknown };
+  if (router.isRouter === true) return;
+  const inner = Object(router.http) as { isRouter?: unknown };
+  throw new TypeError(
+    inner.isRouter === true
+      ? "registerRoutes() needs `http` itself, the router that you passed to corsRouter(http). These routes answer CORS on their own, and a corsRouter would hide their Stream-* headers from pages."
+      : `registerRoutes() takes a router, \`const http = httpRouter()\`, and options; this is ${shown(http)}.`,
+  );
+}
+
+/** The options, and in one form what they allow in several. */
+function checkRoutesOptions(given: unknown) {
+  if (Object(given) !== given) {
+    throw new TypeError(
+      `registerRoutes(http, options) takes options, { path, write, authorize }; these are ${shown(given)}.`,
+    );
+  }
+  const options = given as RegisterRoutesOptions;
+  const { path, write } = options;
+  if (!isPath(path)) {
+    throw new TypeError(
+      `The path of registerRoutes() must begin with a slash and have no query, such as "/chat"; this one is ${shown(path)}.`,
+    );
+  }
+  if (typeof write !== "function" || isConvexFunction(write)) {
+    throw new TypeError(
+      `The write option of registerRoutes() for ${path} must be a function, such as async function* (ctx, { streamId, signal }) { … }; this one is ${isConvexFunction(write) ? "a Convex function" : shown(write)}.`,
+    );
+  }
+  return {
+    path,
+    write,
+    authorize: authorizer(path, options.authorize),
+    origins: checkOrigins(path, options.allowedOrigins),
+  };
+}
+
+/** Whether requests can have this path: `new URL()` would change any other. */
+function isPath(path: unknown): path is string {
+  try {
+    return (
+      typeof path === "string" &&
+      new URL(path, "https://deployment.test").pathname === path
+    );
+  } catch {
+    return false;
+  }
+}
+
+function authorizer(path: string, authorize: unknown) {
+  type Authorize = Extract<
+    RegisterRoutesOptions["authorize"],
+    (...args: never[]) => unknown
+  >;
+  if (authorize === "public") return () => {};
+  if (typeof authorize === "function" && !isConvexFunction(authorize)) {
+    return async (...args: Parameters<Authorize>) =>
+      checkVerdict("registerRoutes", await (authorize as Authorize)(...args));
+  }
+  if (isReference(authorize)) {
+    return async (
+      ctx: ActionCtx,
+      { streamId, operation }: Parameters<Authorize>[1],
+    ) => {
+      const verdict: unknown = await ctx.runQuery(authorize, {
+        streamId,
+        operation,
+      });
+      checkVerdict("registerRoutes", verdict);
+    };
+  }
+  throw new TypeError(
+    `The authorize option of registerRoutes() for ${path} must be a reference, such as internal.chat.authorizeStream, a function (ctx, { streamId, request, operation }) that throws to refuse, or "public" for everyone; this one is ${isConvexFunction(authorize) ? "the Convex function itself, not a reference to it" : shown(authorize)}.`,
+  );
+}
+
+function isReference(
+  value: unknown,
+): value is FunctionReference<"query", FunctionVisibility> {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    getFunctionName(value as FunctionReference<"query">);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
+  const origins: unknown = allowed ?? ["*"];
+  const option = `The allowedOrigins option of registerRoutes() for ${path}`;
+  if (!Array.isArray(origins)) {
+    throw new TypeError(
+      `${option} must be an array of origins, such as ["https://example.com"]; this is ${shown(origins)}.`,
+    );
+  }
+  for (const origin of origins as unknown[]) {
+    if (origin !== "*" && !isOrigin(origin)) {
+      throw new TypeError(
+        `${option} takes origins as browsers send them, such as "https://example.com", with no path, or "*" for all; this one is ${shown(origin)}.`,
+      );
+    }
+  }
+  return new Set(origins as string[]);
+}
+
+/** Whether a browser may send this as a page's origin: `https://example.com`, or the app's own scheme, as in `capacitor://localhost`. */
+function isOrigin(origin: unknown): origin is string {
+  if (typeof origin !== "string") return false;
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s*]+$/.test(origin)) return false;
+  if (!/^https?:/.test(origin)) return true;
+  try {
+    return new URL(origin).origin === origin;
+  } catch {
+    return false;
+  }
+}
