@@ -6,7 +6,7 @@ import {
 } from "convex/react";
 import { makeFunctionReference, type FunctionReference } from "convex/server";
 import { WebSocket } from "ws";
-import { StreamReader } from "../src/react/reader.js";
+import { watchStream } from "../src/browser/index.js";
 import type { Target } from "./targets.js";
 
 export function connect(url: string): ConvexReactClient {
@@ -116,16 +116,13 @@ class ReaderFollower extends Follower {
         };
       },
     };
-    const reader = new StreamReader(
-      overheard as unknown as ConvexReactClient,
-      streamId,
-      {
-        query: incremental ? "streams:page" : "streams:body",
-        incremental,
-        request: null,
-      },
+    watchStream(
+      overheard,
+      makeFunctionReference<"query">(
+        incremental ? "streams:page" : "streams:body",
+      ),
+      { streamId, incremental },
     );
-    reader.subscribe(() => {});
   }
 
   private look(): void {

@@ -1,8 +1,7 @@
 /** Many streams at once, each with several readers, one stream after the other. */
 import type { ConvexReactClient } from "convex/react";
 import { makeFunctionReference } from "convex/server";
-import { readStream } from "../../src/browser/index.js";
-import { StreamReader } from "../../src/react/reader.js";
+import { readStream, watchStream } from "../../src/browser/index.js";
 import { isFinal } from "../../src/shared.js";
 import { connect } from "../followers.js";
 import {
@@ -166,19 +165,19 @@ class Load {
     client: ConvexReactClient,
     streamId: string,
   ): Promise<Reading> {
-    const reader = new StreamReader(client, streamId, {
-      query: "streams:page",
-      incremental: true,
-      request: null,
-    });
+    const reader = watchStream(
+      client,
+      makeFunctionReference<"query">("streams:page"),
+      { streamId, incremental: true },
+    );
     let length = 0;
     return new Promise((resolve) => {
-      const stop = reader.subscribe(() => {
-        const { text, status } = reader.getShown().body;
+      reader.subscribe(() => {
+        const { text, status } = reader.getSnapshot();
         this.lag.note(text.slice(length), Date.now());
         length = this.lag.wholeLength(text);
         if (!isFinal(status)) return;
-        stop();
+        reader.close();
         resolve(["a follower", text, status]);
       });
     });

@@ -1,10 +1,31 @@
 import type { StreamStatus } from "../shared.js";
-import { LineParser, type ParseLine } from "./lines.js";
+import {
+  LineParser,
+  type LineOptions,
+  type LineSchema,
+  type ParseLine,
+} from "./lines.js";
 import { StreamText, type ReadStreamOptions } from "./read-stream.js";
 import { leavable } from "./request.js";
 
+export { isFinal } from "../shared.js";
+export { InvalidLineError } from "./lines.js";
 export { ReadStreamError } from "./request.js";
-export type { ParseLine, ReadStreamOptions, StreamStatus, StreamText };
+export {
+  watchStream,
+  type StreamWatch,
+  type WatchStreamOptions,
+} from "./watch-stream.js";
+export type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
+export type { Snapshot, StreamProblem } from "./stream-reader.js";
+export type {
+  LineOptions,
+  LineSchema,
+  ParseLine,
+  ReadStreamOptions,
+  StreamStatus,
+  StreamText,
+};
 
 /**
  * Reads a stream over HTTP, in a browser, in Node or at the edge: what is saved
@@ -48,19 +69,21 @@ export function readStream(
  * lines of a stream to their end: what has come of a line is gone when they are left.
  *
  * @param texts A text in pieces, cut anywhere.
- * @param parse Makes a value of a line, `undefined` of one that says nothing.
- *   Default: `JSON.parse`. Blank lines are left out.
- * @throws While iterating: an error with the line's number for one that `parse`
- *   threw at, with what it threw as its `cause`.
+ * @param parse Makes a value of a line, `undefined` of one that says nothing; or
+ *   a schema (zod, valibot, arktype…) for lines of JSON. Default: `JSON.parse`.
+ *   Blank lines are left out.
+ * @param options.onInvalid What becomes of a line that cannot be parsed. Default:
+ *   it is skipped, and the first one reported in the console.
  */
 export function readLines<T = unknown>(
   texts: AsyncIterable<string>,
-  parse: ParseLine<T> = JSON.parse,
+  parse: ParseLine<T> | LineSchema<T> = JSON.parse,
+  options: LineOptions<T> = {},
 ): AsyncGenerator<T, void> {
   const pieces = texts[Symbol.asyncIterator]();
   let left = false;
   async function* read() {
-    const lines = new LineParser(parse);
+    const lines = new LineParser(parse, options.onInvalid);
     try {
       for (;;) {
         const piece = await pieces.next();

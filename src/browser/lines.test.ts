@@ -1,7 +1,8 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { z } from "zod";
 import * as arbitrary from "../../test/support/arbitraries.js";
-import { readLines } from "./index.js";
+import { readLines, type InvalidLineError } from "./index.js";
 
 /** A text as it arrives. */
 async function* pieces(texts: Iterable<string>) {
@@ -32,24 +33,43 @@ describe("the lines of a text", () => {
     expect(await all(lines)).toEqual(["one", "two"]);
   });
 
-  test("that cannot be parsed are an error with their number", async () => {
-    const lines = readLines(pieces(['1\n2\n\n{"a\n']));
-    await expect(all(lines)).rejects.toThrow(
-      'Line 4 of the stream cannot be parsed: "{\\"a".',
+  test("that cannot be parsed do not take the others with them", async () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const lines = readLines(pieces(["1\n2\n\n{", '"a\n5\n{\n']));
+    expect(await all(lines)).toEqual([1, 2, 5]);
+    expect(logged).toHaveBeenCalledOnce();
+    expect(logged.mock.calls[0]![0]).toContain(
+      'Line 4 of the stream cannot be parsed: "{\\"a"',
     );
+    logged.mockRestore();
   });
 
   test.each([[["1\n", "2\n", "{\n"]], [["1\n2\n{\n"]]])(
-    "before one that cannot be parsed are given, of %j",
+    "that cannot be parsed may be an error, after those before them: %j",
     async (texts) => {
       const seen: unknown[] = [];
+      const onInvalid = (error: InvalidLineError) => {
+        throw error;
+      };
+      const lines = readLines(pieces(texts), undefined, { onInvalid });
       const reading = (async () => {
-        for await (const value of readLines(pieces(texts))) seen.push(value);
+        for await (const value of lines) seen.push(value);
       })();
       await expect(reading).rejects.toThrow("Line 3");
       expect(seen).toEqual([1, 2]);
     },
   );
+
+  test("are checked by a schema", async () => {
+    const invalid: string[] = [];
+    const lines = readLines(
+      pieces(['{"n":1}\n{"n":"2"}\n{\n{"n":4}\n']),
+      z.object({ n: z.number() }).transform(({ n }) => n * 10),
+      { onInvalid: ({ number }) => void invalid.push(`line ${number}`) },
+    );
+    expect(await all(lines)).toEqual([10, 40]);
+    expect(invalid).toEqual(["line 2", "line 3"]);
+  });
 
   test("are the same, wherever the text is cut", async () => {
     await fc.assert(

@@ -184,11 +184,15 @@ export class Connection {
  */
 export async function* textOf(
   body: ReadableStream<Uint8Array>,
+  signal?: AbortSignal,
 ): AsyncGenerator<string, void> {
   // Without `ignoreBOM`, a text that begins with U+FEFF would lose it, and all
   // offsets would be off by one.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const reader = body.getReader();
+  // A `fetch` that ignores its signal would leave us waiting for more.
+  const cancel = () => void reader.cancel().catch(() => {});
+  signal?.addEventListener("abort", cancel);
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -197,8 +201,9 @@ export async function* textOf(
       if (text !== "") yield text;
     }
   } finally {
+    signal?.removeEventListener("abort", cancel);
     // Whoever stops reading has no use for the rest. It may have failed already.
-    reader.cancel().catch(() => {});
+    cancel();
   }
 }
 

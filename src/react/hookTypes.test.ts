@@ -17,16 +17,18 @@ type Paged = FunctionReference<
   StreamBody | StreamPage
 >;
 
+declare const url: URL;
+declare const id: StreamId | undefined;
+
 test("the surface of version 0.3 compiles as it was", () => {
-  expectTypeOf(useStream<Plain>).parameters.toExtend<
-    [Plain, URL, boolean, StreamId | undefined, unknown?]
-  >();
-  expectTypeOf(useStream<Plain>).returns.toEqualTypeOf<StreamBody>();
-  expectTypeOf<{
-    authToken: string;
-    headers: Record<string, string>;
-  }>().toExtend<UseStreamOptions<Plain>>();
-  expectTypeOf<{ authToken: null }>().toExtend<UseStreamOptions<Plain>>();
+  function App() {
+    const query = {} as Plain;
+    const body: StreamBody = useStream(query, url, true, id);
+    useStream(query, url, false, id, { authToken: null });
+    useStream(query, url, false, id, { authToken: "…", headers: { A: "b" } });
+    return body;
+  }
+  expectTypeOf(App).returns.toEqualTypeOf<StreamBody>();
 });
 
 type Stripped = FunctionReference<

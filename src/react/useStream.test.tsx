@@ -109,7 +109,10 @@ describe.each([{ incremental: false }, { incremental: true }])(
           streamId: undefined,
           incremental,
         });
-        expect(reader.history.last).toEqual({ text: "", status: "pending" });
+        expect(reader.history.last).toMatchObject({
+          text: "",
+          status: "pending",
+        });
         expect(await requests()).toHaveLength(0);
         reader.update({ streamId });
         await reader.shows(story(5), "done");
@@ -120,7 +123,10 @@ describe.each([{ incremental: false }, { incremental: true }])(
         const first = reader.history.shown.splice(0);
         const next = await client.mutation(chat.create, {});
         reader.update({ streamId: next, url: writeUrl({ sentences: 7 }) });
-        expect(reader.history.last).toEqual({ text: "", status: "pending" });
+        expect(reader.history.last).toMatchObject({
+          text: "",
+          status: "pending",
+        });
         await reader.shows(story(7), "done");
         expect(first.length).toBeGreaterThan(0);
         expect(await requests(next)).toHaveLength(1);
@@ -279,7 +285,10 @@ describe.each([{ incremental: false }, { incremental: true }])(
           expect(fetched.mock.settledResults[0]?.type).toBe("rejected"),
         );
         fetched.mockRestore();
-        expect(reader.history.last).toEqual({ text: "", status: "pending" });
+        expect(reader.history.last).toMatchObject({
+          text: "",
+          status: "pending",
+        });
         await faults({ site: "online" });
         await reader.shows(story(10), "done");
       });
@@ -362,7 +371,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
             status: "error",
           }),
         );
-        expect(driver.history.last).toEqual({
+        expect(driver.history.last).toMatchObject({
           text: story(40),
           status: "done",
         });
@@ -425,7 +434,7 @@ describe("a query that makes of the text what it likes", () => {
     await waitFor(
       () => {
         for (const { last } of [follower.history, driver.history]) {
-          expect(last).toEqual({ text: story(20), status: "done" });
+          expect(last).toMatchObject({ text: story(20), status: "done" });
         }
       },
       { timeout: 5000 },
@@ -453,7 +462,7 @@ describe("a query that makes of the text what it likes", () => {
       });
       await waitFor(
         () =>
-          expect(follower.history.last).toEqual({
+          expect(follower.history.last).toMatchObject({
             text: "[removed]",
             status: "done",
           }),

@@ -15,7 +15,7 @@ export function countRemains(clients: ConvexReactClient[]) {
   Object.assign(globalThis, {
     setTimeout(run: (...args: unknown[]) => void, ...rest: unknown[]) {
       // The hook's own, by who asks: others have timers of their own.
-      const isOurs = /StreamReader|onNextFrame/.test(new Error().stack ?? "");
+      const isOurs = /StreamReader|onNextFrame|requestFrame/.test(new Error().stack ?? "");
       if (!isOurs) return set(run, ...rest);
       const timer: unknown = set(
         (...args: unknown[]) => {

@@ -1,16 +1,19 @@
 import { cleanup, render } from "@testing-library/react";
 import { StrictMode } from "react";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { StreamBody } from "../shared.js";
-import { useStreamLines } from "./index.js";
+import { useStreamLines, type LineOptions } from "./index.js";
 
 afterEach(cleanup);
 
 /** Shows the lines of one body after the other, as a component that uses the hook does. */
-function showLines<T>(parse?: (line: string) => T | undefined) {
+function showLines<T>(
+  parse?: (line: string) => T | undefined,
+  options?: LineOptions<T>,
+) {
   const seen: (readonly T[])[] = [];
   function Lines({ body }: { body: StreamBody }) {
-    seen.push(useStreamLines<T>(body, parse));
+    seen.push(useStreamLines<T>(body, parse, options));
     return null;
   }
   const page = (text: string, status: StreamBody["status"]) => (
@@ -73,10 +76,44 @@ test("another stream starts clean", () => {
   expect(show("7\n")).toEqual([7]);
 });
 
-test("a line that cannot be parsed is an error with its number, at every render", () => {
-  const silent = vi.spyOn(console, "error").mockImplementation(() => {});
-  const { show } = showLines();
-  show("1\n");
-  expect(() => show("1\n{\n3\n")).toThrow("Line 2 of the stream");
-  silent.mockRestore();
+test("an older body gets its older array, and nothing is parsed again", () => {
+  const parse = vi.fn((line: string) => Number(line));
+  const { show } = showLines(parse);
+  show("1\n2\n");
+  const before = show("1\n2\n");
+  show("1\n2\n3\n4\n");
+  expect(show("1\n2\n")).toBe(before);
+  expect(show("1\n2\n3\n")).toEqual([1, 2, 3]);
+  expect(parse).toHaveBeenCalledTimes(4);
+});
+
+describe("a line that cannot be parsed", () => {
+  test("is skipped and reported once; the page lives", () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { show } = showLines();
+    expect(show("1\n{\n3\n{\n")).toEqual([1, 3]);
+    expect(show("1\n{\n3\n{\n5\n")).toEqual([1, 3, 5]);
+    expect(logged).toHaveBeenCalledOnce();
+    expect(logged.mock.calls[0]![0]).toContain("Line 2 of the stream");
+    logged.mockRestore();
+  });
+
+  test.each([
+    ["may be replaced", () => -1, [1, -1, 3]],
+    ["may be skipped without a word", () => undefined, [1, 3]],
+  ])("%s", (_, onInvalid, values) => {
+    const { show } = showLines<unknown>(undefined, { onInvalid });
+    expect(show("1\n{\n3\n")).toEqual(values);
+  });
+
+  test("may be an error, at every render", () => {
+    const silent = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { show } = showLines(undefined, {
+      onInvalid: (error) => {
+        throw error;
+      },
+    });
+    expect(() => show("1\n{\n3\n")).toThrow("Line 2 of the stream");
+    silent.mockRestore();
+  });
 });

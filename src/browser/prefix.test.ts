@@ -24,8 +24,8 @@ describe("the text", () => {
     { has: "abc", offset: 3, gets: "", becomes: "abc", why: "nothing" },
   ])("$has and $gets from $offset on make $becomes: $why", (row) => {
     const prefix = new Prefix();
-    prefix.extend(0, row.has);
-    prefix.extend(row.offset, row.gets);
+    prefix.receive(0, row.has);
+    prefix.receive(row.offset, row.gets);
     expect(prefix.text).toBe(row.becomes);
   });
 });
@@ -44,14 +44,14 @@ describe("the text as a whole, from a query", () => {
     { pieces: "abc", whole: "", shows: "abc", why: "nothing removes nothing" },
   ])("$pieces and $whole show $shows: $why", ({ pieces, whole, shows }) => {
     const prefix = new Prefix();
-    prefix.extend(0, pieces);
-    prefix.replace(whole);
+    prefix.receive(0, pieces);
+    prefix.replace(whole, "streaming");
     expect(prefix.text).toBe(shows);
   });
 
   test("takes the place of what the query gave before, but for nothing", () => {
     const prefix = new Prefix();
-    for (const whole of ["abc▍", "abc", ""]) prefix.replace(whole);
+    for (const whole of ["abc▍", "abc", ""]) prefix.replace(whole, "streaming");
     expect(prefix.text).toBe("abc");
   });
 });
@@ -69,7 +69,7 @@ describe("the status", () => {
   test("is streaming as soon as there is text", () => {
     const prefix = new Prefix();
     expect(prefix.status).toBe("pending");
-    prefix.extend(0, "a");
+    prefix.receive(0, "a");
     expect(prefix.status).toBe("streaming");
   });
 

@@ -1,0 +1,170 @@
+import { useEffect, useRef, useState } from "react";
+import { onNextFrame, rendered, rendering } from "../browser/pace.js";
+import { isFinal, type StreamStatus } from "../shared.js";
+
+/** No text is shown later than this (ms) after it has come. */
+const LONGEST_DELAY_MS = 500;
+/** How far (UTF-16 code units) the end of a character is looked for. */
+const LONGEST_GRAPHEME = 64;
+
+/** Options of `useSmoothText`. */
+export interface SmoothTextOptions {
+  /** The status of the stream. Once it is final, the whole text is shown. */
+  status?: StreamStatus | undefined;
+  /** Whether the text that is there at mount flows too. Default: false. */
+  startStreaming?: boolean | undefined;
+}
+
+/**
+ * Text that comes in steps, as it does from the database, flows at the pace at
+ * which it arrives.
+ *
+ * ```tsx
+ * const { text, status } = useStreamBody(api.chat.getStreamBody, streamId);
+ * const [visibleText, { isStreaming }] = useSmoothText(text, { status });
+ * ```
+ *
+ * What is there at mount is shown at once. The visible text is never more than
+ * half a second behind, never ends in the middle of a character, and is whole as
+ * soon as the status is final. Nothing is animated in a hidden tab, or where the
+ * user prefers reduced motion.
+ *
+ * @param text The text so far. One that does not continue the one before is shown at once.
+ * @returns The visible text, and whether more of the text is about to be shown.
+ */
+export function useSmoothText(
+  text: string,
+  { status, startStreaming = false }: SmoothTextOptions = {},
+): [visibleText: string, { isStreaming: boolean }] {
+  const [flow, setFlow] = useState(() => flowOf(text, startStreaming));
+  const isEnd = status !== undefined && isFinal(status);
+  const visible = isEnd || !continues(flow, text) ? text.length : flow.visible;
+  const latest = useRef<Flow>(flow);
+  useEffect(() => {
+    latest.current = arrive(latest.current, text, performance.now(), isEnd);
+    const step = () => {
+      const next = advance(latest.current, performance.now(), canAnimate());
+      if (next.visible !== latest.current.visible) {
+        rendering();
+        setFlow(next);
+      }
+      latest.current = next;
+      if (next.visible < next.text.length) cancel = onNextFrame(step);
+    };
+    let cancel = onNextFrame(step);
+    return () => cancel();
+  }, [text, isEnd]);
+  useEffect(rendered);
+  return [text.slice(0, visible), { isStreaming: visible < text.length }];
+}
+
+/** How much of a text is visible, and by when the rest has to be. */
+interface Flow {
+  text: string;
+  visible: number;
+  /** When the newest text came, and when the flow was last advanced (ms). */
+  arrivedAt: number;
+  advancedAt: number;
+  /** How long it takes until the next text comes, as far as can be told (ms). */
+  interval: number;
+  /** For each text that is not visible yet: its length, and when it has to be (ms). */
+  due: { length: number; at: number }[];
+}
+
+function flowOf(text: string, startStreaming: boolean): Flow {
+  return {
+    text,
+    visible: startStreaming ? 0 : text.length,
+    arrivedAt: -Infinity,
+    advancedAt: -Infinity,
+    interval: LONGEST_DELAY_MS,
+    due: startStreaming ? [{ length: text.length, at: Infinity }] : [],
+  };
+}
+
+/** Whether what is visible is the beginning of a text. Looking at all of a long one would copy it. */
+function continues({ text: before, visible }: Flow, text: string): boolean {
+  return (
+    text.length >= visible &&
+    text.slice(0, 64) === before.slice(0, Math.min(64, text.length)) &&
+    text.slice(Math.max(0, visible - 64), visible) ===
+      before.slice(Math.max(0, visible - 64), visible)
+  );
+}
+
+/** The flow when a text has come. */
+export function arrive(
+  flow: Flow,
+  text: string,
+  now: number,
+  isEnd: boolean,
+): Flow {
+  if (isEnd || !continues(flow, text)) {
+    return { ...flowOf(text, false), arrivedAt: now, advancedAt: now };
+  }
+  const since = now - flow.arrivedAt;
+  // A pause is no pace.
+  const interval =
+    since < 2 * LONGEST_DELAY_MS
+      ? Math.min((flow.interval + since) / 2, LONGEST_DELAY_MS)
+      : flow.interval;
+  const due = { length: text.length, at: now + LONGEST_DELAY_MS };
+  return {
+    text,
+    visible: flow.visible,
+    arrivedAt: now,
+    advancedAt: now,
+    interval,
+    due: [...flow.due.filter(({ length }) => length > flow.visible), due],
+  };
+}
+
+/** The flow after the time that has passed. */
+export function advance(flow: Flow, now: number, canAnimate: boolean): Flow {
+  const { text, visible, arrivedAt, advancedAt, interval, due } = flow;
+  if (!canAnimate) return { ...flow, visible: text.length, due: [] };
+  // As much of the rest as of the time that is left for it.
+  const left = Math.max(1, arrivedAt + interval - advancedAt);
+  const share = Math.min(1, (now - advancedAt) / left);
+  const paced = visible + (text.length - visible) * share;
+  const overdue = due.filter(({ at }) => at <= now).map(({ length }) => length);
+  const to = boundary(text, visible, Math.max(paced, ...overdue));
+  return {
+    ...flow,
+    visible: to,
+    // What is not enough for a character is not lost.
+    advancedAt: to === visible && to < text.length ? advancedAt : now,
+    due: due.filter(({ at }) => at > now),
+  };
+}
+
+/** The end of the last whole character up to `to`, from one at `from` on. */
+function boundary(text: string, from: number, to: number): number {
+  const end = Math.min(text.length, Math.floor(to));
+  if (end === text.length) return end;
+  const part = text.slice(from, end + LONGEST_GRAPHEME);
+  let last = from;
+  for (const { index } of segments(part)) {
+    if (from + index > end) break;
+    last = from + index;
+  }
+  return last;
+}
+
+/** Characters as people see them, or code points where the platform does not know better. */
+function segments(text: string): Iterable<{ index: number }> {
+  if (typeof Intl !== "undefined" && "Segmenter" in Intl) {
+    return (segmenter ??= new Intl.Segmenter()).segment(text);
+  }
+  let index = 0;
+  return Array.from(text, (point) => ({ index: (index += point.length) }));
+}
+let segmenter: Intl.Segmenter | undefined;
+
+function canAnimate(): boolean {
+  return (
+    typeof document !== "undefined" &&
+    !document.hidden &&
+    !globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches
+  );
+}
