@@ -25,7 +25,7 @@ export function ConfirmButton(props: {
         }
       }}
       onClick={(event) => {
-        // The second click of a double click is no answer to the question.
+        // The second click of a double click does not answer the question.
         if (event.detail > 1) return;
         if (asking) props.onConfirm();
         setAsking(!asking);

@@ -2,7 +2,7 @@ import { code } from "@streamdown/code";
 import { memo, type ReactNode } from "react";
 import { Streamdown } from "streamdown";
 
-/** Markdown that may still be streaming in: unfinished blocks are shown as if they were complete. */
+/** Markdown that may still be streaming in. Unfinished blocks render as if complete. */
 export const Markdown = memo(function Markdown(props: {
   text: string;
   live: boolean;
@@ -52,7 +52,7 @@ function Table(props: { children?: ReactNode }) {
   );
 }
 
-// Made once: a new object would have every block rendered again.
+// Created once: a new object would re-render every block.
 const plugins = { code };
 const components = { table: Table };
 const controls = { code: { copy: true, download: false } };

@@ -20,7 +20,7 @@ export function MessageList(props: {
     <div className="relative min-h-0 flex-1 after:pointer-events-none after:absolute after:inset-x-4 after:bottom-0 after:h-6 after:bg-linear-to-t after:from-background">
       <div
         ref={scrollRef}
-        // Reachable by keyboard, so that it can be scrolled by keyboard.
+        // Focusable, so that the keyboard can scroll it.
         tabIndex={0}
         role="region"
         aria-label="Messages"
@@ -29,7 +29,7 @@ export function MessageList(props: {
         <div className="mx-auto max-w-[46rem] px-4 pt-6 pb-4">
           {props.isEmpty ? (
             <p className="py-16 text-center text-muted-foreground">
-              There are no messages left here. Write one below.
+              No messages are left here. Write one below.
             </p>
           ) : null}
           <ol className="flex flex-col gap-8">{props.children}</ol>
@@ -83,7 +83,7 @@ export function LoadingMessages() {
   );
 }
 
-/** Lines where text will be. */
+/** A placeholder for text. */
 export function TextSkeleton() {
   return (
     <div aria-hidden className="flex flex-col gap-3 py-3">
@@ -98,7 +98,7 @@ export function TextSkeleton() {
 }
 
 export function UnknownConversation(props: {
-  /** Where a new one is started. */
+  /** The page for a new conversation. */
   newOne: string;
 }) {
   return (

@@ -1,4 +1,4 @@
-/** What the page shows when nobody has told it where its functions run. */
+/** The page without a backend's address. */
 export function NoBackend() {
   return (
     <main className="px-4 pt-24">

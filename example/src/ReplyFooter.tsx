@@ -138,7 +138,7 @@ const markColor: Record<StreamStatus, string> = {
   aborted: "bg-muted-foreground",
 };
 
-/** Colour and word: neither alone would do for everyone. */
+/** The status as a color and as a word, since neither alone works for everyone. */
 function StatusMark(props: {
   status: StreamStatus;
   label: string;

@@ -27,7 +27,7 @@ export function Shell(props: {
         aria-label="Conversations"
         className="m-0 h-dvh max-h-none w-72 max-w-[85vw] border-r border-border bg-sidebar text-foreground backdrop:bg-black/40"
         onClick={(event) => {
-          // On the backdrop, or on anything in it that leads elsewhere.
+          // A click on the backdrop, or on a link.
           const target = event.target as HTMLElement;
           if (target === event.currentTarget || target.closest("a") !== null) {
             event.currentTarget.close();

@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 /** An empty conversation. */
 export function Welcome(props: {
   title: string;
-  /** What there is to see here. */
+  /** The introduction. */
   children: ReactNode;
   suggestions: string[];
   onPick: (prompt: string) => void;

@@ -10,18 +10,18 @@ const env = import.meta.env as {
 /** Where queries and mutations go; `undefined` if the page has no backend yet. */
 export const convexUrl = env.VITE_CONVEX_URL;
 
-/** Where HTTP actions are. In the cloud that follows from `convexUrl`. */
+/** Where HTTP actions are served. In the cloud this follows from `convexUrl`. */
 const siteUrl =
   env.VITE_CONVEX_SITE_URL ??
   convexUrl?.replace(/\.convex\.cloud\/?$/, ".convex.site");
 
 /**
- * Whether the backend is the demo's local deployment. It believes the identity
- * that this browser makes up for itself, and can be told to misbehave.
+ * Whether the backend is the demo's local deployment. It accepts unsigned guest
+ * tokens, and can be told to misbehave.
  */
 export const isLocal = env.VITE_LOCAL_DEPLOYMENT === "true";
 
-/** The demo's model endpoint, whose pace can be set; not there with a real model. */
+/** The fake model's endpoint, whose pace can be set. Absent with a real model. */
 export const modelUrl = env.VITE_MODEL_URL;
 
 export function siteAddress(path: string): URL {

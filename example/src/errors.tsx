@@ -1,7 +1,7 @@
 import { ConvexError } from "convex/values";
 import { Component, type ReactNode } from "react";
 
-/** What to tell the user about an error. */
+/** The message to show the user for an error. */
 export function messageOf(error: unknown): string {
   if (error instanceof ConvexError) {
     const data: unknown = error.data;
@@ -17,7 +17,7 @@ export function messageOf(error: unknown): string {
   return "Something went wrong. Please try again.";
 }
 
-/** Shows an error in place of the part of the page that it happened in. */
+/** Shows an error in place of the part of the page where it happened. */
 export class ErrorBoundary extends Component<
   { children: ReactNode },
   { error: unknown }

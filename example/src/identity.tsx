@@ -9,12 +9,12 @@ import { isLocal } from "./backend";
 /*
  * Who the user is.
  *
- * With a real provider this file is a few lines. For Clerk, for instance:
- * `<ConvexProviderWithClerk client={client} useAuth={useAuth}>` around the app,
- * and `await getToken({ template: "convex" })` for the token of the HTTP action.
+ * With a real provider this file is a few lines. For Clerk, wrap the app in
+ * `<ConvexProviderWithClerk client={client} useAuth={useAuth}>`, and use
+ * `await getToken({ template: "convex" })` as the token for the HTTP action.
  *
- * The demo makes up a user for each browser. The token is not signed, so only the
- * local deployment believes it. On a deployment of your own without auth no token
+ * The demo creates a guest for each browser. Its token is not signed, so only the
+ * local deployment accepts it. On a deployment of your own without auth, no token
  * is sent, and everyone who opens the page shares one anonymous account.
  */
 
@@ -55,7 +55,7 @@ const localAuth = {
   fetchAccessToken: () => Promise.resolve(unsignedToken()),
 };
 
-/** Gives everything below it a client that acts for the user. */
+/** Provides a client that acts for the user. */
 export function BackendProvider(props: {
   client: ConvexReactClient;
   children: ReactNode;

@@ -1,10 +1,10 @@
 import { useState } from "react";
 import { messageOf } from "./errors";
 
-/** Does what the user asked for, and keeps why the last of it could not be done. */
+/** Runs the user's actions, and keeps the message of the last one if it failed. */
 export function useAttempt() {
   const [problem, setProblem] = useState<string | null>(null);
-  /** Says whether it could be done. */
+  /** Resolves to whether it succeeded. */
   async function attempt(work: () => Promise<void>): Promise<boolean> {
     setProblem(null);
     try {

@@ -1,8 +1,8 @@
 import { useEffect, useRef } from "react";
 
 /**
- * The message box, which has the focus whenever a conversation comes into view.
- * Not on touch screens, where it would bring up the keyboard.
+ * The message box. It gets the focus when a conversation appears, except on touch
+ * screens, where that would bring up the keyboard.
  */
 export function useComposer(conversationId: string | undefined) {
   const composer = useRef<HTMLTextAreaElement>(null);

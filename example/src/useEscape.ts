@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "react";
 
-/** Calls what is given when Escape is pressed, wherever the focus is. */
+/** Calls the action when Escape is pressed, wherever the focus is. */
 export function useEscape(action: (() => void) | undefined): void {
   const latest = useRef<(() => void) | undefined>(undefined);
   useEffect(() => {

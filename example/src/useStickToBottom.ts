@@ -1,12 +1,11 @@
 import { useCallback, useRef, useState } from "react";
 
 /**
- * Keeps a scrolled element at its bottom while what is in it grows, for as long
- * as the reader is there.
+ * Keeps a scrolling element at its bottom while its content grows.
  *
- * Any movement upwards lets go, by wheel, key, finger or script; getting to the
- * bottom holds on again. A frame runs scroll events before it observes sizes, so
- * a reader who moves up is let go before the growth of that frame pulls them down.
+ * Scrolling up by any means (wheel, key, finger, script) lets go; scrolling to the
+ * bottom holds on again. A frame fires scroll events before it observes sizes, so
+ * a reader who scrolls up is never pulled down by the growth of the same frame.
  */
 export function useStickToBottom() {
   const [atBottom, setAtBottom] = useState(true);

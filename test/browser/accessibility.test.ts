@@ -85,7 +85,7 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     await chat.send("Write a debounce function in TypeScript");
     await setup.demo.pace(100);
     await chat.grows(300);
-    // So slow now that nothing changes while axe looks.
+    // So slow that nothing changes while axe runs.
     await setup.demo.pace(0.1);
     await isFineFor(chat.page);
     expect(await chat.status()).toBe("streaming");
@@ -107,7 +107,7 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     const chat = await AssistantChat.open(page, `${setup.demo.url}/assistant`);
     await isFineFor(page);
 
-    // Held in each phase: nothing changes while axe looks.
+    // Paused in each phase, so that nothing changes while axe runs.
     process.env.TIDE_TABLE_MS = "4000";
     await setup.demo.pace(20);
     await chat.send("When is high water in Saint-Malo?");

@@ -97,7 +97,7 @@ test("a reply is reasoning, a tool call, its result and text, one after the othe
 
 describe("a reload", () => {
   test.each(["reasoning", "calling", "text"] as const)(
-    "in mid-%s: the reply goes on",
+    "in mid-%s: the reply continues",
     async (phase) => {
       const chat = await newChat();
       const asked = setup.demo.model.asked();
@@ -119,7 +119,7 @@ describe("a reload", () => {
 });
 
 describe("two windows", () => {
-  test("show the same, live, whichever of them sends", async () => {
+  test("show the same replies live, no matter which of them sends", async () => {
     const first = await newChat();
     await ask(first, "text");
     const second = await secondWindow(first);
@@ -128,7 +128,7 @@ describe("two windows", () => {
     await finish(first, second);
     expect(await sameContent(first, second)).toMatch(WHOLE);
 
-    // Both were open before this turn, and each begins one.
+    // Both were open before this turn, and each starts one.
     for (const [sender, follower] of [
       [first, second],
       [second, first],
@@ -146,7 +146,7 @@ describe("two windows", () => {
     expect(await first.replies.count()).toBe(3);
   });
 
-  test("ask the model once, whichever asks first; so does a double click", async () => {
+  test("ask the model once, no matter which asks first; so does a double click", async () => {
     const user = await setup.newUser();
     const asked = setup.demo.model.asked();
     const requests: Request[] = [];
@@ -178,7 +178,7 @@ describe("two windows", () => {
 });
 
 describe("Stop", () => {
-  test("in mid-text: says so in every window; what there was stays", async () => {
+  test("in mid-text shows in every window, and the text stays", async () => {
     const chat = await newChat();
     await ask(chat, "text");
     const second = await secondWindow(chat);
@@ -196,7 +196,7 @@ describe("Stop", () => {
     await expect.poll(() => chat.content(), PATIENCE).toBe(content);
   });
 
-  test("while the tool runs: its call stays unfinished, and the next turn works", async () => {
+  test("during a tool call leaves the call unfinished, and the next turn works", async () => {
     const chat = await newChat();
     await ask(chat, "calling");
     toolTakes(100);
@@ -211,9 +211,9 @@ describe("Stop", () => {
 });
 
 describe("a turn after one that was stopped", () => {
-  test("is read when that has been read to its end, and keeps what it says", async () => {
+  test("is read once that one has been read to its end, and keeps its text", async () => {
     const chat = await newChat();
-    // The page gets nothing of the first reply until all of it can be had at once.
+    // The page gets nothing of the first reply until all of it is available.
     let release = () => {};
     const held = new Promise<void>((resolve) => (release = resolve));
     let isFirst = true;
@@ -243,7 +243,7 @@ describe("a turn after one that was stopped", () => {
     await first.getByText("Not finished").waitFor();
     const error = chat.reply.getByText("broke off half way, as it was asked");
     await error.waitFor();
-    // Whatever the first reading still has to say has been said by then.
+    // By then, the first reading has nothing more to report.
     await chat.page.waitForTimeout(300);
     expect(await error.isVisible()).toBe(true);
     expect(await chat.status()).toBe("error");
@@ -251,7 +251,7 @@ describe("a turn after one that was stopped", () => {
 });
 
 describe("connections", () => {
-  test("that are cut again and again: the reply goes on, and useChat does not notice", async () => {
+  test("that are cut again and again: the reply continues, and useChat does not notice", async () => {
     const chat = await newChat();
     const asked = setup.demo.model.asked();
     const { faults } = setup.demo.deployment;
@@ -261,7 +261,7 @@ describe("connections", () => {
     await chat.reaches("calling");
     faults.cutConnections();
     await chat.reaches("text");
-    // As in a tunnel: nothing can be reached for a while.
+    // As in a tunnel: nothing is reachable for a while.
     await chat.page.context().setOffline(true);
     faults.cutConnections();
     faults.dropSockets();
@@ -300,7 +300,7 @@ describe("a tab that is closed", () => {
     },
   );
 
-  test("before it asked for the reply: the next visit does", async () => {
+  test("before it asked for the reply: the next visit asks", async () => {
     const user = await setup.newUser();
     const page = await user.newPage();
     await page.route("**/assistant", async (route) => {
@@ -322,8 +322,8 @@ describe("a tab that is closed", () => {
   });
 });
 
-describe("what goes wrong has a text", () => {
-  test("a model that refuses, and one that breaks off half way", async () => {
+describe("every failure has a message:", () => {
+  test("a model that refuses, and one that fails half way", async () => {
     const chat = await newChat();
     await chat.send("Please refuse");
     await chat.becomes("error");
@@ -340,7 +340,7 @@ describe("what goes wrong has a text", () => {
     await expect
       .poll(() => chat.text(), PATIENCE)
       .toMatch(/A plain loaf.*broke off half way/s);
-    // The history, with its cut reply, is fit for the next turn.
+    // The history, with its unfinished reply, is valid for the next turn.
     await chat.send(SHORT);
     await expect.poll(() => chat.replies.count(), PATIENCE).toBe(3);
     await finish(chat);
@@ -377,7 +377,7 @@ describe("what goes wrong has a text", () => {
     }
   });
 
-  test("a conversation that is somebody else's", async () => {
+  test("someone else's conversation", async () => {
     const chat = await newChat();
     await chat.send(SHORT);
     await finish(chat);

@@ -13,7 +13,7 @@ export class AssistantChat extends Chat {
     return chat;
   }
 
-  /** Where the next reply is to be generated. */
+  /** Chooses where the next reply is generated. */
   async choose(generation: "request" | "action" | "node"): Promise<void> {
     await this.page.getByLabel("The model runs").selectOption(generation);
   }
@@ -36,7 +36,7 @@ export class AssistantChat extends Chat {
     await expect.poll(() => this.phase(), PATIENCE).toBe(phase);
   }
 
-  /** All that the latest reply says, be it open or closed: thoughts, tool calls and text. */
+  /** The content of the latest reply, open or closed: reasoning, tool calls and text. */
   async content(): Promise<string> {
     return await this.page.evaluate(() => {
       const article = [...document.querySelectorAll("article")].at(-1);

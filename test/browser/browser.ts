@@ -25,8 +25,8 @@ export function launchBrowser(): Promise<Browser> {
 }
 
 /**
- * A browser whose tabs are hidden when another one is in front, as in everyday
- * use: Playwright's own keep every page visible, wherever it is.
+ * A browser that hides tabs behind other tabs, as in everyday use. Playwright's own
+ * keeps every page visible.
  */
 export async function launchBrowserWithTabs(): Promise<{
   context: BrowserContext;

@@ -58,7 +58,7 @@ async function sameText(...chats: Chat[]): Promise<string> {
 }
 
 describe("one user, several windows", () => {
-  test("a follower sees what the driver sees, word by word and in the end", async () => {
+  test("a follower sees what the driver sees, during the reply and at its end", async () => {
     const driver = await inMidStream();
     const follower = await secondWindow(driver);
     await follower.grows();
@@ -67,7 +67,7 @@ describe("one user, several windows", () => {
     await sameText(driver, follower);
   });
 
-  test("a page that is reloaded at random moments goes on where it was", async () => {
+  test("a page that is reloaded at random moments continues where it was", async () => {
     const random = randomFrom(1);
     const chat = await inMidStream();
     const asked = setup.demo.model.asked();
@@ -84,7 +84,7 @@ describe("one user, several windows", () => {
     expect(setup.demo.model.asked()).toBe(asked);
   });
 
-  test("the model is asked once, whichever of two tabs asks first", async () => {
+  test("the model is asked once, no matter which of two tabs asks first", async () => {
     const user = await setup.newUser();
     const first = await Chat.open(await user.newPage(), setup.demo.url);
     const requests: Request[] = [];
@@ -120,14 +120,14 @@ describe("one user, several windows", () => {
 });
 
 describe("connections", () => {
-  test("offline and online again: the page says so, and the reply goes on", async () => {
+  test("offline and online again: the page says so, and the reply continues", async () => {
     const driver = await inMidStream();
     const follower = await secondWindow(driver);
     await follower.grows();
     const banner = driver.page.getByText("Connection lost.");
 
     await driver.page.context().setOffline(true);
-    // The emulation only refuses new connections: the present ones are cut here.
+    // The emulation only refuses new connections, so existing ones are cut here.
     setup.demo.deployment.faults.cutConnections();
     setup.demo.deployment.faults.dropSockets();
     await banner.waitFor();
@@ -152,7 +152,7 @@ describe("connections", () => {
     await deployment.up();
     await banner.waitFor({ state: "detached" });
 
-    // Its writer died with the backend, and what it had written is still there.
+    // The writer died with the backend, and its saved text is still there.
     expect((await chat.text()).slice(0, 50)).toBe(before.slice(0, 50));
     await expect
       .poll(() => chat.text(), PATIENCE)
@@ -197,7 +197,7 @@ describe("connections", () => {
 });
 
 describe("Stop", () => {
-  test("takes about a second at most, and everything that was shown stays", async () => {
+  test("takes about a second at most, and all visible text stays", async () => {
     const chat = await inMidStream();
     const follower = await secondWindow(chat);
     await follower.grows();
@@ -214,7 +214,7 @@ describe("Stop", () => {
     console.log(
       `Stop: shown after ${stoppedAfter.toFixed(0)} ms, the model's writing ended after ${silentAfter.toFixed(0)} ms`,
     );
-    // On a machine with time to spare, a tenth of this.
+    // On an idle machine it takes a tenth of this.
     expect(stoppedAfter).toBeLessThan(5000);
     expect(silentAfter).toBeLessThan(5000);
 
@@ -226,8 +226,8 @@ describe("Stop", () => {
   });
 });
 
-describe("what goes wrong has a text, and a way on", () => {
-  test("a model that fails half way: its text stays, and Retry asks again", async () => {
+describe("every failure has a message and a way forward:", () => {
+  test("a model that fails half way: its text stays, Retry asks again, and the old reply is one step back", async () => {
     const chat = await newChat();
     await chat.send("Bake bread, but fail half way");
     await chat.becomes("error");
@@ -241,7 +241,7 @@ describe("what goes wrong has a text, and a way on", () => {
     await chat.becomes("error");
     expect(await chat.replies.count()).toBe(1);
 
-    // The replaced reply is one step back, also after a reload.
+    // The replaced reply is one step back, even after a reload.
     await chat.page.reload();
     await chat.reply.getByRole("button", { name: "Previous reply" }).click();
     await expect.poll(() => chat.text(), PATIENCE).toMatch(/bread.*1\/2/s);
@@ -249,7 +249,7 @@ describe("what goes wrong has a text, and a way on", () => {
     await expect.poll(() => chat.text(), PATIENCE).toMatch(/bread.*2\/2/s);
   });
 
-  test("no key: the reply says what to set, and Retry answers once it is", async () => {
+  test("no key: the reply says what to set, and Retry works once it is set", async () => {
     const chat = await newChat();
     setup.demo.setKey(undefined);
     await chat.send(SHORT);
@@ -269,7 +269,7 @@ describe("what goes wrong has a text, and a way on", () => {
     expect(await chat.text()).toMatch(/It was asked to refuse/);
   });
 
-  test("a conversation that does not exist, or is somebody else's", async () => {
+  test("a conversation that does not exist, or is someone else's", async () => {
     const chat = await newChat();
     await chat.send(SHORT);
     await chat.becomes("done");
@@ -285,7 +285,7 @@ describe("what goes wrong has a text, and a way on", () => {
     }
   });
 
-  test("a message over the limit stays in the box, and can be sent when it is shorter", async () => {
+  test("a message over the limit stays in the box, and can be sent once it is shorter", async () => {
     const chat = await newChat();
     await chat.send("hello ".repeat(1500));
     const alert = chat.page.getByRole("alert");

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 export type Status =
   "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
 
-/** Long enough for a busy machine; what is waited for comes far earlier. */
+/** Long enough for a busy machine. On an idle one, waits end much sooner. */
 export const PATIENCE = { timeout: 30_000, interval: 20 };
 
 /** The chat, as its user sees it. */
@@ -37,7 +37,7 @@ export class Chat {
     await this.sendButton.click();
   }
 
-  /** What the latest reply shows; empty if there is none. */
+  /** The visible text of the latest reply; empty if there is none. */
   async text(): Promise<string> {
     return await this.page.evaluate(() => {
       const article = [...document.querySelectorAll("article")].at(-1);
@@ -57,7 +57,7 @@ export class Chat {
     await expect.poll(() => this.status(), PATIENCE).toBe(status);
   }
 
-  /** Waits until the latest reply is being written and shows so many characters more. */
+  /** Waits until the latest reply is being written and has grown by this many characters. */
   async grows(by = 100): Promise<void> {
     await this.becomes("streaming");
     const before = (await this.text()).length;
@@ -67,7 +67,7 @@ export class Chat {
   }
 }
 
-/** Notes the length of the text that an element shows, whenever it changes. */
+/** Records the length of an element's text at each change. */
 export async function watchLengths(
   reply: Locator,
 ): Promise<() => Promise<number[]>> {

@@ -6,7 +6,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** A command of the project, run as a user runs it in a terminal. */
 export class Command {
-  /** All that it has printed so far. */
+  /** Everything it has printed so far. */
   output = "";
   readonly exited: Promise<number | null>;
   private readonly child;
@@ -16,7 +16,7 @@ export class Command {
       cwd: root,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
-      // A process group of its own, as a terminal gives to each command.
+      // In its own process group, as in a terminal.
       detached: true,
     });
     for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -50,7 +50,7 @@ export class Command {
   }
 }
 
-/** Nothing of the surroundings' own model: the demo brings a stand-in. */
+/** Without a key from the environment, so that the demo uses its fake model. */
 export const withoutKey = {
   OPENAI_API_KEY: "",
   OPENAI_BASE_URL: "",

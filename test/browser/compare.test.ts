@@ -43,7 +43,7 @@ async function endTheSame(page: Page): Promise<string> {
   return driven;
 }
 
-test("both panes grow and end with the same text, also when the connection is cut and after a reload", async () => {
+test("both panes grow and end with the same text, even if the connection is cut, and after a reload", async () => {
   const page = await start(50);
   await bothGrow(page);
   await page.getByRole("button", { name: "Cut the connection" }).click();
@@ -55,7 +55,7 @@ test("both panes grow and end with the same text, also when the connection is cu
   expect(text.length).toBeGreaterThan(5000);
 });
 
-test("ten followers all have the whole text", async () => {
+test("ten followers all get the whole text", async () => {
   const page = await start(50);
   await page.getByRole("button", { name: "Open ten followers" }).click();
   const followers = page.getByRole("list", { name: "Ten followers" });

@@ -36,7 +36,7 @@ async function isUp(demo: Command): Promise<void> {
     .toMatch(/The demo is running/);
 }
 
-test("a reply grows word by word, is finished, and is the same after a reload; Ctrl-C ends everything", async () => {
+test("a reply grows word by word, ends, and is the same after a reload; Ctrl-C stops everything", async () => {
   const ports = await freePorts(OPTIONS.length);
   const startedAt = performance.now();
   const demo = runDemo(ports);
@@ -46,7 +46,7 @@ test("a reply grows word by word, is finished, and is the same after a reload; C
   const upAt = performance.now();
 
   const page = await browser.newPage();
-  // The first load, for which Vite prepares everything, may take a while.
+  // The first load takes longer, because Vite prepares everything.
   page.setDefaultTimeout(60_000);
   const chat = await Chat.open(page, url);
   const usableAt = performance.now();
@@ -79,7 +79,7 @@ test("a port in use: the message names it and the option that changes it", async
       const taken = await holdPort();
       const ports = await freePorts(OPTIONS.length);
       ports[OPTIONS.indexOf(option)] = taken.port;
-      // Without npm, which would build four times at once.
+      // Without npm, which would run four builds at once.
       const demo = runDemo(ports, [
         "npx",
         "tsx",
@@ -88,7 +88,7 @@ test("a port in use: the message names it and the option that changes it", async
       expect(await demo.exited).toBe(1);
       expect(demo.output).toContain(`Port ${taken.port}`);
       expect(demo.output).toMatch(new RegExp(`in use.* ${option} \\d+`));
-      // No stack trace for what is no bug.
+      // No stack trace for a user's mistake.
       expect(demo.output).not.toMatch(/^\s+at /m);
       await taken.release();
     }),

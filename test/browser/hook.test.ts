@@ -288,7 +288,7 @@ describe.each(builds)("React's %s build", (reactBuild) => {
       test("when the browser goes offline in mid-stream and comes back", async () => {
         const reader = await inMidStream();
         await page.context().setOffline(true);
-        // The emulation only refuses new connections: the present ones are cut here.
+        // The emulation only refuses new connections, so existing ones are cut here.
         deployment.faults.cutConnections();
         deployment.faults.dropSockets();
         await expect

@@ -21,7 +21,7 @@ export interface Demo {
   model: Model;
   /** Sets how fast the model writes from now on. */
   pace(tokensPerSecond: number): Promise<void>;
-  /** Gives the backend the key that it needs to ask the model, or takes it away. */
+  /** Sets or removes the key that the backend needs for the model. */
   setKey(key: string | undefined): void;
   close(): Promise<void>;
 }
@@ -40,7 +40,7 @@ export async function startDemo(): Promise<Demo> {
   const deployment = await startDeployment({
     functionsDir: projectPath("example/convex"),
     components: { persistentTextStreaming: projectPath("src/component") },
-    // Writers that are told to fail, and actions that are killed, say so here.
+    // Tests make writers fail and kill actions, which is logged.
     log: () => {},
   });
   process.env.VITE_CONVEX_URL = deployment.url;
@@ -51,13 +51,13 @@ export async function startDemo(): Promise<Demo> {
     configFile: projectPath("example/vite.config.ts"),
     cacheDir: projectPath("node_modules/.vite-e2e"),
     resolve: { alias: sources },
-    // Nothing is edited while the tests run, and a page must not reload by itself.
+    // Nothing is edited while the tests run, and pages must not reload by themselves.
     server: { port: 0, hmr: false, watch: null },
     logLevel: "warn",
   });
   await vite.listen();
   const url = vite.resolvedUrls?.local[0]?.replace(/\/$/, "");
-  if (url === undefined) throw new Error("Vite does not say where it listens.");
+  if (url === undefined) throw new Error("Vite did not report its URL.");
   return {
     url,
     deployment,

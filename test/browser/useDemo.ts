@@ -11,7 +11,7 @@ export function useDemo() {
 
   beforeAll(async () => {
     [demo, browser] = await Promise.all([startDemo(), launchBrowser()]);
-    // Vite prepares the page when it is first asked for; no test should wait for that.
+    // Vite prepares a page on its first request. No test should wait for that.
     const page = await browser.newPage();
     for (const path of ["/compare", "/assistant", "/"]) {
       await page.goto(demo.url + path);
@@ -33,7 +33,7 @@ export function useDemo() {
     get demo(): Demo {
       return demo!;
     },
-    /** A browser of somebody who has never been here; its pages share a user. */
+    /** The browser of a new user. Its pages share that user. */
     async newUser(
       options?: Parameters<Browser["newContext"]>[0],
     ): Promise<BrowserContext> {

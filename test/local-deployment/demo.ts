@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: the chat with everything that it needs, in one process, with no
- * account, no key and no network.
+ * `npm run demo`: the chat and everything it needs in one process, with no account,
+ * no key and no network.
  *
  * The page, the functions, the Convex client and OpenAI's library are the ones
  * that run in production; only the deployment and the model are local stand-ins.
@@ -19,12 +19,12 @@ const USAGE = `npm run demo -- [options]
   --port <n>               the page (5173)
   --convex-port <n>        queries and mutations (3210)
   --site-port <n>          HTTP actions (3211)
-  --model-port <n>         the stand-in for a model (3212)
-  --data <folder>          keeps all data there, for the next time
-  --tokens-per-second <n>  how fast it writes (${DEFAULT_TOKENS_PER_SECOND})
+  --model-port <n>         the fake model (3212)
+  --data <folder>          keep all data there for the next run
+  --tokens-per-second <n>  the fake model's speed (${DEFAULT_TOKENS_PER_SECOND})
   --help`;
 
-/** An error that needs no stack trace: its text says what to do. */
+/** An error whose message says what to do, so it needs no stack trace. */
 class UsageError extends Error {}
 
 function options() {
@@ -73,7 +73,7 @@ function options() {
   };
 }
 
-/** Says which option moves the part whose port is taken. */
+/** Names the option that moves the part whose port is taken. */
 async function listening<T>(
   start: Promise<T>,
   part: string,
@@ -85,15 +85,15 @@ async function listening<T>(
     const { code, message, port } = error as NodeJS.ErrnoException & {
       port?: number;
     };
-    // Vite words it in its own way and gives no code.
+    // Vite has its own wording and sets no code.
     if (code !== "EADDRINUSE" && !/already in use/.test(message)) throw error;
     const [option, taken] =
       Object.entries(ports).find(([, number]) => number === port) ??
       Object.entries(ports)[0]!;
     throw new UsageError(
-      `Port ${taken}, which ${part} should have, is in use. Is the demo running already? ` +
-        `If not, choose another: npm run demo -- ${option} ${taken + 1000}. ` +
-        `(npm run demo -- --help lists the options for all its ports.)`,
+      `Port ${taken}, which ${part} needs, is in use. Is the demo already running? ` +
+        `If not, choose another port: npm run demo -- ${option} ${taken + 1000}. ` +
+        `(npm run demo -- --help lists all options.)`,
     );
   }
 }
@@ -106,7 +106,7 @@ async function main() {
     return;
   }
 
-  // What was started, to be ended in the opposite order.
+  // Everything that was started, to be closed in reverse order.
   const endings: (() => Promise<void>)[] = [];
   let closing: Promise<void> | undefined;
   const close = () =>
@@ -131,7 +131,7 @@ async function main() {
       process.env.OPENAI_BASE_URL = model.baseURL;
       process.env.OPENAI_MODEL = "demo";
       process.env.VITE_MODEL_URL = model.baseURL;
-      modelName = `a stand-in on ${model.baseURL}, ${tokensPerSecond} tokens a second`;
+      modelName = `canned replies from ${model.baseURL}, ${tokensPerSecond} tokens per second`;
     }
 
     const deployment = await listening(
@@ -168,7 +168,7 @@ async function main() {
   functions   ${deployment.url}, HTTP actions ${deployment.siteUrl}
   model       ${modelName}
 
-  ${data === undefined ? "All data is in memory and ends with the demo." : `All data is in ${data}.`} Press Ctrl-C to end it.
+  ${data === undefined ? "All data is in memory and is gone when the demo stops." : `All data is in ${data}.`} Press Ctrl-C to stop.
 `);
   } catch (error) {
     await close();

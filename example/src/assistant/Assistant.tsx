@@ -44,7 +44,7 @@ function NewConversation() {
   const [generation, setGeneration] = useState<Generation>("request");
   const { problem, attempt, forget } = useAttempt();
   const composer = useComposer(undefined);
-  // The conversation's own page finds the reply to be read, and reads it.
+  // The conversation's page finds the unread reply and reads it.
   const begin = (prompt: string) =>
     attempt(async () => {
       const messageId = crypto.randomUUID();
@@ -58,7 +58,7 @@ function NewConversation() {
         suggestions={suggestions}
         onPick={(prompt) => void begin(prompt)}
       >
-        The AI SDK’s useChat on a stream that is saved as it goes: reasoning,
+        The AI SDK’s useChat on a stream that is saved as it arrives: reasoning,
         tool calls and text. Reload in the middle of a thought, or close the tab
         and come back.
       </Welcome>

@@ -40,7 +40,7 @@ export function AssistantConversation(props: {
   const [generation, setGeneration] = useState(last?.generation ?? "request");
   /** The last message that was sent from this page. */
   const [sent, setSent] = useState<string>();
-  /** The message whose reply `sendMessage` reads: not another window's. */
+  /** The message whose reply `sendMessage` reads, so nothing else has to. */
   const [sending, setSending] = useState<string>();
 
   const [unread] = useState(() => turns.find(isUnreadIn(props.saved)));
@@ -66,7 +66,7 @@ export function AssistantConversation(props: {
     idle,
   );
 
-  // Reading ends with the page; the reply does not.
+  // Leaving the page ends the reading, not the reply.
   const { stop: stopReading } = chat;
   useEffect(() => () => void stopReading(), [stopReading]);
 
@@ -91,7 +91,7 @@ export function AssistantConversation(props: {
 
   const retry = (turn: Turns[number]) =>
     attempt(async () => {
-      // The new reply shows up in the turns, and is read as another window's is.
+      // The new reply appears in `turns`, and is read like another window's.
       await retryTurn({ messageId: turn._id });
       setSending(undefined);
       composer.current?.focus();

@@ -1,4 +1,4 @@
-/** What lets through whoever comes while it is open, and has the others wait. */
+/** Lets callers pass while it is open, and makes them wait while it is closed. */
 export class Gate {
   private isOpen = true;
   private waiting: (() => void)[] = [];

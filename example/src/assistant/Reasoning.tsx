@@ -1,7 +1,7 @@
 import { ChevronRight } from "lucide-react";
 import { useState } from "react";
 
-/** What the model thinks: open while it does, and closed when it has; the reader may think otherwise. */
+/** The model's reasoning. Open while the model thinks, then closed, unless the reader chooses otherwise. */
 export function Reasoning(props: { text: string; live: boolean }) {
   const [choice, setChoice] = useState<boolean>();
   const open = choice ?? props.live;

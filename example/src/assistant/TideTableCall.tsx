@@ -7,7 +7,7 @@ type Call = Extract<
   { type: "tool-tideTable" }
 >;
 
-/** The assistant looks up the tides: what it asks for, whether there is an answer yet, and the answer. */
+/** A tool call of the assistant: its input, its state and its result. */
 export function TideTableCall({ part, live }: { part: Call; live: boolean }) {
   const state = stateOf(part, live);
   return (

@@ -10,8 +10,8 @@ const announcements: Record<StreamStatus, string> = {
 };
 
 /**
- * Tells screen readers how the latest reply that was asked for here is doing: a
- * sentence for each change, never the text as it trickles in.
+ * Announces the status of the reply that this page asked for to screen readers: one
+ * sentence for each change, and not the text itself.
  */
 export function Announcement(props: { status: StreamStatus | undefined }) {
   return (

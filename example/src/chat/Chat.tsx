@@ -27,7 +27,7 @@ export function Chat() {
   const stop = useMutation(api.chat.stop);
   const deleteMessage = useMutation(api.chat.deleteMessage);
 
-  // The streams that this page started, and so drives.
+  // The streams that this page has started and therefore drives.
   const [driven, setDriven] = useState<ReadonlySet<string>>(new Set());
   const drive = (streamId: string) =>
     setDriven((before) => new Set(before).add(streamId));
@@ -64,8 +64,8 @@ export function Chat() {
             onPick={(prompt) => void send(prompt)}
           >
             Each word reaches this page over HTTP as it is written, and the
-            database a moment later. Reload half way, open a second window, cut
-            the connection: the text goes on where it was.
+            database a moment later. Reload, open a second window, cut the
+            connection: the text continues where it was.
           </Welcome>
         ) : (
           <Conversation

@@ -60,7 +60,7 @@ export function Composer({
             onEdit();
           }}
           onKeyDown={(event) => {
-            // Enter also ends the composition of a Chinese or Japanese word.
+            // Enter also completes a Chinese or Japanese word.
             const composing = event.nativeEvent.isComposing;
             if (event.key === "Enter" && !event.shiftKey && !composing) {
               event.preventDefault();

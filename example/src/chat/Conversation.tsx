@@ -35,9 +35,8 @@ function Messages(
   props: MessageActions & { messages: Message[]; driven: ReadonlySet<string> },
 ) {
   const { messages, driven } = props;
-  // A reply that is pending when the page loads may have lost its driver: the page
-  // was reloaded before it could ask. Asking again is safe, for only one writer
-  // ever runs.
+  // A reply that is pending when the page loads may have lost its driver to a reload.
+  // Asking again is safe: only one writer ever runs.
   const [orphans] = useState(
     () =>
       new Set(

@@ -13,7 +13,7 @@ import type { Message } from "./Conversation";
 /** The reply to a message, or one of those that Retry has replaced. */
 export function Reply(props: {
   message: Message;
-  /** Whether this page is the one that asks the backend to write it. */
+  /** Whether this page asks the backend to write it. */
   driven: boolean;
   onRetry: () => void;
   onDelete: () => void;
@@ -23,7 +23,7 @@ export function Reply(props: {
     message.earlierStreamIds,
     message.responseStreamId,
   );
-  // Those that had ended when they came into view are only read.
+  // A reply that has already ended when it appears is only read.
   const [live, setLive] = useState<string>();
   if (isLatest && live !== streamId && isLive(message.status)) {
     setLive(streamId);

@@ -240,8 +240,8 @@ function SideBySide() {
           title="Driven"
           subtitle={
             driven || streamId === undefined
-              ? "Over HTTP; from the database should that break off"
-              : "This page was reloaded, and reads from the database now"
+              ? "Over HTTP, and from the database if that fails"
+              : "After the reload, from the database"
           }
           body={streamId && driver}
           figures={
@@ -320,7 +320,7 @@ function BackendFigures(props: { live: boolean }) {
 
 /**
  * A slider over a few values, which need not be evenly spaced. The value belongs to
- * this page: the backend gets its own back when the page is left.
+ * this page: leaving the page restores the backend's own.
  */
 function Slider(props: {
   label: string;

@@ -13,7 +13,7 @@ import { useUpdateCount } from "./useUpdateCount";
 
 type Metered = ReturnType<typeof meteredClient>;
 
-/** Reads the stream as another window would: with its own client, from the database. */
+/** Reads the stream as another window does: with a client of its own, from the database. */
 function useFollowed(streamId: StreamId | undefined): StreamBody {
   return useStream(
     api.chat.getStreamBody,
@@ -31,7 +31,7 @@ function useBytes(meter: Meter): number {
 type FollowerProps = {
   metered: Metered;
   streamId: StreamId | undefined;
-  /** How many characters the driver shows. */
+  /** The driver's length, in characters. */
   ahead: number;
 };
 
@@ -49,7 +49,7 @@ function FollowedPane({ metered, streamId, ahead }: FollowerProps) {
   return (
     <Pane
       title="Followed"
-      subtitle="What another window reads from the database"
+      subtitle="Another window, from the database"
       body={streamId && body}
       figures={
         <>

@@ -4,7 +4,7 @@ import { Markdown } from "../Markdown";
 import { useStickToBottom } from "../useStickToBottom";
 import { isLive, statusLabel } from "../status";
 
-/** One way of seeing the stream, with its figures. */
+/** One view of the stream, with its figures. */
 export function Pane(props: {
   title: string;
   subtitle: string;

@@ -1,11 +1,11 @@
 import { modelUrl, siteAddress } from "../backend";
 
 /*
- * The controls that only the demo has: of the local deployment (its counters and
- * its faults) and of the stand-in for a model (its pace).
+ * Controls that only the demo has: the local deployment's counters and faults, and
+ * the fake model's pace.
  */
 
-/** What the local deployment has done since the counters were last reset. */
+/** The local deployment's work since its counters were last reset. */
 export type Counters = {
   commits: number;
   documentsRead: number;
@@ -30,7 +30,7 @@ export function setCommitDelay(commitDelayMs: number) {
   return call(siteAddress("/_local/faults"), { commitDelayMs });
 }
 
-/** Cuts the response that is under way, and every subscription. */
+/** Cuts the running response and every subscription. */
 export function cutConnections() {
   return call(siteAddress("/_local/faults"), {
     cutConnections: true,
@@ -53,7 +53,7 @@ async function call(url: URL, body?: object): Promise<unknown> {
   const response = await fetch(url, {
     method: body === undefined ? "GET" : "POST",
     body: body && JSON.stringify(body),
-    // A setting is put back while the page goes away.
+    // Settings are restored while the page unloads.
     keepalive: body !== undefined,
   });
   if (!response.ok) throw new Error(`${url.href} answered ${response.status}.`);

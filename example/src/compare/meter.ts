@@ -1,7 +1,7 @@
 import { ConvexReactClient } from "convex/react";
 import { convexUrl } from "../backend";
 
-/** What has arrived on one client's WebSocket. */
+/** Counts what arrives on one client's WebSocket. */
 export class Meter {
   bytes = 0;
   messages = 0;
@@ -20,7 +20,7 @@ export class Meter {
   };
 }
 
-/** A client of its own, as another window would have, that counts what it gets. */
+/** A separate client, as another window has, that counts what it receives. */
 export function meteredClient(): { client: ConvexReactClient; meter: Meter } {
   const meter = new Meter();
   class MeteredWebSocket extends WebSocket {

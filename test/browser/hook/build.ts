@@ -33,7 +33,7 @@ export async function servePage(reactBuild: ReactBuild) {
     logLevel: "warn",
   });
   const url = server.resolvedUrls?.local[0];
-  if (url === undefined) throw new Error("Vite does not say where it listens.");
+  if (url === undefined) throw new Error("Vite did not report its URL.");
   return {
     url,
     async close() {

@@ -19,6 +19,6 @@ export async function serveChat(backend: { url: string; siteUrl: string }) {
   });
   await vite.listen();
   const url = vite.resolvedUrls?.local[0];
-  if (url === undefined) throw new Error("Vite does not say where it listens.");
+  if (url === undefined) throw new Error("Vite did not report its URL.");
   return { url, close: () => vite.close() };
 }
