@@ -23,6 +23,9 @@ interface Timer {
   cleared: boolean;
 }
 
+/** One for all runs: each that is ever used costs every promise a step. */
+const ownership = new AsyncLocalStorage<Owner>();
+
 /** 14 November 2023, at noon or so. */
 const EPOCH = 1_700_000_000_000;
 
@@ -37,7 +40,6 @@ export class LabClock {
   private skew = 0;
   private nextId = 1;
   private timers: Timer[] = [];
-  private readonly owner = new AsyncLocalStorage<Owner>();
 
   now(): number {
     return Math.floor(EPOCH + this.time + this.skew);
@@ -55,12 +57,12 @@ export class LabClock {
 
   /** Runs something as this owner: the timers that it sets, now or later, are its own. */
   as<T>(owner: Owner, run: () => T): T {
-    return this.owner.run(owner, run);
+    return ownership.run(owner, run);
   }
 
   /** Runs something that is nobody's. */
   asNobody<T>(run: () => T): T {
-    return this.owner.exit(run);
+    return ownership.exit(run);
   }
 
   /** Waits, as nobody: what is left of it does not keep an action alive. */
@@ -147,12 +149,11 @@ export class LabClock {
     };
     const now = () => this.now();
     const setTimeout = (callback: () => void, ms = 0) => {
-      const owner = this.owner.getStore();
+      const owner = ownership.getStore();
       // A function whose life is over sets no more timers.
       if (owner?.alive === false) return 0;
-      const { owner: as } = this;
       const fire =
-        owner === undefined ? callback : () => as.run(owner, callback);
+        owner === undefined ? callback : () => ownership.run(owner, callback);
       return this.add(
         owner,
         fire,
