@@ -58,7 +58,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "faults",
-          environment: "edge-runtime",
+          environment: "jsdom",
           include: ["test/lab/*.test.ts"],
         },
       },

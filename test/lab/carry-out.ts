@@ -7,14 +7,16 @@ import type { Action } from "./action.js";
 import { LabClock } from "./lab-clock.js";
 import { Deployment } from "./lab-backend.js";
 import type { Fault, Happenings } from "./happenings.js";
-import { serve, type Sent } from "./connections.js";
+import { nothingSent, serve, type Sent } from "./connections.js";
 import { Manuscript } from "./manuscript.js";
+import { Browser, HookReader } from "./page.js";
 import { Reader } from "./readers.js";
 import type {
   ActionPlan,
   CallerPlan,
   ConnectionPlan,
   OutsideEvent,
+  PagePlan,
   ReaderPlan,
   Schedule,
 } from "./schedule.js";
@@ -29,8 +31,6 @@ export interface Caller {
   manuscript: Manuscript;
   /** Null for one that asked for no response. */
   sent: Sent | null;
-  /** The status of its response; null if it got none. */
-  answer: number | null;
   /** How `generate` ended. */
   generated: "resolved" | "rejected" | null;
 }
@@ -44,6 +44,10 @@ export interface Outcome {
   /** The one whose writer ran first. */
   winner: Caller | undefined;
   readers: Reader[];
+  /** The pages that used the hook, and how many of their requests were answered. */
+  hooks: { hook: HookReader; answered: number }[];
+  /** What they left when all of them were gone. */
+  browser: Browser;
   /** When nothing ran (ms, by the clock that never jumps). */
   stalls: { from: number; to: number }[];
   stored: Awaited<ReturnType<Deployment["stored"]>>;
@@ -59,7 +63,21 @@ const calm: ActionPlan = {
   death: null,
   orphansArrive: false,
 };
-const whole: ConnectionPlan = { cutAfter: null, as: "end", noticed: "signal" };
+const whole: ConnectionPlan = {
+  answer: 0,
+  cutAfter: null,
+  as: "end",
+  noticed: "signal",
+};
+
+const calmCaller: Omit<CallerPlan, "page"> = {
+  at: 0,
+  how: "stream",
+  action: calm,
+  connection: whole,
+  isLost: false,
+  by: "hook",
+};
 
 /** Carries a schedule out, to the last of what it has set going. */
 export async function carryOut(schedule: Schedule): Promise<Outcome> {
@@ -92,6 +110,13 @@ class Run {
   private readonly callers: Caller[] = [];
   private readonly readers: Reader[] = [];
   private readonly stalls: Outcome["stalls"] = [];
+  private readonly hooks: Outcome["hooks"] = [];
+  private readonly browser = new Browser();
+  /** How the requests of hooks are answered, by the host that they ask. */
+  private readonly drivers = new Map<
+    string,
+    (signal: AbortSignal | null) => Promise<Response>
+  >();
   /** What is to come to an end before the readers have to. */
   private readonly acts: { name: string; done: boolean }[] = [];
   private readonly readings: { name: string; done: boolean }[] = [];
@@ -120,6 +145,11 @@ class Run {
   async carryOut(): Promise<Outcome> {
     const { clock, schedule, happenings } = this;
     this.deployment = await Deployment.create(clock, happenings, schedule);
+    const usesHook =
+      schedule.callers.some(({ by }) => by === "hook") ||
+      schedule.readers.some(({ how }) => how === "hook");
+    // A render, its effects, and what these set going.
+    if (usesHook) clock.turns = 4;
     const { deployment } = this;
     Object.assign(globalThis, { fetch: this.fetch });
 
@@ -169,6 +199,9 @@ class Run {
       stuck.push(...unfinished(this.readings.slice(-3)));
     }
     for (const reader of this.readers) reader.alive = false;
+    for (const { hook } of this.hooks) hook.unmount();
+    // A reader that nobody shows is kept for a while.
+    if (usesHook) await clock.runUntil(() => false, MINUTE);
     for (const { action } of this.callers) {
       if (action.alive) action.die();
     }
@@ -183,6 +216,8 @@ class Run {
       callers: this.callers,
       winner: this.winner,
       readers: this.readers,
+      hooks: this.hooks,
+      browser: this.browser,
       stalls: this.stalls,
       stored,
       rejections: this.rejections,
@@ -230,21 +265,11 @@ class Run {
     if (this.winner?.action.fate === "died") {
       happenings.add("another caller after the writer's action had died");
     }
-    const action = deployment.action(plan.action);
-    const manuscript = new Manuscript(clock, schedule.writing, index);
-    const caller: Caller = {
-      plan,
-      action,
-      manuscript,
-      sent: null,
-      answer: null,
-      generated: null,
-    };
-    this.callers.push(caller);
-    const { streaming, streamId } = deployment;
-    const writer = manuscript.writer(action);
-
     if (plan.how === "generate") {
+      const caller = this.newCaller(plan, plan.action);
+      const { action, manuscript } = caller;
+      const { streaming, streamId } = deployment;
+      const writer = manuscript.writer(action);
       const generated = action
         .run((ctx) => streaming.generate(ctx, streamId, writer))
         .then(
@@ -255,43 +280,105 @@ class Run {
       await Promise.race([generated, action.over]);
       return;
     }
-
-    const sent: Sent = { text: "", closed: false, cancelled: false };
-    caller.sent = sent;
-    const reader = this.reader(`the client of caller ${index}`);
-    this.hosts.set(`client-${index}.lab`, []);
-    const drive = async () => {
+    const reader = this.reader(`the client of caller ${index} (${plan.by})`);
+    if (plan.by === "hook") return this.driveByHook(plan, index, reader);
+    const host = `client-${index}.lab`;
+    this.hosts.set(host, []);
+    this.begin(this.readings, reader.name, 0, async () => {
       try {
-        const response = await serve(
-          deployment,
-          action,
-          plan.connection,
-          { url: "https://app.lab/stream", method: "POST" },
-          (ctx, request) =>
-            streaming.stream(
-              ctx,
-              request,
-              streamId,
-              (_ctx, _request, _streamId, append, signal) =>
-                writer(append, signal),
-            ),
-          sent,
-        );
-        caller.answer = response.status;
+        const response = await this.post(plan, 0, null);
         if (response.status === 200 && response.body !== null) {
           await this.receive(reader, response.body);
         }
       } catch {
         // It goes on by what is saved, like every client.
       }
-      if (plan.then === "resume") await reader.resume(`client-${index}.lab`);
-      else {
-        await reader.follow(true, [700], () => this.writingIsOver);
-      }
-    };
-    this.begin(this.readings, reader.name, 0, drive);
-    await Promise.race([action.over, this.idle(caller)]);
-    action.end();
+      if (plan.by === "resume") await reader.resume(host);
+      else await reader.follow(true, [700], () => this.writingIsOver);
+    });
+    // Its action, an act of its own, has begun by now.
+    await clock.wait(0);
+  }
+
+  private async driveByHook(
+    plan: CallerPlan,
+    index: number,
+    reader: Reader,
+  ): Promise<void> {
+    const host = `driver-${index}.lab`;
+    const entry = this.readByHook(reader, plan.page, host, true);
+    let requests = 0;
+    this.drivers.set(host, async (signal) => {
+      if (requests > 0) this.happenings.add("hook asked again");
+      const response = await this.post(plan, requests++, signal);
+      if (response.status < 300) entry.answered++;
+      if (response.status === 200) this.happenings.add("hook drove the stream");
+      return response;
+    });
+    // What it asks for again, it asks within that time.
+    for (let i = 0; i < 120 && !this.deployment.isOver; i++) {
+      await this.clock.wait(SECOND);
+    }
+  }
+
+  private readByHook(
+    reader: Reader,
+    page: PagePlan,
+    host: string,
+    driven: boolean,
+  ): Outcome["hooks"][number] {
+    const { deployment, browser } = this;
+    const url = `https://${host}/stream`;
+    const hook = new HookReader(deployment, browser, reader, page, url, driven);
+    const entry = { hook, answered: 0 };
+    this.hooks.push(entry);
+    this.begin(this.readings, reader.name, 0, () => hook.read());
+    return entry;
+  }
+
+  private newCaller(plan: CallerPlan, by: ActionPlan): Caller {
+    const { deployment, clock, schedule, callers } = this;
+    const action = deployment.action(by);
+    const manuscript = new Manuscript(clock, schedule.writing, callers.length);
+    const caller = { plan, action, manuscript, sent: null, generated: null };
+    callers.push(caller);
+    return caller;
+  }
+
+  /** Carries out a request to the HTTP action that writes. What goes wrong does so the first time. */
+  private async post(
+    plan: CallerPlan,
+    index: number,
+    signal: AbortSignal | null,
+  ): Promise<Response> {
+    const { deployment } = this;
+    const { streaming, streamId } = deployment;
+    if (plan.isLost && index === 0) {
+      this.happenings.add("request lost");
+      throw new TypeError("Failed to fetch");
+    }
+    const caller = this.newCaller(plan, index === 0 ? plan.action : calm);
+    const { action, manuscript } = caller;
+    const sent = (caller.sent = nothingSent());
+    const writer = manuscript.writer(action);
+    this.begin(this.acts, `action ${this.callers.length - 1}`, 0, async () => {
+      await Promise.race([action.over, this.idle(caller)]);
+      action.end();
+    });
+    return serve(
+      deployment,
+      action,
+      index === 0 ? plan.connection : whole,
+      { url: "https://app.lab/stream", method: "POST", signal },
+      (ctx, request) =>
+        streaming.stream(
+          ctx,
+          request,
+          streamId,
+          (_ctx, _request, _streamId, append, stop) => writer(append, stop),
+        ),
+      sent,
+    );
   }
 
   /** Shows a reader what comes of a body, until it ends, breaks or is silent for too long. */
@@ -383,6 +470,18 @@ class Run {
 
   private async read(plan: ReaderPlan, index: number): Promise<void> {
     const reader = this.reader(`reader ${index} (${plan.how})`);
+    if (plan.how === "hook") {
+      const host = `driver-of-${index}.lab`;
+      const entry = this.readByHook(reader, plan.page, host, false);
+      // It may be told to drive.
+      const asCaller: CallerPlan = { ...calmCaller, page: plan.page };
+      this.drivers.set(host, async (signal) => {
+        const response = await this.post(asCaller, 1, signal);
+        if (response.status < 300) entry.answered++;
+        return response;
+      });
+      return;
+    }
     if (plan.how === "resume") {
       this.hosts.set(`reader-${index}.lab`, [...plan.answers]);
       return reader.resume(`reader-${index}.lab`);
@@ -394,7 +493,7 @@ class Run {
     );
   }
 
-  /** What `readStream` asks with. */
+  /** What `readStream` and the hook ask with. */
   private readonly fetch = async (
     url: URL | string,
     init: RequestInit = {},
@@ -406,7 +505,13 @@ class Run {
       connection: whole,
     };
     const { signal } = init;
+    const driver = this.drivers.get(hostname);
     const answered = clock.asNobody(async () => {
+      if (driver !== undefined) {
+        const response = await driver(signal ?? null);
+        if (response.body === null || !signal) return response;
+        return new Response(untilAborted(response.body, signal), response);
+      }
       const action = deployment.action(plan);
       void action.over.then(() => {
         if (action.fate === "died") happenings.add("resume's action died");

@@ -9,7 +9,16 @@ export interface Sent {
   closed: boolean;
   /** Whether the platform gave the body up because the client had gone. */
   cancelled: boolean;
+  /** The status of the response; null while there is none. */
+  status: number | null;
 }
+
+export const nothingSent = (): Sent => ({
+  text: "",
+  closed: false,
+  cancelled: false,
+  status: null,
+});
 
 /**
  * Answers a request by an action, over a connection.
@@ -26,7 +35,7 @@ export async function serve(
   connection: ConnectionPlan,
   request: { url: string; method?: string; signal?: AbortSignal | null },
   handler: (ctx: Deployment["app"], request: Request) => Promise<Response>,
-  sent: Sent = { text: "", closed: false, cancelled: false },
+  sent: Sent = nothingSent(),
 ): Promise<Response> {
   const { url, method = "GET" } = request;
   const client = new AbortController();
@@ -38,8 +47,13 @@ export async function serve(
     .catch(() => new Response(null, { status: 500 }));
   const response = await Promise.race([answered, action.over]);
   if (response === undefined) throw new TypeError("Failed to fetch");
+  sent.status = response.status;
+  const { answer } = connection;
+  if (answer === "lost") happenings.add("answer of a request lost");
+  else if (answer > 0) await clock.wait(answer);
   if (response.body === null) {
     action.end();
+    if (answer === "lost") throw new TypeError("Failed to fetch");
     return response;
   }
 
@@ -98,6 +112,11 @@ export async function serve(
     }
     if (!gone) toClient.close();
   };
+  if (answer === "lost") {
+    leave();
+    gone = true;
+  }
   void clock.asNobody(pump);
+  if (answer === "lost") throw new TypeError("Failed to fetch");
   return new Response(received, response);
 }

@@ -184,7 +184,8 @@ export const invariants: Record<string, Invariant> = {
     harm: "other",
     check: (outcome) =>
       first(outcome.callers, (caller) => {
-        const { plan, action, manuscript, answer, generated } = caller;
+        const { plan, action, manuscript, sent, generated } = caller;
+        const answer = sent?.status;
         if (action.fate === "died" || manuscript.started) return null;
         if (plan.how === "generate") {
           return generated === "rejected"
@@ -192,6 +193,8 @@ export const invariants: Record<string, Invariant> = {
             : `generate ${generated ?? "goes on"} without having run its writer`;
         }
         if (answer === 205 || answer === 500) return null;
+        // It never arrived.
+        if (plan.isLost && answer === undefined) return null;
         return answer === 404 && wasDeleted(outcome)
           ? null
           : `the answer was ${answer}`;
@@ -255,6 +258,40 @@ export const invariants: Record<string, Invariant> = {
         return ended && differs !== null ? `${name}: ${differs}` : null;
       });
     },
+  },
+
+  readersEndAsTheStream: {
+    says: "A reader that has read to the end says how the stream ended.",
+    harm: "other",
+    check: (outcome) => {
+      const { stream } = outcome.stored;
+      if (wasDeleted(outcome) || stream === null) return null;
+      return first(outcome.readers, ({ name, ended, status }) =>
+        ended && status !== stream.status
+          ? `${name} says ${status}, the stream ${stream.status}`
+          : null,
+      );
+    },
+  },
+
+  fewRequests: {
+    says: "A hook gets one answer for each time that it became the one who drives.",
+    harm: "other",
+    check: ({ hooks }) =>
+      first(hooks, ({ hook: { reader, drives }, answered }) =>
+        answered > drives
+          ? `${reader.name} got ${answered} answers for ${drives}`
+          : null,
+      ),
+  },
+
+  nothingStaysOfAPage: {
+    says: "When all components are gone, so are their timers and subscriptions.",
+    harm: "other",
+    check: ({ browser: { timers, subscriptions } }) =>
+      timers.armed > 0 || subscriptions > 0
+        ? `${timers.armed} timers and ${subscriptions} subscriptions are left`
+        : null,
   },
 
   bodyIsWhatIsSaved: {

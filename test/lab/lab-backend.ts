@@ -46,6 +46,8 @@ export class Deployment {
   readonly streaming: PersistentTextStreaming;
   readonly changes: Change[] = [];
   readonly actions: Action[] = [];
+  /** Called after each mutation. */
+  readonly listeners = new Set<() => void>();
   streamId = "" as StreamId;
   createdAt = 0;
 
@@ -131,6 +133,7 @@ export class Deployment {
             }),
           });
         }
+        for (const listener of this.listeners) listener();
         return result;
       }),
     );

@@ -23,6 +23,8 @@ interface Timer {
   cleared: boolean;
 }
 
+const FRAME_MS = 16;
+
 /** One for all runs: each that is ever used costs every promise a step. */
 const ownership = new AsyncLocalStorage<Owner>();
 
@@ -37,6 +39,9 @@ export class LabClock {
   time = 0;
   /** How late (ms) a timer of nobody's fires: those by which scheduled functions start. */
   lateness: () => number = () => 0;
+  /** Whether the page is in a hidden tab, where no frames are painted. */
+  isHidden = false;
+  private readonly frames: (() => void)[] = [];
   private skew = 0;
   private nextId = 1;
   private timers: Timer[] = [];
@@ -81,6 +86,12 @@ export class LabClock {
     return new Promise((resolve) => this.add(uncounted, resolve, ms));
   }
 
+  /** The tab is shown again: what waited for a frame gets one. */
+  show(): void {
+    this.isHidden = false;
+    for (const paint of this.frames.splice(0)) paint();
+  }
+
   private add(
     owner: Owner | undefined,
     callback: () => void,
@@ -107,9 +118,14 @@ export class LabClock {
     if (timer.owner !== undefined) timer.owner.timers.armed--;
   }
 
+  /** How often React may hand on to itself before it has rendered. */
+  turns = 1;
+
   /** Lets all happen that can without time going by. */
-  settle(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < this.turns; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   /**
@@ -146,7 +162,10 @@ export class LabClock {
       setTimeout: globalThis.setTimeout,
       clearTimeout: globalThis.clearTimeout,
       Date: globalThis.Date,
+      requestAnimationFrame: globalThis.requestAnimationFrame,
+      cancelAnimationFrame: globalThis.cancelAnimationFrame,
     };
+    const realNow = performance.now.bind(performance);
     const now = () => this.now();
     const setTimeout = (callback: () => void, ms = 0) => {
       const owner = ownership.getStore();
@@ -163,6 +182,12 @@ export class LabClock {
     Object.assign(globalThis, {
       setTimeout,
       clearTimeout: (id: number) => this.clear(id),
+      requestAnimationFrame: (paint: () => void) =>
+        setTimeout(() => {
+          if (this.isHidden) this.frames.push(paint);
+          else paint();
+        }, FRAME_MS),
+      cancelAnimationFrame: (id: number) => this.clear(id),
       Date: class extends real.Date {
         constructor(time: number = now()) {
           super(time);
@@ -170,9 +195,11 @@ export class LabClock {
         static override now = now;
       },
     });
+    performance.now = () => this.time;
     try {
       return await run();
     } finally {
+      performance.now = realNow;
       Object.assign(globalThis, real);
     }
   }

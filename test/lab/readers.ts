@@ -31,10 +31,16 @@ export class Reader implements Owner {
     return this.deployment.clock;
   }
 
-  private complain(of: Reader["complaints"][number]["of"], says: string): void {
+  complain(of: Reader["complaints"][number]["of"], says: string): void {
     if (this.complaints.length < 5) {
       this.complaints.push({ of, says: `${this.name}: ${says}` });
     }
+  }
+
+  /** It begins from nothing, as a component that is mounted anew. */
+  beginAnew(): void {
+    this.text = "";
+    this.status = "pending";
   }
 
   /** It is shown a piece of the text that starts at an offset. */

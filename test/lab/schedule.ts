@@ -57,6 +57,8 @@ export interface ActionPlan {
 
 /** What becomes of the connection that a body comes over. */
 export interface ConnectionPlan {
+  /** How late the head of the answer comes (ms), or that it does not. */
+  answer: number | "lost";
   /** After so many bytes nothing arrives any more. Null: all of it does. */
   cutAfter: number | null;
   /** How the client takes note: an error, an end as if that were all, or not at all. */
@@ -70,9 +72,33 @@ export interface CallerPlan {
   how: "stream" | "generate";
   action: ActionPlan;
   connection: ConnectionPlan;
-  /** How the client goes on where its connection was cut. */
-  then: "resume" | "pages";
+  /** Whether the request is lost on its way, the first time. */
+  isLost: boolean;
+  /** By what the client asks and reads: `fetch`, and then `readStream` or pages; or the hook. */
+  by: "resume" | "pages" | "hook";
+  page: PagePlan;
 }
+
+/** A component that shows the stream by `useStream`, and the page that it is on. */
+export interface PagePlan {
+  incremental: boolean;
+  strict: boolean;
+  /** How long each update of a subscription is on its way, in turn, over and over. */
+  lags: number[];
+  /** When the WebSocket is down, and when the app's query throws. */
+  down: Span[];
+  failing: Span[];
+  changes: PageChange[];
+}
+export interface Span {
+  at: number;
+  for: number;
+}
+export type PageChange = { at: number } & (
+  | { what: "token" | "drive" | "follow" | "other query" | "online" }
+  /** For so long: not mounted, no stream to show, in a hidden tab. */
+  | { what: "unmounted" | "no stream" | "hidden"; for: number }
+);
 
 export type ReaderPlan = {
   at: number;
@@ -80,6 +106,7 @@ export type ReaderPlan = {
   looks: number[];
 } & (
   | { how: "pages" | "whole" }
+  | { how: "hook"; page: PagePlan }
   | {
       how: "resume";
       answers: { action: ActionPlan; connection: ConnectionPlan }[];
@@ -150,6 +177,11 @@ const action = (deaths: number, breakdowns: number): fc.Arbitrary<ActionPlan> =>
 
 const connection = (bytes: number): fc.Arbitrary<ConnectionPlan> =>
   fc.record({
+    answer: rarely<ConnectionPlan["answer"], ConnectionPlan["answer"]>(
+      5,
+      0,
+      fc.oneof(fc.constant("lost" as const), fc.nat(2000)),
+    ),
     cutAfter: rarely(2, null, fc.nat(bytes)),
     as: fc.constantFrom("error", "end", "error", "end", "silence"),
     noticed: fc.constantFrom("signal", "cancel", "signal", "not"),
@@ -160,10 +192,42 @@ const looks = fc.array(fc.integer({ min: 200, max: 1500 }), {
   maxLength: 4,
 });
 
+const span = fc.record({ at: fc.nat(6000), for: fc.nat(3000) });
+const change: fc.Arbitrary<PageChange> = fc
+  .tuple(
+    fc.nat(6000),
+    fc.oneof(
+      fc.record({
+        what: fc.constantFrom(
+          "token",
+          "drive",
+          "follow",
+          "other query",
+          "online",
+        ),
+      }),
+      fc.record({
+        what: fc.constantFrom("unmounted", "no stream", "hidden"),
+        for: fc.oneof(fc.constant(0), fc.nat(2000), fc.nat(8000)),
+      }),
+    ),
+  )
+  .map(([at, what]) => ({ at, ...what }));
+
+const page: fc.Arbitrary<PagePlan> = fc.record({
+  incremental: fc.boolean(),
+  strict: fc.boolean(),
+  lags: rarely(2, [20], fc.array(fc.nat(1500), { minLength: 1, maxLength: 4 })),
+  down: rarely(3, [], fc.array(span, { minLength: 1, maxLength: 2 })),
+  failing: rarely(5, [], fc.array(span, { minLength: 1, maxLength: 1 })),
+  changes: rarely(2, [], fc.array(change, { minLength: 1, maxLength: 3 })),
+});
+
 const reader = (bytes: number): fc.Arbitrary<ReaderPlan> => {
   const at = rarely(2, 0, fc.nat(8000));
   return fc.oneof(
     fc.record({ at, looks, how: fc.constantFrom("pages", "whole") }),
+    fc.record({ at, looks, page, how: fc.constant("hook" as const) }),
     fc.record({
       at,
       looks,
@@ -286,7 +350,9 @@ export function schedules(kind: Kind): fc.Arbitrary<Schedule> {
           how: fc.constantFrom("stream", "stream", "generate"),
           action: action(4, 25),
           connection: connection(kind.bytes),
-          then: fc.constantFrom("resume", "pages"),
+          isLost: rarely(10, false, fc.constant(true)),
+          by: fc.constantFrom("resume", "pages", "hook"),
+          page,
         }),
         { minLength: 1, maxLength: 3 },
       )
