@@ -65,15 +65,6 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: "hook-faults",
-          environment: "jsdom",
-          include: ["test/lab/**/*.test.tsx"],
-          globalSetup: "test/support/hook-setup.ts",
-        },
-      },
-      {
-        extends: true,
-        test: {
           name: "local",
           include: ["test/{local-deployment,deployment,runtime}/**/*.test.ts"],
         },

@@ -8,12 +8,12 @@ import {
   control,
   counters,
   faults,
-  lineUrl,
   mount,
   newClient,
   writeUrl,
   type ReaderProps,
 } from "../../test/support/hook.js";
+import { network } from "../../test/support/network.js";
 import { story } from "../../test/support/story.js";
 import { useStream } from "./index.js";
 
@@ -482,7 +482,9 @@ describe("a query that makes of the text what it likes", () => {
 });
 
 test("silence is noticed, even if the clock is set back by an hour meanwhile", async () => {
-  const url = lineUrl({ sentences: 20, delay: 1, stop: 100, as: "dead" });
+  const { fetch } = globalThis;
+  network(fetch, () => ({ deadAfter: 100 }));
+  const url = writeUrl({ sentences: 20, delay: 1 });
   const reader = mount(client, { url, driven: true, streamId });
   const bytes = new TextEncoder().encode(story(20)).subarray(0, 100);
   const come = new TextDecoder().decode(bytes, { stream: true });
@@ -495,6 +497,7 @@ test("silence is noticed, even if the clock is set back by an hour meanwhile", a
     await reader.shows(story(20), "done");
   } finally {
     Date.now = machineNow;
+    vi.unstubAllGlobals();
   }
 }, 30_000);
 

@@ -11,7 +11,6 @@ import {
   test,
 } from "vitest";
 import type { StreamBody } from "../../src/shared.js";
-import { startLine } from "../lab/hook/line.js";
 import { story } from "../support/story.js";
 import {
   startDeployment,
@@ -19,15 +18,9 @@ import {
 } from "../local-deployment/deployment.js";
 import { launchBrowser } from "./browser.js";
 import { PATIENCE } from "./chatPage.js";
-import { complaintsOf } from "./hook/complaints.js";
 import { servePage, type ReactBuild } from "./hook/build.js";
-import type { Lab } from "./hook/hook-page.js";
 import type { ReaderProps } from "../support/reader.js";
 import { RemoteReader } from "./hook/remote.js";
-
-/** How many random schedules each of the four pages runs, and from which seed on. */
-const RUNS = Number(process.env.FAULT_RUNS ?? 30);
-const FIRST = Number(process.env.FAULT_SEED ?? 0);
 
 const folder = (path: string) =>
   fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -38,7 +31,6 @@ const WHOLE = story(SENTENCES);
 
 let deployment: LocalDeployment;
 let browser: Browser;
-let line: Awaited<ReturnType<typeof startLine>>;
 beforeAll(async () => {
   [deployment, browser] = await Promise.all([
     startDeployment({
@@ -48,11 +40,9 @@ beforeAll(async () => {
     }),
     launchBrowser(),
   ]);
-  line = await startLine(deployment.siteUrl);
 });
 afterAll(async () => {
   await browser?.close();
-  await line?.close();
   await deployment?.stop();
 });
 
@@ -299,51 +289,4 @@ describe.each(builds)("React's %s build", (reactBuild) => {
       });
     });
   });
-
-  test("random schedules of all that goes wrong each end with exactly what is saved", async () => {
-    const results = await Promise.all(
-      [0, 1].map(async (half) => {
-        const page = await newPage(false);
-        const complaints = complaintsOf(page);
-        const result = await page.evaluate(
-          async ([which, port, keepGoing]) => {
-            const { lab } = window as unknown as { lab: Lab };
-            lab.reconnectSoon();
-            return await lab.runSchedules(which, port, keepGoing);
-          },
-          [
-            {
-              first: FIRST + (2 * builds.indexOf(reactBuild) + half) * RUNS,
-              count: RUNS,
-              lanes: 5,
-            },
-            line.port,
-            RUNS > 100,
-          ] as const,
-        );
-        // Nothing stays of readers that are gone.
-        await expect
-          .poll(
-            () =>
-              page.evaluate(() =>
-                (window as unknown as { lab: Lab }).lab.remains(),
-              ),
-            PATIENCE,
-          )
-          .toEqual({ timers: 0, watches: 0 });
-        return { ...result, page, complaints };
-      }),
-    );
-    if (RUNS > 100) for (const { table } of results) console.table(table);
-    await expect
-      .poll(() => deployment.open(), PATIENCE)
-      .toMatchObject({ subscriptions: 0, actions: 0 });
-    for (const { wrong, inMidStream, complaints, page } of results) {
-      await page.context().close();
-      expect(wrong).toEqual([]);
-      expect(complaints).toEqual([]);
-      // Most of what happens does so before the end.
-      expect(inMidStream).toBeGreaterThan(RUNS);
-    }
-  }, 3_600_000);
 });

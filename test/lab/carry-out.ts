@@ -256,7 +256,7 @@ class Run {
   }
 
   private async call(plan: CallerPlan, index: number): Promise<void> {
-    const { deployment, clock, happenings, schedule } = this;
+    const { deployment, clock, happenings } = this;
     if (
       this.callers.some(({ action }) => action.alive && !this.deployment.isOver)
     ) {

@@ -1,7 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { startDeployment } from "../local-deployment/deployment.js";
-import { startLine } from "../lab/hook/line.js";
 
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -11,8 +10,6 @@ declare module "vitest" {
     deployment: {
       url: string;
       siteUrl: string;
-      /** The HTTP actions too, by a line that can be troubled: see `faults/line.ts`. */
-      lineUrl: string;
     };
   }
 }
@@ -25,10 +22,6 @@ export default async function setup({ provide }: TestProject) {
     log: () => {},
   });
   const { url, siteUrl } = deployment;
-  const line = await startLine(siteUrl);
-  provide("deployment", { url, siteUrl, lineUrl: line.url });
-  return async () => {
-    await line.close();
-    await deployment.stop();
-  };
+  provide("deployment", { url, siteUrl });
+  return () => deployment.stop();
 }

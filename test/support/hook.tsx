@@ -66,12 +66,6 @@ export function writeUrl(options: Record<string, string | number> = {}): URL {
   return new URL(`/write?${search}`, inject("deployment").siteUrl);
 }
 
-/** The same by the line, which does to the request what the options say: see `faults/line.ts`. */
-export function lineUrl(options: Record<string, string | number>): URL {
-  const { pathname, search } = writeUrl(options);
-  return new URL(pathname + search, inject("deployment").lineUrl);
-}
-
 /** What can go wrong on the way, by way of the local deployment. */
 export async function control(
   path: string,
