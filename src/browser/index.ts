@@ -5,11 +5,7 @@ import {
   type LineSchema,
   type ParseLine,
 } from "./lines.js";
-import {
-  streamText,
-  type ReadStreamOptions,
-  type StreamText,
-} from "./read-stream.js";
+import { StreamText, type ReadStreamOptions } from "./read-stream.js";
 import { leavable } from "./request.js";
 
 export { isFinal } from "../shared.js";
@@ -56,7 +52,7 @@ export function readStream(
   url: URL | string,
   options: ReadStreamOptions,
 ): StreamText {
-  return streamText(url, options);
+  return new StreamText(url, options);
 }
 
 /**
@@ -84,18 +80,25 @@ export function readLines<T = unknown>(
   parse: ParseLine<T> | LineSchema<T> = JSON.parse,
   options: LineOptions<T> = {},
 ): AsyncGenerator<T, void> {
+  const pieces = texts[Symbol.asyncIterator]();
   let left = false;
   async function* read() {
     const lines = new LineParser(parse, options.onInvalid);
-    for await (const piece of texts) yield* lines.push(piece);
-    const { status = "done" } = texts as { status?: StreamStatus };
-    if (!left && status === "done") yield* lines.end();
+    try {
+      for (;;) {
+        const piece = await pieces.next();
+        if (piece.done) break;
+        yield* lines.push(piece.value);
+      }
+      const { status = "done" } = texts as { status?: StreamStatus };
+      if (!left && status === "done") yield* lines.end();
+    } finally {
+      await pieces.return?.();
+    }
   }
   return leavable(read(), () => {
     left = true;
-    // `readStream`'s text is one that can be left while it waits. What it says
-    // to that is heard of above, or of no interest any more.
-    const { return: leave } = texts as Partial<AsyncGenerator<string>>;
-    leave?.call(texts, undefined).catch(() => {});
+    // What it says to that is heard of below, or of no interest any more.
+    pieces.return?.().catch(() => {});
   });
 }

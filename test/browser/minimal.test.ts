@@ -1,0 +1,126 @@
+/** The README's quick start, as it stands in example/minimal: its page, its functions and the real `openai`. */
+import react from "@vitejs/plugin-react";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { createServer, type ViteDevServer } from "vite";
+import {
+  startDeployment,
+  type LocalDeployment,
+} from "../local-deployment/deployment.js";
+import {
+  startModel,
+  type Model,
+} from "../local-deployment/model/model-server.js";
+import { sources } from "../support/sources.js";
+import { launchBrowser } from "./browser.js";
+import { PATIENCE } from "./chatPage.js";
+import { complaintsOf } from "./hook/complaints.js";
+
+const folder = (path: string) =>
+  fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+let model: Model;
+let deployment: LocalDeployment;
+let vite: ViteDevServer;
+let browser: Browser;
+let page: Page;
+let complaints: string[];
+let posts = 0;
+
+beforeAll(async () => {
+  [model, browser] = await Promise.all([
+    startModel({ tokensPerSecond: 200, firstTokenMs: 50 }),
+    launchBrowser(),
+  ]);
+  process.env.OPENAI_BASE_URL = model.baseURL;
+  process.env.OPENAI_API_KEY = "none-needed";
+  deployment = await startDeployment({
+    functionsDir: folder("example/minimal/convex"),
+    components: { persistentTextStreaming: folder("src/component") },
+    log: () => {},
+  });
+  process.env.VITE_CONVEX_URL = deployment.url;
+  process.env.VITE_CONVEX_SITE_URL = deployment.siteUrl;
+  vite = await createServer({
+    configFile: false,
+    root: folder("test/browser/minimal"),
+    cacheDir: folder("node_modules/.vite-minimal"),
+    plugins: [react()],
+    resolve: { alias: sources },
+    server: {
+      port: 0,
+      hmr: false,
+      watch: null,
+      fs: { allow: [folder("")] },
+    },
+    logLevel: "warn",
+  });
+  await vite.listen();
+  page = await browser.newPage();
+  page.setDefaultTimeout(60_000);
+  page.on("request", (request) => {
+    if (request.method() === "POST") posts += 1;
+  });
+  complaints = complaintsOf(page);
+  await page.goto(vite.resolvedUrls!.local[0]!);
+});
+afterEach(() => {
+  expect(complaints).toEqual([]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await vite?.close();
+  await deployment?.stop();
+  await model?.close();
+});
+
+const ask = async (prompt: string) => {
+  const input = page.getByPlaceholder("Ask something");
+  await input.fill(prompt);
+  await input.press("Enter");
+};
+const reply = () => page.locator("p").last();
+const PROMPT = "Why does the sea rise twice a day?";
+
+test("a reply streams in, is saved, and is read again without another POST", async () => {
+  await ask(PROMPT);
+  const lengths = new Set<number>();
+  await expect
+    .poll(async () => {
+      const text = (await reply().textContent()) ?? "";
+      lengths.add(text.length);
+      const [stream] = (await deployment.call("chat:list")) as {
+        streamId: string;
+      }[];
+      if (stream === undefined) return undefined;
+      const { streamId } = stream;
+      const saved = await deployment.call("chat:getStreamBody", { streamId });
+      return (saved as { status: string }).status;
+    }, PATIENCE)
+    .toBe("done");
+  expect(lengths.size).toBeGreaterThan(3);
+  const text = await reply().textContent();
+  expect(text).toMatch(/^Why does the sea.*tide/is);
+  expect({ posts, asked: model.asked() }).toEqual({ posts: 1, asked: 1 });
+
+  await page.reload();
+  await expect.poll(() => reply().textContent(), PATIENCE).toBe(text);
+  expect({ posts, asked: model.asked() }).toEqual({ posts: 1, asked: 1 });
+});
+
+test("it is five short files", () => {
+  const files = ["convex", "src"].flatMap((name) =>
+    readdirSync(folder(`example/minimal/${name}`), { withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => `example/minimal/${name}/${entry.name}`),
+  );
+  expect(files).toHaveLength(5);
+  const lines = files.flatMap((file) =>
+    readFileSync(folder(file), "utf8").split("\n"),
+  );
+  expect(lines.filter((line) => line.trim() !== "").length).toBeLessThanOrEqual(
+    85,
+  );
+});
