@@ -27,10 +27,8 @@ export function Chat() {
   const stop = useMutation(api.chat.stop);
   const deleteMessage = useMutation(api.chat.deleteMessage);
 
-  // The streams that this page has started and therefore drives.
-  const [driven, setDriven] = useState<ReadonlySet<string>>(new Set());
-  const drive = (streamId: string) =>
-    setDriven((before) => new Set(before).add(streamId));
+  /** The reply that was last asked for on this page. */
+  const [asked, setAsked] = useState<string>();
 
   const { problem, attempt, forget } = useAttempt();
   const composer = useComposer(conversationId);
@@ -48,7 +46,7 @@ export function Chat() {
   const send = (prompt: string) =>
     attempt(async () => {
       const sent = await sendMessage({ prompt, conversationId });
-      drive(sent.streamId);
+      setAsked(sent.streamId);
       if (sent.conversationId !== conversationId) {
         navigate(`/c/${sent.conversationId}`);
       }
@@ -70,10 +68,10 @@ export function Chat() {
         ) : (
           <Conversation
             messages={messages}
-            driven={driven}
+            sent={asked}
             onRetry={(messageId) =>
               void attempt(async () => {
-                drive((await retry({ messageId })).streamId);
+                setAsked((await retry({ messageId })).streamId);
                 focusComposer();
               })
             }
@@ -98,9 +96,7 @@ export function Chat() {
         </BelowMessages>
       )}
       <Announcement
-        status={
-          messages?.findLast((m) => driven.has(m.responseStreamId))?.status
-        }
+        status={messages?.find((m) => m.responseStreamId === asked)?.status}
       />
     </Shell>
   );

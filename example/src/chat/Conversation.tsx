@@ -1,5 +1,4 @@
 import type { FunctionReturnType } from "convex/server";
-import { useState } from "react";
 import type { api } from "../../convex/_generated/api";
 import type { Id } from "../../convex/_generated/dataModel";
 import {
@@ -23,7 +22,8 @@ export function Conversation(
   props: MessageActions & {
     /** `undefined` while they load, `null` if there is no such conversation. */
     messages: Message[] | null | undefined;
-    driven: ReadonlySet<string>;
+    /** The stream of the last message sent from this page. */
+    sent: string | undefined;
   },
 ) {
   if (props.messages === undefined) return <LoadingMessages />;
@@ -32,34 +32,14 @@ export function Conversation(
 }
 
 function Messages(
-  props: MessageActions & { messages: Message[]; driven: ReadonlySet<string> },
+  props: MessageActions & { messages: Message[]; sent: string | undefined },
 ) {
-  const { messages, driven } = props;
-  // A reply that is pending when the page loads may have lost its driver to a reload.
-  // Asking again is safe: only one writer ever runs.
-  const [orphans] = useState(
-    () =>
-      new Set(
-        messages
-          .filter(({ status }) => status === "pending")
-          .map(({ responseStreamId }) => responseStreamId),
-      ),
-  );
-  const latest = messages.at(-1)?.responseStreamId;
-
   return (
-    <MessageList
-      sent={latest !== undefined && driven.has(latest) ? latest : undefined}
-      isEmpty={messages.length === 0}
-    >
-      {messages.map((message) => (
+    <MessageList sent={props.sent} isEmpty={props.messages.length === 0}>
+      {props.messages.map((message) => (
         <Turn key={message._id} prompt={message.prompt}>
           <Reply
             message={message}
-            driven={
-              driven.has(message.responseStreamId) ||
-              orphans.has(message.responseStreamId)
-            }
             onRetry={() => props.onRetry(message._id)}
             onDelete={() => props.onDelete(message._id)}
           />

@@ -1,6 +1,4 @@
-import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { useStream } from "@convex-dev/persistent-text-streaming/react";
-import { useState } from "react";
 import { api } from "../../convex/_generated/api";
 import { siteAddress } from "../backend";
 import { authToken } from "../identity";
@@ -13,8 +11,6 @@ import type { Message } from "./Conversation";
 /** The reply to a message, or one of those that Retry has replaced. */
 export function Reply(props: {
   message: Message;
-  /** Whether this page asks the backend to write it. */
-  driven: boolean;
   onRetry: () => void;
   onDelete: () => void;
 }) {
@@ -23,20 +19,16 @@ export function Reply(props: {
     message.earlierStreamIds,
     message.responseStreamId,
   );
-  // A reply that has already ended when it appears is only read.
-  const [live, setLive] = useState<string>();
-  if (isLatest && live !== streamId && isLive(message.status)) {
-    setLive(streamId);
-  }
+  // Asks the backend to write a reply that nobody has started. Otherwise only reads.
   const body = useStream(
     api.chat.getStreamBody,
     siteAddress("/chat-stream"),
-    props.driven && live === streamId,
-    streamId as StreamId,
+    isLatest ? "auto" : false,
+    streamId,
     { incremental: true, authToken },
   );
-  // A saved reply reads as empty and pending until its text has arrived.
-  const loading = body.text === "" && isLive(body.status) && live !== streamId;
+  const isSaved = !isLatest || !isLive(message.status);
+  const loading = body.isLoading && isSaved;
   // Stop shows at once, though the last words may still be on their way.
   const stopped = message.status === "aborted";
   const status =

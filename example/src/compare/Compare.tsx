@@ -3,6 +3,7 @@ import { useStream } from "@convex-dev/persistent-text-streaming/react";
 import { useMutation } from "convex/react";
 import {
   ArrowLeft,
+  AudioWaveform,
   Play,
   RotateCw,
   Scissors,
@@ -131,6 +132,7 @@ function SideBySide() {
       setStopped(streamId);
     });
 
+  const smooth = search.get("smooth") !== "off";
   const followers = search.has("followers") ? openCrowd() : [];
   function toggleCrowd() {
     if (followers.length === 0) {
@@ -205,6 +207,17 @@ function SideBySide() {
             <Users size={15} aria-hidden />
             {followers.length > 0 ? "Close the ten" : "Open ten followers"}
           </button>
+          <button
+            type="button"
+            role="switch"
+            aria-checked={smooth}
+            className="button"
+            title="Let the follower's text flow at the pace at which it arrives"
+            onClick={() => put("smooth", smooth ? "off" : null)}
+          >
+            <AudioWaveform size={15} aria-hidden />
+            Smooth text: {smooth ? "on" : "off"}
+          </button>
         </div>
         {canSetPace ? (
           <Slider
@@ -256,6 +269,7 @@ function SideBySide() {
           metered={follower}
           streamId={streamId}
           ahead={driver.text.length}
+          smooth={smooth}
         />
       </div>
 

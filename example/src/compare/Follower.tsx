@@ -1,12 +1,11 @@
-import type {
-  StreamBody,
-  StreamId,
-} from "@convex-dev/persistent-text-streaming";
-import { useStream } from "@convex-dev/persistent-text-streaming/react";
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
+import {
+  useSmoothText,
+  useStreamBody,
+} from "@convex-dev/persistent-text-streaming/react";
 import { useSyncExternalStore } from "react";
 import { api } from "../../convex/_generated/api";
-import { siteAddress } from "../backend";
-import { authToken, BackendProvider } from "../identity";
+import { BackendProvider } from "../identity";
 import type { meteredClient, Meter } from "./meter";
 import { Figure, Pane } from "./Pane";
 import { useUpdateCount } from "./useUpdateCount";
@@ -14,14 +13,8 @@ import { useUpdateCount } from "./useUpdateCount";
 type Metered = ReturnType<typeof meteredClient>;
 
 /** Reads the stream as another window does: with a client of its own, from the database. */
-function useFollowed(streamId: StreamId | undefined): StreamBody {
-  return useStream(
-    api.chat.getStreamBody,
-    siteAddress("/chat-stream"),
-    false,
-    streamId,
-    { incremental: true, authToken },
-  );
+function useFollowed(streamId: StreamId | undefined) {
+  return useStreamBody(api.chat.getStreamBody, streamId, { incremental: true });
 }
 
 function useBytes(meter: Meter): number {
@@ -35,7 +28,7 @@ type FollowerProps = {
   ahead: number;
 };
 
-export function FollowerPane(props: FollowerProps) {
+export function FollowerPane(props: FollowerProps & { smooth: boolean }) {
   return (
     <BackendProvider client={props.metered.client}>
       <FollowedPane {...props} />
@@ -43,14 +36,20 @@ export function FollowerPane(props: FollowerProps) {
   );
 }
 
-function FollowedPane({ metered, streamId, ahead }: FollowerProps) {
+function FollowedPane({
+  metered,
+  streamId,
+  ahead,
+  smooth,
+}: FollowerProps & { smooth: boolean }) {
   const body = useFollowed(streamId);
+  const [visible] = useSmoothText(body.text, { status: body.status });
   const updates = useUpdateCount(body.text);
   return (
     <Pane
       title="Followed"
       subtitle="Another window, from the database"
-      body={streamId && body}
+      body={streamId && { ...body, text: smooth ? visible : body.text }}
       figures={
         <>
           <Figure name="Characters" value={body.text.length} />
