@@ -44,6 +44,14 @@ export const chat = {
   refused: makeFunctionReference<"query", { streamId: string }, StreamBody>(
     "chat:refused",
   ),
+  nothing: makeFunctionReference<"query", { streamId: string }, null>(
+    "chat:nothing",
+  ),
+  withModel: makeFunctionReference<
+    "query",
+    { streamId: string; model: string },
+    StreamBody & { model: string }
+  >("chat:withModel"),
   requests: makeFunctionReference<
     "query",
     { streamId: string },
@@ -107,8 +115,8 @@ export interface ReaderProps {
 
 export interface Mounted {
   history: History;
-  /** Renders again, with changes if there are any. */
-  update(changes?: Partial<ReaderProps>): void;
+  /** Renders again, with changes if there are any, and with another client if there is one. */
+  update(changes?: Partial<ReaderProps>, other?: ConvexReactClient): void;
   unmount(): void;
   /** Waits until the reader shows this. */
   shows(text: string, status: StreamBody["status"]): Promise<void>;
@@ -121,7 +129,7 @@ function Reader(props: ReaderProps & { history: History }) {
   const body = useStream(
     (props.query ??
       (props.incremental ? chat.page : chat.body)) as typeof chat.page,
-    new URL(url),
+    url && new URL(url),
     driven,
     streamId,
     {
@@ -152,7 +160,8 @@ export function mount(
   return {
     history,
     view,
-    update(changes = {}) {
+    update(changes = {}, other = client) {
+      client = other;
       current = { ...current, ...changes };
       view.rerender(tree());
     },

@@ -190,6 +190,21 @@ export const moderated = query({
   },
 });
 
+/** A query that has found no message yet. */
+export const nothing = query({
+  args: { streamId: StreamIdValidator },
+  handler: () => null,
+});
+
+/** A query that takes and returns more than the stream. */
+export const withModel = query({
+  args: { streamId: StreamIdValidator, model: v.string() },
+  handler: async (ctx, { streamId, model }) => {
+    const body = await streaming.getStreamBody(ctx, streamId as StreamId);
+    return { ...body, model };
+  },
+});
+
 /** A query that takes `from` and does not say where its text starts. */
 export const stripped = query({
   args: streamBodyArgs,

@@ -1,0 +1,520 @@
+/** The reader where other people's code meets it: what HTTP answers, how React mounts, what the database says. */
+import { cleanup, render, waitFor } from "@testing-library/react";
+import { ConvexClient } from "convex/browser";
+import { ConvexProvider, type ConvexReactClient } from "convex/react";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Activity, StrictMode } from "react";
+import { hydrateRoot } from "react-dom/client";
+import { renderToString } from "react-dom/server";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  inject,
+  test,
+  vi,
+} from "vitest";
+import { WebSocket } from "ws";
+import { chat, mount, newClient, writeUrl } from "../../test/support/hook.js";
+import { story } from "../../test/support/story.js";
+import { watchStream, type WatchStreamOptions } from "../browser/index.js";
+import { retryWait } from "../browser/post.js";
+import { useStream, useStreamBody, type UseStreamOptions } from "./index.js";
+
+type Answer = (response: ServerResponse, attempt: number) => void;
+
+/** An HTTP server that answers each path as a test says, and remembers who asked. */
+const requests: { path: string; authorization: string; body: unknown }[] = [];
+const answers = new Map<string, Answer>();
+const server = createServer((request, response) => {
+  const path = (request.url ?? "").split("?")[0]!;
+  let body = "";
+  request.on("data", (data) => (body += String(data)));
+  request.on("end", () => {
+    const authorization = request.headers.authorization ?? "";
+    requests.push({ path, authorization, body: JSON.parse(body) });
+    answers.get(path)?.(response, asked(path).length);
+  });
+});
+const asked = (path: string) => requests.filter((one) => one.path === path);
+
+let client: ConvexReactClient;
+let logged: string[];
+let paths = 0;
+
+/** A URL, with a secret in its query, that is answered like this. */
+function answering(answer: Answer) {
+  const path = `/${++paths}`;
+  answers.set(path, answer);
+  const { port } = server.address() as AddressInfo;
+  return { path, url: `http://127.0.0.1:${port}${path}?key=hush` };
+}
+
+const text =
+  (body: string, status = 200, headers = {}): Answer =>
+  (response) =>
+    response.writeHead(status, headers).end(body);
+
+async function watch(options: Partial<WatchStreamOptions>, query = chat.body) {
+  const streamId = await client.mutation(chat.create, {});
+  const watching = watchStream(client, query, {
+    streamId,
+    driven: true,
+    authToken: "hush",
+    ...options,
+  });
+  open.push(watching);
+  return { streamId, watching, now: () => watching.getSnapshot() };
+}
+const open: { close(): void }[] = [];
+
+beforeAll(() => new Promise<void>((go) => server.listen(0, "127.0.0.1", go)));
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => {
+  client = newClient();
+  logged = [];
+  for (const method of ["error", "warn"] as const) {
+    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
+      logged.push(said.map(String).join(" "));
+    });
+  }
+});
+afterEach(async () => {
+  cleanup();
+  for (const one of open.splice(0)) one.close();
+  vi.restoreAllMocks();
+  await client.close();
+});
+
+/** Does something, and lets the time pass for which a reader is kept. */
+function afterAWhile(act: () => void) {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  act();
+  vi.advanceTimersByTime(6000);
+  vi.useRealTimers();
+}
+
+describe("what HTTP answers", () => {
+  const html = { "Content-Type": "text/html; charset=utf-8" };
+  test.each([
+    ["plain text", text("Hello.", 200, { "Content-Type": "text/plain" })],
+    ["text without a type", text("Hello.")],
+    ["events", text("Hello.", 200, { "Content-Type": "text/event-stream" })],
+    ["our header", text("Hello.", 200, { ...html, "Stream-Offset": "0" })],
+  ])("%s is the text", async (_, answer) => {
+    const { url, path } = answering(answer);
+    const { now } = await watch({ url });
+    await waitFor(() => expect(now().text).toBe("Hello."));
+    expect(asked(path)).toHaveLength(1);
+    expect(logged).toEqual([]);
+  });
+
+  test.each([
+    ["a login page", 200, html],
+    ["JSON", 200, { "Content-Type": "application/json" }],
+    ["401", 401, {}],
+    ["403", 403, html],
+    ["400", 400, {}],
+    ["404", 404, {}],
+  ])("%s is refused, said once, and no text", async (_, status, headers) => {
+    const { url, path } = answering(text("Please log in.", status, headers));
+    const { now } = await watch({ url });
+    await waitFor(() =>
+      expect(now()).toMatchObject({ error: { kind: "Refused", status } }),
+    );
+    expect(now()).toMatchObject({ text: "", status: "pending" });
+    expect(asked(path)).toHaveLength(1);
+    expect(logged).toHaveLength(1);
+    expect(logged[0]).toContain(`${path} answered ${status}`);
+    expect(logged[0]).not.toContain("hush");
+    now().retry();
+    await waitFor(() => expect(asked(path)).toHaveLength(2));
+    expect(logged).toHaveLength(1);
+  });
+
+  test.each([408, 425, 429, 500, 502, 503])(
+    "%i is asked again, when `Retry-After` says, and said once",
+    async (status) => {
+      const times: number[] = [];
+      const { url } = answering((response, attempt) => {
+        times.push(performance.now());
+        const busy = { "Retry-After": "1" };
+        if (attempt < 3) text("busy", status, busy)(response, attempt);
+        else text("Hello.")(response, attempt);
+      });
+      const { now } = await watch({ url });
+      await waitFor(() => expect(now().text).toBe("Hello."), {
+        timeout: 20_000,
+      });
+      expect(times[1]! - times[0]!).toBeGreaterThan(990);
+      expect(logged).toHaveLength(1);
+      expect(logged[0]).not.toContain("hush");
+    },
+  );
+
+  test("no answer is asked again", async () => {
+    const { url } = answering((response, attempt) => {
+      if (attempt < 2) response.destroy();
+      else text("Hello.")(response, attempt);
+    });
+    const { now } = await watch({ url });
+    await waitFor(() => expect(now().text).toBe("Hello."), { timeout: 9000 });
+    expect(logged).toHaveLength(1);
+  });
+
+  test.each(["online", "pageshow", "visibilitychange"])(
+    "%s ends the wait",
+    async (event) => {
+      const { url, path } = answering((response, attempt) => {
+        const later = { "Retry-After": "3600" };
+        if (attempt < 2) text("busy", 503, later)(response, attempt);
+        else text("Hello.")(response, attempt);
+      });
+      const { now } = await watch({ url });
+      await waitFor(() => expect(asked(path)).toHaveLength(1));
+      const target = event === "visibilitychange" ? document : window;
+      await waitFor(() => {
+        target.dispatchEvent(new Event(event));
+        expect(now().text).toBe("Hello.");
+      });
+      expect(asked(path)).toHaveLength(2);
+    },
+  );
+
+  test("20 minutes of errors make fewer than 60 requests, and waits differ", () => {
+    for (const random of [0, 0.5, 1]) {
+      let time = 0;
+      let losses = 0;
+      while (time < 20 * 60_000) {
+        const wait = retryWait(++losses, random);
+        expect(wait).toBeGreaterThanOrEqual(1000);
+        expect(wait).toBeLessThanOrEqual(60_000);
+        time += wait;
+      }
+      expect(losses).toBeLessThan(60);
+    }
+    expect(retryWait(3, 0)).not.toBe(retryWait(3, 1));
+  });
+
+  test.each([204, 205])("%i leads to the database at once", async (status) => {
+    const { url, path } = answering(text("", status));
+    const { now, streamId } = await watch({ url });
+    await waitFor(() => expect(asked(path)).toHaveLength(1));
+    await drive(streamId);
+    await waitFor(() => expect(now().status).toBe("done"));
+    expect(now().text).toBe(story(3));
+    expect(logged).toEqual([]);
+  });
+
+  test("a `fetch` that gives no body, or never answers, leaves the database", async () => {
+    for (const fetch of [
+      () => Promise.resolve(new Response(null)),
+      () => new Promise<Response>(() => {}),
+    ]) {
+      const { now, streamId } = await watch({ url: "http://x/", fetch });
+      await drive(streamId);
+      await waitFor(() => expect(now().text).toBe(story(3)));
+    }
+  });
+});
+
+/** Has a stream written by another session. */
+async function drive(streamId: string) {
+  const response = await fetch(writeUrl({ sentences: 3 }), {
+    method: "POST",
+    body: JSON.stringify({ streamId }),
+  });
+  await response.text();
+}
+
+describe("a request that was refused is made again", () => {
+  const guarded: Answer = (response, attempt) => {
+    const { authorization } = requests.at(-1)!;
+    if (authorization === "Bearer new") text("Hello.")(response, attempt);
+    else text("", 401)(response, attempt);
+  };
+
+  test("when the token changes, and not before", async () => {
+    const { url, path } = answering(guarded);
+    const streamId = await client.mutation(chat.create, {});
+    const props = { url: new URL(url), driven: true, streamId };
+    const reader = mount(client, { ...props, authToken: "old" });
+    await waitFor(() => expect(asked(path)).toHaveLength(1));
+    reader.update({ headers: {} });
+    reader.update({ authToken: "new" });
+    await waitFor(() => expect(reader.history.last.text).toBe("Hello."));
+    expect(asked(path)).toHaveLength(2);
+  });
+
+  test("when a function gives another token", async () => {
+    const { url, path } = answering(guarded);
+    let token = "old";
+    const authToken = () => Promise.resolve(token);
+    const { now } = await watch({ url, authToken });
+    await waitFor(() => expect(asked(path)).toHaveLength(1));
+    token = "new";
+    await waitFor(() => expect(now().text).toBe("Hello."), { timeout: 5000 });
+    expect(asked(path)).toHaveLength(2);
+  });
+
+  test("after a function has failed to give one", async () => {
+    const { url, path } = answering(text("Hello."));
+    const authToken = vi
+      .fn<() => Promise<string>>()
+      .mockRejectedValueOnce(new Error("hush"))
+      .mockResolvedValue("new");
+    const { now } = await watch({ url, authToken });
+    await waitFor(() => expect(now().text).toBe("Hello."), { timeout: 5000 });
+    expect(asked(path)).toMatchObject([{ authorization: "Bearer new" }]);
+    expect(logged.join()).not.toContain("hush");
+  });
+});
+
+describe("who asks", () => {
+  test.each([undefined, null, ""])("nobody without an id: %j", (streamId) => {
+    const watched = vi.spyOn(client, "watchQuery");
+    const fetched = vi.spyOn(globalThis, "fetch");
+    const reader = mount(client, {
+      url: null as unknown as URL,
+      driven: true,
+      streamId: streamId as undefined,
+    });
+    expect(reader.history.last).toMatchObject({
+      text: "",
+      status: "pending",
+      isLoading: false,
+    });
+    expect(watched).not.toHaveBeenCalled();
+    expect(fetched).not.toHaveBeenCalled();
+  });
+
+  test("what was driven for the first commit only, once", async () => {
+    const { url, path } = answering(text("Hello."));
+    const streamId = await client.mutation(chat.create, {});
+    const props = { url: new URL(url), streamId };
+    const reader = mount(client, { ...props, driven: true }, { strict: true });
+    reader.update({ driven: false });
+    await waitFor(() => expect(reader.history.last.text).toBe("Hello."));
+    expect(asked(path)).toHaveLength(1);
+  });
+
+  test('"auto" asks for a stream that has not begun, and for no other', async () => {
+    const { url, path } = answering((response) => {
+      response.write("Hello.");
+    });
+    const first = await watch({ url, driven: "auto" });
+    await waitFor(() => expect(first.now().text).toBe("Hello."));
+    await drive(first.streamId);
+    await waitFor(() => expect(first.now().status).toBe("done"));
+    // Another page, where the stream has ended.
+    const other = newClient();
+    const later = watchStream(other, chat.body, {
+      streamId: first.streamId,
+      url,
+      driven: "auto",
+    });
+    await waitFor(() => expect(later.getSnapshot().status).toBe("done"));
+    later.close();
+    await other.close();
+    expect(asked(path)).toHaveLength(1);
+  });
+
+  test("with what the app adds to the query and to the request", async () => {
+    const { url, path } = answering(text("Hello."));
+    const { now, streamId } = await watch(
+      { url, args: { model: "large" }, body: { model: "large" } },
+      chat.withModel,
+    );
+    await waitFor(() =>
+      expect(now()).toMatchObject({ text: "Hello.", model: "large" }),
+    );
+    expect(asked(path)[0]!.body).toEqual({ streamId, model: "large" });
+  });
+});
+
+describe("the query of the page that drives", () => {
+  test.each([
+    ["throws", chat.refused],
+    ["answers null", chat.nothing],
+  ])(
+    "may be one that %s: the text goes on, then it is done",
+    async (_, query) => {
+      const { url } = answering((response) => {
+        response.write("Hello");
+        setTimeout(() => response.end(", world."), 1500);
+      });
+      const { now } = await watch({ url }, query as typeof chat.body);
+      await waitFor(() => expect(now().text).toBe("Hello"));
+      await waitFor(() => expect(now().text).toBe("Hello, world."), {
+        timeout: 5000,
+      });
+      await waitFor(() => expect(now().status).toBe("done"), { timeout: 9000 });
+      expect(logged).toHaveLength(1);
+      expect(logged[0]).toMatch(/^The query for stream/);
+    },
+  );
+});
+
+describe("one reader", () => {
+  test("for two components: one request, one subscription, one text", async () => {
+    const streamId = await client.mutation(chat.create, {});
+    const watched = vi.spyOn(client, "watchQuery");
+    const props = { url: writeUrl({ sentences: 30, delay: 2 }), streamId };
+    const readers = [true, false].map((driven) =>
+      mount(client, { ...props, driven }),
+    );
+    await Promise.all(readers.map((reader) => reader.shows(story(30), "done")));
+    const [one, two] = readers.map(({ history }) => history.last);
+    expect(one).toBe(two);
+    const all = await client.query(chat.requests, { streamId });
+    expect(all).toHaveLength(1);
+    expect(watched.mock.calls.length).toBeLessThan(8);
+  });
+
+  test("is still there for a component that comes back", async () => {
+    const streamId = await client.mutation(chat.create, {});
+    const url = writeUrl({ sentences: 40, delay: 3 });
+    const props = { url, driven: true, streamId, incremental: true };
+    const before = mount(client, props);
+    const { history } = before;
+    await waitFor(() => expect(history.last.text).not.toBe(""));
+    before.unmount();
+    await waitFor(async () => {
+      const saved = await client.query(chat.body, { streamId });
+      expect(saved.text.length).toBeGreaterThan(history.last.text.length);
+    });
+    const again = mount(client, props, { history });
+    await again.shows(story(40), "done");
+    const all = await client.query(chat.requests, { streamId });
+    expect(all).toHaveLength(1);
+  });
+
+  test("hands its text on to one by another client", async () => {
+    const streamId = await client.mutation(chat.create, {});
+    const url = writeUrl({ sentences: 60, delay: 3 });
+    const props = { url, driven: true, streamId, incremental: true };
+    const reader = mount(client, props);
+    await waitFor(() => expect(reader.history.last.text).not.toBe(""));
+    const other = newClient();
+    reader.update({}, other);
+    await reader.shows(story(60), "done");
+    cleanup();
+    await other.close();
+  });
+
+  test("knows what it has asked for: a later mount waits for the database", async () => {
+    const { url, path } = answering(text("Hello."));
+    const { now, streamId, watching } = await watch({ url });
+    await waitFor(() => expect(now().text).toBe("Hello."));
+    afterAWhile(() => watching.close());
+    await drive(streamId);
+    const later = mount(client, { url: new URL(url), driven: true, streamId });
+    await waitFor(() => expect(later.history.last.text).toBe(story(3)));
+    expect(asked(path)).toHaveLength(1);
+  });
+
+  test("works with ConvexClient", async () => {
+    const streamId = await client.mutation(chat.create, {});
+    const plain = new ConvexClient(inject("deployment").url, {
+      webSocketConstructor: WebSocket as never,
+      unsavedChangesWarning: false,
+    });
+    const follower = watchStream(plain, chat.page, {
+      streamId,
+      incremental: true,
+    });
+    const changed = vi.fn();
+    const stop = follower.subscribe(changed);
+    await drive(streamId);
+    await waitFor(() => expect(follower.getSnapshot().status).toBe("done"));
+    expect(follower.getSnapshot().text).toBe(story(3));
+    expect(changed).toHaveBeenCalled();
+    stop();
+    const refused = watchStream(plain, chat.refused, { streamId });
+    await waitFor(() =>
+      expect(() => refused.getSnapshot()).toThrow("Not yours"),
+    );
+    follower.close();
+    refused.close();
+    await plain.close();
+  });
+});
+
+describe("React", () => {
+  function Reply(props: {
+    streamId: string;
+    options?: UseStreamOptions<typeof chat.body>;
+    seen?: unknown[];
+  }) {
+    const url = writeUrl({ sentences: 3 });
+    const body = useStream(
+      chat.body,
+      url,
+      "auto",
+      props.streamId,
+      props.options,
+    );
+    const follower = useStreamBody(chat.body, props.streamId);
+    props.seen?.push([body.status, body.text, follower.text]);
+    return <p data-loading={body.isLoading}>{body.text}</p>;
+  }
+  const page = (reply: React.ReactNode) => (
+    <StrictMode>
+      <ConvexProvider client={client}>{reply}</ConvexProvider>
+    </StrictMode>
+  );
+
+  test.each(["with", "without"])(
+    "hydrates without a warning, %s `initial`, where the client has the text already",
+    async (initially) => {
+      const streamId = await client.mutation(chat.create, {});
+      await drive(streamId);
+      const body = await client.query(chat.body, { streamId });
+      const initial = initially === "with" ? body : undefined;
+      const app = page(<Reply streamId={streamId} options={{ initial }} />);
+      const place = document.createElement("div");
+      place.innerHTML = renderToString(app);
+      expect(place.textContent).toBe(initial ? story(3) : "");
+      const stop = client
+        .watchQuery(chat.body, { streamId })
+        .onUpdate(() => {});
+      await waitFor(() =>
+        expect(
+          client.watchQuery(chat.body, { streamId }).localQueryResult(),
+        ).toBeDefined(),
+      );
+      const root = hydrateRoot(place, app);
+      await waitFor(() => expect(place.textContent).toBe(story(3)));
+      expect(logged).toEqual([]);
+      root.unmount();
+      stop();
+    },
+  );
+
+  test("an <Activity> that was hidden for long shows what it had", async () => {
+    const streamId = await client.mutation(chat.create, {});
+    const seen: string[][] = [];
+    const app = (mode: "visible" | "hidden") =>
+      page(
+        <Activity mode={mode}>
+          <Reply streamId={streamId} seen={seen} />
+        </Activity>,
+      );
+    const view = render(app("visible"));
+    await waitFor(() => expect(view.container.textContent).toBe(story(3)));
+    afterAWhile(() => view.rerender(app("hidden")));
+    const before = seen.length;
+    view.rerender(app("visible"));
+    await waitFor(() => expect(seen.length).toBeGreaterThan(before));
+    for (const [, text] of seen.slice(before)) expect(text).toBe(story(3));
+    const all = await client.query(chat.requests, { streamId });
+    expect(all).toHaveLength(1);
+  });
+});
