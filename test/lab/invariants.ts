@@ -8,6 +8,8 @@ export type Harm = "lost" | "doubled" | "stuck" | "other";
 
 /** What holds after every run, whatever happened in it. */
 export interface Invariant {
+  /** The rule of docs/PROTOCOL.md that it holds. */
+  rule: string;
   /** The sentence that a failure says first. */
   says: string;
   harm: Harm;
@@ -91,8 +93,12 @@ function endedAt({ deployment }: Outcome): number {
   return ending?.at ?? Infinity;
 }
 
+// What comes with onComplete and takeOver is to be added here: a field of
+// `Outcome` for what the app's mutation was called with, an event in
+// schedule.ts, and an invariant for each rule (4.7, 2.5).
 export const invariants: Record<string, Invariant> = {
   savedIsAPrefix: {
+    rule: "3.3",
     says: "What is saved is a prefix of what was appended.",
     harm: "doubled",
     check: (outcome) => {
@@ -107,6 +113,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   nothingIsLost: {
+    rule: "4.1",
     says: "All that was appended is saved, if its writer's action lived and could save it.",
     harm: "lost",
     check: (outcome) => {
@@ -137,6 +144,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   savedInTime: {
+    rule: "3.6",
     says: "Text is saved within the time that the flush policy says, while commits go well.",
     harm: "lost",
     check: (outcome) => {
@@ -171,6 +179,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   oneWriter: {
+    rule: "2.1",
     says: "One writer runs, whoever asks and how often.",
     harm: "doubled",
     check: ({ callers }) => {
@@ -180,6 +189,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   answersFitTheClaim: {
+    rule: "2.3",
     says: "Who did not get the stream is told so: 205, or 404 if it is deleted; generate rejects.",
     harm: "other",
     check: (outcome) =>
@@ -202,6 +212,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   generateTellsTheTruth: {
+    rule: "4.1",
     says: "generate() resolves only if all is saved, or the stream was ended by somebody else; it rejects only if the writer threw or text could not be saved.",
     harm: "lost",
     check: ({ winner, deployment }) => {
@@ -225,18 +236,21 @@ export const invariants: Record<string, Invariant> = {
   },
 
   readersHaveAPrefix: {
+    rule: "6.6",
     says: "What a reader has is at all times a prefix of what was appended.",
     harm: "doubled",
     check: ({ readers }) => complaint(readers, "prefix"),
   },
 
   readersNeverLoseText: {
+    rule: "6.6",
     says: "What a reader has never shrinks and never changes.",
     harm: "lost",
     check: ({ readers }) => complaint(readers, "growth"),
   },
 
   readersAreNotRefused: {
+    rule: "1.6",
     says: "A reader is refused only if the stream was deleted.",
     harm: "other",
     check: (outcome) =>
@@ -247,6 +261,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   readersHaveAll: {
+    rule: "6.9",
     says: "A reader that has read to the end has all that is saved.",
     harm: "lost",
     check: (outcome) => {
@@ -261,6 +276,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   readersEndAsTheStream: {
+    rule: "6.8",
     says: "A reader that has read to the end says how the stream ended.",
     harm: "other",
     check: (outcome) => {
@@ -275,6 +291,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   fewRequests: {
+    rule: "7.7",
     says: "A hook gets one answer for each time that it became the one who drives.",
     harm: "other",
     check: ({ hooks }) =>
@@ -286,6 +303,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   nothingStaysOfAPage: {
+    rule: "6.9",
     says: "When all components are gone, so are their timers and subscriptions.",
     harm: "other",
     check: ({ browser: { timers, subscriptions } }) =>
@@ -295,6 +313,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   bodyIsWhatIsSaved: {
+    rule: "4.2",
     says: "When the writer's action closes its body, all of it is saved, with its final status.",
     harm: "lost",
     check: (outcome) => {
@@ -316,6 +335,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   statusesGoForward: {
+    rule: "1.2",
     says: "A status only moves forward, and a final one never changes.",
     harm: "other",
     check: ({ readers, deployment }) => {
@@ -333,6 +353,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   onlyLastWordsAfterTheEnd: {
+    rule: "4.5",
     says: "The text of an ended stream changes only by the last words of its writer, while it is draining.",
     harm: "other",
     check: ({ deployment, winner }) =>
@@ -351,6 +372,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   theStatusIsTheWriters: {
+    rule: "4.1",
     says: "A stream that nobody else ends is done if its writer returned, error if it threw.",
     harm: "other",
     check: (outcome) => {
@@ -370,6 +392,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   everyStreamEnds: {
+    rule: "4.8",
     says: "A stream ends: by its writer, or by the cron.",
     harm: "stuck",
     check: (outcome) => {
@@ -384,6 +407,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   theLivingAreNotTimedOut: {
+    rule: "4.8",
     says: "The cron ends no stream that gave a sign of life within 20 minutes.",
     harm: "lost",
     check: ({ deployment, schedule }) => {
@@ -414,6 +438,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   theWriterIsToldInTime: {
+    rule: "4.4",
     says: "A writer's signal fires within about a second of an end from outside, while calls go well.",
     harm: "stuck",
     check: (outcome) => {
@@ -437,12 +462,14 @@ export const invariants: Record<string, Invariant> = {
   },
 
   nothingGoesOnForEver: {
+    rule: "6.9",
     says: "Every writer's action and every reader comes to an end.",
     harm: "stuck",
     check: ({ stuck }) => (stuck.length > 0 ? stuck.join(", ") : null),
   },
 
   nothingIsLeftBehind: {
+    rule: "4.2",
     says: "When an action has ended, none of its timers runs and none of its calls is on its way.",
     harm: "lost",
     check: ({ deployment }) =>
@@ -454,6 +481,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   fewOperations: {
+    rule: "3.5",
     says: `An action has at most two calls on their way, and ${MOST_TIMERS} timers running, cleared ones counted.`,
     harm: "other",
     check: ({ deployment }) =>
@@ -465,6 +493,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   noRejectionIsUnhandled: {
+    rule: "4.2",
     says: "No rejection is unhandled: on a deployment, that ends the action.",
     harm: "lost",
     check: ({ rejections }) =>
@@ -472,6 +501,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   deletedIsDeleted: {
+    rule: "4.10",
     says: "No chunk is without its stream.",
     harm: "other",
     check: ({ stored: { stream, chunks } }) =>
@@ -481,6 +511,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   scheduledFunctionsSucceed: {
+    rule: "4.10",
     says: "Every scheduled function has run, and succeeded.",
     harm: "other",
     check: ({ stored: { unfinished } }) =>
@@ -488,6 +519,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   chunksAreContiguous: {
+    rule: "5.1",
     says: "Chunks follow one another without a gap, each of valid Unicode and within its limit.",
     harm: "lost",
     check: ({ stored: { chunks } }) => {
@@ -506,6 +538,7 @@ export const invariants: Record<string, Invariant> = {
   },
 
   chunksArePacked: {
+    rule: "5.2",
     says: "The chunks of an ended stream are packed into as few documents as hold them.",
     harm: "other",
     check: (outcome) => {

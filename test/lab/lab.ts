@@ -88,10 +88,10 @@ export async function experiment(
         if (performance.now() - begin > longest) return;
         const outcome = await carryOut(schedule);
         const broken = Object.entries(invariants)
-          .map(([named, { check, says, harm }]) => ({
+          .map(([named, { check, rule, says, harm }]) => ({
             harm,
             said: check(outcome),
-            text: `${named}: ${says}`,
+            text: `${named}: ${says} (PROTOCOL ${rule})`,
           }))
           .filter(({ said }) => said !== null);
         tally.add(outcome.happenings, new Set(broken.map(({ harm }) => harm)));

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
-// The rules of the house: docs/design.md, "Where things are".
+// The rules of the house: see CONTRIBUTING.md, "Folders".
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const files = execFileSync(
@@ -15,15 +15,16 @@ const files = execFileSync(
   .split("\n")
   .filter((file) => /\.tsx?$/.test(file) && !file.includes("_generated/"));
 
+function sourceOf(file: string): string {
+  // It may be deleted, and git not know yet.
+  return existsSync(join(root, file))
+    ? readFileSync(join(root, file), "utf8")
+    : "";
+}
+
 /** Every import of a file, by the path or package that it names. */
 const imports = files.flatMap((file) => {
-  let source: string;
-  try {
-    source = readFileSync(join(root, file), "utf8");
-  } catch {
-    return []; // Deleted, and git does not know yet.
-  }
-  const named = source.matchAll(
+  const named = sourceOf(file).matchAll(
     /(?:\bfrom|\bimport|\bimport\()\s*["']([^"']+)["']/g,
   );
   return [...named].map(([, name = ""]) => ({
@@ -90,4 +91,22 @@ test("no two files share a name", () => {
   }
   const shared = [...named.values()].filter((all) => all.length > 1);
   expect(shared).toEqual([]);
+});
+
+test("every rule of PROTOCOL.md that a test cites exists", () => {
+  const protocol = readFileSync(join(root, "docs/PROTOCOL.md"), "utf8");
+  const rules = new Set<string>();
+  let section = "";
+  for (const line of protocol.split("\n")) {
+    section = /^## (\d+)\./.exec(line)?.[1] ?? section;
+    const [, number] = /^(\d+)\. /.exec(line) ?? [];
+    if (number !== undefined) rules.add(`${section}.${number}`);
+  }
+  const cited = files.flatMap((file) =>
+    [...sourceOf(file).matchAll(/(?:PROTOCOL |\brule: ")(\d+\.\d+)/g)].map(
+      ([, rule = ""]) => rule,
+    ),
+  );
+  expect(cited.length).toBeGreaterThan(20);
+  expect(cited.filter((rule) => !rules.has(rule))).toEqual([]);
 });
