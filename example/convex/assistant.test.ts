@@ -86,9 +86,12 @@ function stubModel(...answers: (object[] | Error)[]) {
       );
     }
     const called = answer.some((delta) => "tool_calls" in delta);
+    const end = answer.find((delta) => "finish_reason" in delta) ?? {
+      finish_reason: called ? "tool_calls" : "stop",
+    };
     const chunks = [
-      ...answer.map((delta) => ({ delta })),
-      { delta: {}, finish_reason: called ? "tool_calls" : "stop" },
+      ...answer.filter((delta) => delta !== end).map((delta) => ({ delta })),
+      { delta: {}, ...end },
     ].map((choice) =>
       "error" in choice.delta
         ? choice.delta
@@ -218,6 +221,21 @@ describe.each(["request", "action", "node"] as const)(
       expect(status).toBe("error");
       const message = await messageOf(streamId, text);
       expect(message.metadata?.error).toBe("Out of breath.");
+      expect(message.parts.at(-1)).toMatchObject({ text: "Half" });
+    });
+
+    test.each([
+      ["length", /maximum length/],
+      ["content_filter", /content filter/],
+      [undefined, /without a finish reason/],
+    ])("that ends with %s has failed", async (finish_reason, why) => {
+      stubModel([says("Half"), { finish_reason }]);
+      const { streamId } = await send(alice, "Hi", { generation });
+      await generate(streamId);
+      const { text, status } = await saved(alice, streamId);
+      expect(status).toBe("error");
+      const message = await messageOf(streamId, text);
+      expect(message.metadata?.error).toMatch(why);
       expect(message.parts.at(-1)).toMatchObject({ text: "Half" });
     });
 

@@ -6,10 +6,18 @@ import {
   streamText,
   tool,
   type LanguageModel,
+  type UIMessageChunk,
 } from "ai";
+import { ConvexError } from "convex/values";
 import type { Turn } from "./assistant";
 import { eventLines, modelMessages } from "./assistantMessages";
-import { modelName, SET_KEY, SYSTEM_PROMPT } from "./model";
+import {
+  checkFinish,
+  modelName,
+  SET_KEY,
+  SYSTEM_PROMPT,
+  untilSilent,
+} from "./model";
 import { portNames, tideTable, type TideTable } from "./tides";
 
 export const tools = {
@@ -56,12 +64,30 @@ export async function* answer(
     // It is part of the reply; without this it would be logged as well.
     onError: () => {},
   });
-  yield* eventLines(
-    result.toUIMessageStream({
-      generateMessageId: () => messageId,
-      onError: explanation,
-    }),
-  );
+  const chunks = result.toUIMessageStream({
+    generateMessageId: () => messageId,
+    onError: explanation,
+  });
+  yield* eventLines(withProblems(chunks));
+}
+
+/** The chunks of a reply, with an error among them if it is not complete. */
+async function* withProblems(
+  chunks: AsyncIterable<UIMessageChunk>,
+): AsyncGenerator<UIMessageChunk> {
+  let hasFailed = false;
+  let finish: Extract<UIMessageChunk, { type: "finish" }> | undefined;
+  try {
+    for await (const chunk of untilSilent(chunks)) {
+      if (chunk.type === "error") hasFailed = true;
+      if (chunk.type !== "finish") yield chunk;
+      else finish = chunk;
+    }
+    if (!hasFailed) checkFinish(finish?.finishReason);
+  } catch (error) {
+    yield { type: "error", errorText: explanation(error) };
+  }
+  if (finish !== undefined) yield finish;
 }
 
 /** `null` if nobody has said yet which model to ask. */
@@ -84,6 +110,9 @@ function explanation(error: unknown): string {
         ? "could not be reached"
         : "refused to answer";
     return `**The model ${what}.** ${error.message}`;
+  }
+  if (error instanceof ConvexError) {
+    return (error.data as { message: string }).message;
   }
   // What a model sends instead of more text is no `Error`.
   const { message } = Object(error) as { message?: unknown };

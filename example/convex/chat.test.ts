@@ -1,5 +1,6 @@
 /// <reference types="vite/client" />
 import { register } from "@convex-dev/persistent-text-streaming/test";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { convexTest, type TestConvex } from "convex-test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { withLimits } from "../../test/support/with-limits";
@@ -19,6 +20,11 @@ let mallory: User;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  // What a timer calls belongs to the action that set it, not to the test that moves the clock.
+  const { setTimeout } = globalThis;
+  vi.stubGlobal("setTimeout", (call: () => void, ms?: number) =>
+    setTimeout(AsyncLocalStorage.bind(call), ms),
+  );
   t = withLimits(convexTest({ schema, modules, transactionLimits: true }));
   register(t);
   alice = t.withIdentity({ name: "Alice" });
@@ -47,9 +53,12 @@ function stubModel(...answers: (string[] | Error)[]) {
         Response.json({ error: { message: answer.message } }, { status: 400 }),
       );
     }
-    const events = answer.map(
-      (content) =>
-        `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`,
+    const choices = [
+      ...answer.map((content) => ({ index: 0, delta: { content } })),
+      { index: 0, delta: {}, finish_reason: "stop" },
+    ];
+    const events = choices.map(
+      (choice) => `data: ${JSON.stringify({ choices: [choice] })}\n\n`,
     );
     return Promise.resolve(
       new Response([...events, "data: [DONE]\n\n"].join(""), {
@@ -59,6 +68,51 @@ function stubModel(...answers: (string[] | Error)[]) {
   });
   return asked;
 }
+
+/** A model that sends a few words, and then this. */
+function stubModelThatSends(...events: (string | "cut" | "hang")[]) {
+  vi.stubEnv("OPENAI_API_KEY", "test");
+  vi.stubGlobal("fetch", () => {
+    const encoder = new TextEncoder();
+    const send = [`{"choices":[{"index":0,"delta":{"content":"Half a"}}]}`];
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const event = send.shift() ?? events.shift();
+        if (event === undefined) controller.close();
+        else if (event === "cut") controller.error(new TypeError("terminated"));
+        else if (event === "hang") return new Promise(() => {});
+        else controller.enqueue(encoder.encode(`data: ${event}\n\n`));
+        return undefined;
+      },
+    });
+    return Promise.resolve(
+      new Response(body, { headers: { "Content-Type": "text/event-stream" } }),
+    );
+  });
+}
+
+/** What may become of a reply half way, and what is logged of it. */
+const breaks: [string, string[], RegExp][] = [
+  ["is cut", ["cut"], /terminated|connection/i],
+  ["ends without saying so", [], /connection to the model was lost/],
+  ["hangs", ["hang"], /stopped sending text/],
+  ["is not JSON", ["{oops"], /JSON|parse/i],
+  [
+    "is an error",
+    ['{"error":{"message":"Overloaded","code":429}}'],
+    /Overloaded/,
+  ],
+  ...(["length", "content_filter"] as const).map(
+    (reason): [string, string[], RegExp] => [
+      `ends with ${reason}`,
+      [
+        `{"choices":[{"index":0,"delta":{},"finish_reason":"${reason}"}]}`,
+        "[DONE]",
+      ],
+      /maximum length|content filter/,
+    ],
+  ),
+];
 
 /** Runs the clock along: saving waits for it, and so the response ends. */
 async function drive(user: User, streamId: string) {
@@ -265,6 +319,20 @@ describe("a reply", () => {
     expect(await bodyOf(mallory, streamId)).toEqual(nothing);
     await alice.mutation(api.chat.deleteMessage, { messageId: message!._id });
     expect(await bodyOf(alice, streamId)).toEqual(nothing);
+  });
+
+  test.each(breaks)("that %s half way has failed", async (_, events, why) => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    stubModelThatSends(...events);
+    const { streamId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "Hi",
+    });
+    expect((await drive(alice, streamId)).text).toBe("Half a");
+    expect(await bodyOf(alice, streamId)).toMatchObject({
+      text: "Half a",
+      status: "error",
+    });
+    expect(logged.mock.calls.map((line) => line.join(" ")).join()).toMatch(why);
   });
 
   test("keeps the latest replies that retries have replaced", async () => {

@@ -1,4 +1,5 @@
 import OpenAI from "openai";
+import { refusal } from "./access";
 import type { ModelMessage } from "./chat";
 
 export const SET_KEY = `**There is no model to answer yet.** This deployment has no \`OPENAI_API_KEY\`. Set one, then ask again:
@@ -27,7 +28,11 @@ export async function* reply(
   // Made here and not at the top of the module, which also runs when the
   // functions are pushed: the environment is not there yet, and `new OpenAI()`
   // without a key throws.
-  const openai = new OpenAI({ apiKey, baseURL: process.env.OPENAI_BASE_URL });
+  const openai = new OpenAI({
+    apiKey,
+    baseURL: process.env.OPENAI_BASE_URL,
+    timeout: SILENCE_MS,
+  });
   let chunks: AsyncIterable<OpenAI.ChatCompletionChunk>;
   try {
     chunks = await openai.chat.completions.create(
@@ -48,9 +53,77 @@ export async function* reply(
     }
     throw error;
   }
-  for await (const chunk of chunks) {
-    const text = chunk.choices[0]?.delta.content;
-    if (text) yield text;
+  let finishReason: string | undefined;
+  for await (const chunk of untilSilent(chunks)) {
+    const [choice] = chunk.choices;
+    if (choice?.delta.content) yield choice.delta.content;
+    finishReason = choice?.finish_reason ?? finishReason;
+  }
+  checkFinish(finishReason);
+}
+
+/**
+ * A connection that is cut looks like a reply that ends. So a reply is complete
+ * only if the model says that it is, by OpenAI's word or the AI SDK's.
+ */
+export function checkFinish(reason: string | undefined): void {
+  switch (reason?.replace("_", "-")) {
+    case "stop":
+    case "tool-calls":
+      return;
+    case "length":
+      throw refusal(
+        "cut_off",
+        "This reply stops early: it reached the model's maximum length.",
+      );
+    case "content-filter":
+      throw refusal(
+        "cut_off",
+        "This reply stops early: the model's content filter ended it.",
+      );
+    default:
+      throw refusal(
+        "cut_off",
+        "This reply stops early: the connection to the model was lost.",
+      );
+  }
+}
+
+/** How long (ms) a model may send nothing. */
+const SILENCE_MS = 60_000;
+
+/** The same pieces. Throws if the next one does not come in time: a dead connection may never say so. */
+export async function* untilSilent<T>(
+  pieces: AsyncIterable<T>,
+): AsyncGenerator<T> {
+  let heardAt = Date.now();
+  let hasEnded = false;
+  // One timer at a time, and not one for each piece: on a deployment, a cleared
+  // timer keeps running, and 1,000 of them end the function.
+  const silence = (async () => {
+    while (!hasEnded) {
+      await new Promise((resolve) => setTimeout(resolve, SILENCE_MS / 10));
+      if (Date.now() - heardAt < SILENCE_MS) continue;
+      throw refusal(
+        "cut_off",
+        "This reply stops early: the model stopped sending text.",
+      );
+    }
+    return new Promise<never>(() => {});
+  })();
+  silence.catch(() => {});
+  const iterator = pieces[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), silence]);
+      if (next.done) return;
+      heardAt = Date.now();
+      yield next.value;
+    }
+  } finally {
+    hasEnded = true;
+    // Not awaited: it waits behind a piece that may never come.
+    iterator.return?.().catch(() => {});
   }
 }
 
