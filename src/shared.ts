@@ -1,4 +1,20 @@
-import { v, type Infer } from "convex/values";
+import {
+  v,
+  type Infer,
+  type OptionalProperty,
+  type Validator,
+  type VAny,
+  type VString,
+} from "convex/values";
+
+/** The id of a stream: a string with a brand. */
+export type StreamId = string & {
+  /** Exists in types only, so that the compiler tells stream ids from other strings. */
+  __isStreamId: true;
+};
+
+/** The validator of stream ids. */
+export const vStreamId = v.string() as unknown as VString<StreamId>;
 
 export const streamStatus = v.union(
   v.literal("pending"),
@@ -32,9 +48,29 @@ export type StreamBody = {
   status: StreamStatus;
 };
 
+/** The validator of a `StreamError`. */
+export const vStreamError = v.object({
+  kind: v.union(
+    v.literal("WriterFailed"),
+    v.literal("CannotSave"),
+    v.literal("Stopped"),
+    v.literal("TimedOut"),
+  ),
+  message: v.string(),
+  data: v.optional(v.any()),
+});
+/** Why a stream ended before its text was complete. */
+export type StreamError = {
+  kind: "WriterFailed" | "CannotSave" | "Stopped" | "TimedOut";
+  message: string;
+  data?: any;
+};
+
 export const streamPage = streamBody.extend({
   from: v.number(),
   next: v.number(),
+  claimed: v.boolean(),
+  error: v.optional(vStreamError),
 });
 /**
  * The saved text of a stream from an offset on. Offsets count UTF-16 code
@@ -53,6 +89,8 @@ export type StreamPage = StreamBody & {
    * question and Convex answers it once for all of them.
    */
   next: number;
+  claimed: boolean;
+  error?: StreamError | undefined;
 };
 
 /**
@@ -83,3 +121,90 @@ export type FinalStatus = Exclude<StreamStatus, "pending" | "streaming">;
 export function isFinal(status: StreamStatus): status is FinalStatus {
   return status !== "pending" && status !== "streaming";
 }
+
+/** The validator of a `StreamEnd`. */
+export const vStreamEnd = v.union(
+  v.literal("done"),
+  v.literal("error"),
+  v.literal("timeout"),
+  v.literal("aborted"),
+  v.literal("deleted"),
+);
+/** How a stream ended: its final status, or `"deleted"` if it was deleted before it had ended. */
+export type StreamEnd = FinalStatus | "deleted";
+
+/** The validator of a `StreamInfo`. */
+export const vStreamInfo = v.object({
+  status: streamStatus,
+  error: v.optional(vStreamError),
+  result: v.optional(v.any()),
+  createdAt: v.number(),
+  firstTextAt: v.optional(v.number()),
+  endedAt: v.optional(v.number()),
+  length: v.number(),
+});
+/** Everything about a stream but its text. Times are in ms since 1970. */
+export type StreamInfo = {
+  /** The status of the stream. */
+  status: StreamStatus;
+  /** Why it ended, for each final status but `done`. */
+  error?: StreamError | undefined;
+  /** What its writer returned. */
+  result?: any;
+  /** When it was created. */
+  createdAt: number;
+  /** When its first text was saved. Streams that version 0.3 wrote have none. */
+  firstTextAt?: number | undefined;
+  /** When its status became final. Streams that version 0.3 ended have none. */
+  endedAt?: number | undefined;
+  /** The length of its saved text (UTF-16 code units). */
+  length: number;
+};
+
+/**
+ * The arguments of an `onComplete`: `{ streamId, status, error?, result?,
+ * length, context }`.
+ *
+ * ```ts
+ * export const onReplyDone = internalMutation({
+ *   args: vOnCompleteArgs(v.object({ messageId: v.id("messages") })),
+ *   handler: async (ctx, { status, context }) => {
+ *     await ctx.db.patch(context.messageId, { status });
+ *   },
+ * });
+ * ```
+ *
+ * @param context The validator of the `context` that `createStream` is given.
+ *   Default: any, or none.
+ */
+export function vOnCompleteArgs<
+  Context extends Validator<any, OptionalProperty, any> = VAny<any, "optional">,
+>(context?: Context) {
+  return v.object({
+    streamId: vStreamId,
+    status: vStreamEnd,
+    error: v.optional(vStreamError),
+    result: v.optional(v.any()),
+    length: v.number(),
+    context: (context ?? v.optional(v.any())) as Context,
+  });
+}
+
+/** What an `onComplete` receives. */
+export type OnCompleteArgs<Context = any> = {
+  /** The stream that has ended. */
+  streamId: StreamId;
+  /** How it ended. */
+  status: StreamEnd;
+  /** Why it ended, for each status but `done` and `deleted`. */
+  error?: StreamError | undefined;
+  /** What the writer returned. */
+  result?: any;
+  /** The length of the saved text (UTF-16 code units). */
+  length: number;
+  /** What `createStream` was given. */
+  context: Context;
+};
+
+/** How long (ms) a claimed writer may show no sign of life, by default. */
+export const DEFAULT_TIMEOUT_MS = 2 * 60 * 1000;

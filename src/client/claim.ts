@@ -37,8 +37,12 @@ export async function claim(
   if (!claimed) return { status };
   return {
     stream: {
-      append: (start, text, final) =>
-        ctx.runMutation(lib.append, { streamId, writer, start, text, final }),
+      append: async (start, text, final) => {
+        const save = { streamId, writer, start, text, final };
+        const status = await ctx.runMutation(lib.append, save);
+        if (status !== "takenOver") return status;
+        throw new Error(`Stream ${streamId} has been taken over.`);
+      },
       status: () => ctx.runQuery(lib.getStreamStatus, { streamId }),
     },
   };

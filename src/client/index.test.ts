@@ -601,7 +601,8 @@ describe("streams of version 0.3", () => {
   });
 
   test("one that it left streaming is read, aborted and deleted", async () => {
-    const { inComponent, respond, body, page, abort, remove, chunks } = setUp();
+    const app = setUp();
+    const { inComponent, respond, body, page, abort, remove, chunks } = app;
     const streamId = (await inComponent(async (ctx) => {
       const streamId = await ctx.db.insert("streams", { status: "streaming" });
       for (const text of ["Once ", "upon ", "a time"]) {
@@ -621,6 +622,7 @@ describe("streams of version 0.3", () => {
     await abort(streamId);
     expect((await body(streamId)).status).toBe("aborted");
     await remove(streamId);
+    await app.finishScheduled();
     expect(await chunks(streamId)).toEqual([]);
   });
 });

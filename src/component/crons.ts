@@ -4,8 +4,8 @@ import { internal } from "./_generated/api.js";
 const crons = cronJobs();
 
 crons.interval(
-  "time out streams whose writer has died",
-  { minutes: 1 },
+  "end dead streams, should a planned check be lost",
+  { hours: 1 },
   internal.lib.cleanupExpiredStreams,
   {},
 );

@@ -1,94 +1,124 @@
 import { v } from "convex/values";
 import {
-  streamBody,
   streamPage,
   streamStatus,
   isFinal,
-  type FinalStatus,
+  vStreamError,
+  vStreamInfo,
 } from "../shared.js";
-import { internal } from "./_generated/api.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import {
   internalMutation,
   mutation,
   query,
   type MutationCtx,
-  type QueryCtx,
 } from "./_generated/server.js";
-import { numberSomeRows, rowCount } from "./rows.js";
+import { check, nextDeadline, noteSave, planCheck } from "./deadlines.js";
+import { deleteTextLater, deleteTexts as deleteSome } from "./deletions.js";
+import { completeDeleted, endFromOutside, endStream } from "./endings.js";
+import {
+  errorOf,
+  getStream,
+  getStreamOrThrow,
+  infoOf,
+  isClaimed,
+  isDraining,
+} from "./streams.js";
 import {
   appendText,
-  CHUNK_LIMIT,
-  chunksOf,
-  documentSize,
+  checkLength,
+  checkOffset,
+  checkTail,
   endOfText,
   newestChunk,
+  pack,
+  packLater,
   packText,
-  readText,
-  takeChunks,
-  Tally,
-  type ReadLimit,
+  readPage,
+  unsavedPart,
+  wholeText,
 } from "./text.js";
-
-/** A live stream of which nothing was heard for this long (ms) has lost its writer. */
-const TIMEOUT = 20 * 60 * 1000;
-
-/** How long (ms) a stream that was ended from outside drains: its writer learns of the end within about a second, and then saves what it has appended. */
-const DRAIN_MS = 15_000;
-
-const MiB = 1024 * 1024;
-
-/** How much text a query returns. Convex's limit is 16 MiB, and the reply is more than the text. */
-const WHOLE_LIMIT: ReadLimit = { bytes: 15 * MiB, documents: Infinity };
-/** A page, too, has an end: no reader makes a query read thousands of documents. */
-const PAGE_LIMIT: ReadLimit = { bytes: 4 * MiB, documents: 256 };
-
-/** How much text (bytes of UTF-8) is added at once. Convex's limit for what a mutation writes is 16 MiB, and chunks are more than their text. */
-const ADDED_LIMIT = 15 * MiB;
-
-/** What one run of the cron goes through: so many streams, and so much of their newest chunks. Rows of version 0.3 may have 1 MiB each. */
-const CRON_LIMIT: ReadLimit = { bytes: 8 * MiB, documents: 50 };
-
-/** What is deleted together with the stream: one chunk of the longest, or a stream that has not been packed. So an app may delete dozens in one mutation. */
-const FIRST_DELETION: ReadLimit = { bytes: 3 * CHUNK_LIMIT, documents: 50 };
-/** What each mutation that was scheduled goes through. */
-const BATCH_LIMIT: ReadLimit = { bytes: 4 * MiB, documents: 500 };
+import * as v03 from "./v03.js";
 
 // In the order of a stream's life: created, claimed, appended to, ended, read,
 // deleted.
 
 export const createStream = mutation({
-  args: {},
+  args: {
+    /** A handle of the app's `onComplete`, its name, and what it is to be told. */
+    onComplete: v.optional(
+      v.object({
+        handle: v.string(),
+        name: v.string(),
+        context: v.optional(v.any()),
+      }),
+    ),
+  },
   returns: v.id("streams"),
-  handler: async (ctx) => ctx.db.insert("streams", { status: "pending" }),
+  handler: async (ctx, { onComplete }) => {
+    const callback =
+      onComplete && (await ctx.db.insert("callbacks", onComplete));
+    const deadline = nextDeadline({});
+    await planCheck(ctx, deadline);
+    const stream = { status: "pending" as const, deadline };
+    return ctx.db.insert(
+      "streams",
+      callback ? { ...stream, callback } : stream,
+    );
+  },
 });
 
 /**
  * Makes `writer` the one that may append to a stream. Of any number of writers
  * exactly one is told `claimed: true`, and is told so again if it asks again.
+ * With `takeOver`, the claim of a live stream moves from one writer to the next.
  */
 export const claim = mutation({
-  args: { streamId: v.string(), writer: v.string() },
+  args: {
+    streamId: v.string(),
+    writer: v.string(),
+    timeoutMs: v.optional(v.number()),
+    takeOver: v.optional(v.boolean()),
+  },
   returns: v.object({
     claimed: v.boolean(),
     /** Null if there is no such stream. */
     status: v.union(streamStatus, v.null()),
+    /** For one that took over: the offset at which it goes on. */
+    start: v.optional(v.number()),
   }),
-  handler: async (ctx, { streamId, writer }) => {
-    const stream = await find(ctx, streamId);
+  handler: async (ctx, args) => {
+    const { writer, timeoutMs, takeOver = false } = args;
+    const stream = await getStream(ctx, args.streamId);
     if (stream === null) return { claimed: false, status: null };
-    const { status } = stream;
-    if (stream.writer === writer) return { claimed: !isFinal(status), status };
-    if (status !== "pending" || stream.claimedAt !== undefined) {
+    const { _id: streamId, status } = stream;
+    const isMine = stream.writer === writer;
+    const isFree = status === "pending" && !isClaimed(stream);
+    if (isFinal(status) || !(isFree || isMine || takeOver)) {
       return { claimed: false, status };
     }
+    const newest = await newestChunk(ctx.db, streamId);
     // `setStreamStatus` may have made it pending again. A writer begins at
     // offset 0, and could never save anything.
-    if ((await newestChunk(ctx.db, stream._id)) !== null) {
+    if (isFree && newest !== null && !takeOver) {
       return { claimed: false, status };
     }
-    await ctx.db.patch(stream._id, { claimedAt: Date.now(), writer });
-    return { claimed: true, status };
+    const claimed = takeOver
+      ? { claimed: true, status, start: await endOfText(ctx.db, newest) }
+      : { claimed: true, status };
+    if (isMine) return claimed;
+
+    const deadline = nextDeadline({ timeoutMs });
+    await planCheck(ctx, deadline);
+    await ctx.db.patch(streamId, {
+      claimedAt: Date.now(),
+      writer,
+      timeoutMs,
+      deadline,
+      expiring: undefined,
+      error: undefined,
+    });
+    return claimed;
   },
 });
 
@@ -99,9 +129,12 @@ export const claim = mutation({
  *
  * From its writer, a stream that was ended from outside still takes what that
  * had appended before it was told. Its last save, the one with `final`, gives
- * up the right to append.
+ * up the right to append. With `final: "open"` that is all it does: the stream
+ * stays open for a writer that takes it over, and ends with this error if none
+ * comes.
  *
- * @returns The stream's status, or null if it has been deleted.
+ * @returns The stream's status, null if it has been deleted, or `"takenOver"`
+ *   if another writer has the claim now.
  */
 export const append = mutation({
   args: {
@@ -109,10 +142,18 @@ export const append = mutation({
     writer: v.string(),
     start: v.number(),
     text: v.string(),
-    final: v.optional(v.union(v.literal("done"), v.literal("error"))),
+    final: v.optional(
+      v.union(v.literal("done"), v.literal("error"), v.literal("open")),
+    ),
+    error: v.optional(vStreamError),
+    result: v.optional(v.any()),
+    /** Leave the `onComplete` for later: it has failed in a way that cannot be caught. */
+    owe: v.optional(v.boolean()),
   },
-  returns: v.union(streamStatus, v.null()),
-  handler: async (ctx, { streamId, writer, start, text, final }) => {
+  returns: v.union(streamStatus, v.literal("takenOver"), v.null()),
+  handler: async (ctx, args) => {
+    const { streamId, writer, start, text, final, error, owe } = args;
+    const result = args.result as unknown;
     checkOffset("start", start);
     checkLength(text);
     const stream = await ctx.db.get(streamId);
@@ -121,10 +162,9 @@ export const append = mutation({
     if (stream.writer !== writer) {
       // A writer's last save takes its name off the stream; this is that save again.
       if (ended) return stream.status;
+      if (isClaimed(stream)) return "takenOver";
       throw new Error(
-        stream.writer === undefined
-          ? `Stream ${streamId} has not been claimed; a writer claims it first, and then appends.`
-          : `Stream ${streamId} has been claimed by another writer; this one cannot append to it.`,
+        `Stream ${streamId} has not been claimed; a writer claims it first, and then appends.`,
       );
     }
     const newest = await newestChunk(ctx.db, streamId);
@@ -136,119 +176,105 @@ export const append = mutation({
       );
     }
     await appendText(ctx.db, streamId, newest, end, rest);
+    const length = end + rest.length;
 
-    if (final !== undefined) {
-      const status = ended ? stream.status : final;
-      await ctx.db.patch(streamId, { status, writer: undefined });
-      await pack(ctx, streamId, end + rest.length);
+    if (ended) {
+      await saveLastWords(ctx, stream, length, final !== undefined);
+      return stream.status;
+    }
+    if (final === "done" || final === "error") {
+      await pack(ctx, streamId, length);
+      const ending = { status: final, error, result, length, owe };
+      await endStream(ctx, stream, ending);
+      return final;
+    }
+    if (final === "open") {
+      const status = length > 0 ? "streaming" : stream.status;
+      const deadline = nextDeadline(stream);
+      const open = { status, deadline, error, writer: undefined };
+      await ctx.db.patch(streamId, open);
       return status;
     }
-    if (ended) return stream.status;
     if (text === "") {
-      if (newest === null)
-        await ctx.db.patch(streamId, { claimedAt: Date.now() });
-      else await ctx.db.patch(newest._id, { savedAt: Date.now() });
-    } else if (stream.status === "pending") {
-      await ctx.db.patch(streamId, { status: "streaming" });
-      return "streaming";
+      const deadline = nextDeadline(stream);
+      await ctx.db.patch(streamId, { deadline, expiring: undefined });
+      return stream.status;
     }
-    return stream.status;
+    await noteSave(ctx, stream);
+    return "streaming";
   },
 });
 
-/** Adds text to a stream that nobody has claimed. The first makes it `streaming`, the one that is `final` makes it `done`. */
-export const addChunk = mutation({
-  args: { streamId: v.id("streams"), text: v.string(), final: v.boolean() },
-  returns: v.null(),
-  handler: async (ctx, { streamId, text, final }) => {
-    checkLength(text);
-    const stream = await get(ctx, streamId);
-    if (isFinal(stream.status)) {
-      throw new Error(
-        `Stream ${streamId} is not streaming, it is ${stream.status}: nothing can be added to it. Create a new stream.`,
-      );
-    }
-    if (stream.writer !== undefined) {
-      // Text in between would not fit the offsets of the writer's own.
-      throw new Error(
-        `Stream ${streamId} has been claimed by a writer; nobody else can add to it.`,
-      );
-    }
-    const newest = await newestChunk(ctx.db, streamId);
-    const end = await endOfText(ctx.db, newest);
-    await appendText(ctx.db, streamId, newest, end, text);
-    if (final) {
-      await ctx.db.patch(streamId, { status: "done" });
-      await pack(ctx, streamId, end + text.length);
-    } else if (stream.status === "pending") {
-      await ctx.db.patch(streamId, { status: "streaming" });
-    }
-    return null;
-  },
-});
+/** After a stream was ended from outside. */
+async function saveLastWords(
+  ctx: MutationCtx,
+  { _id: streamId }: Doc<"streams">,
+  length: number,
+  last: boolean,
+): Promise<void> {
+  if (!last) return ctx.db.patch(streamId, { length });
+  await ctx.db.patch(streamId, { length, writer: undefined });
+  await pack(ctx, streamId, length);
+}
 
-/** Sets the status of a stream. One that has ended keeps the status that it has. */
-export const setStreamStatus = mutation({
-  args: { streamId: v.id("streams"), status: streamStatus },
-  returns: v.null(),
-  handler: async (ctx, { streamId, status }) => {
-    const stream = await get(ctx, streamId);
-    if (isFinal(stream.status)) return null;
-    if (isFinal(status)) {
-      await end(ctx, stream, await newestChunk(ctx.db, streamId), status);
-    } else await ctx.db.patch(streamId, { status });
-    return null;
-  },
-});
+export const addChunk = mutation(v03.addChunk);
+export const setStreamStatus = mutation(v03.setStreamStatus);
 
 /** Ends a stream as `aborted`. One that has ended, or was deleted, stays as it is. */
 export const abort = mutation({
   args: { streamId: v.string() },
   returns: v.null(),
   handler: async (ctx, { streamId }) => {
-    const stream = await find(ctx, streamId);
+    const stream = await getStream(ctx, streamId);
     if (stream !== null && !isFinal(stream.status)) {
-      await end(ctx, stream, await newestChunk(ctx.db, stream._id), "aborted");
+      const newest = await newestChunk(ctx.db, stream._id);
+      await endFromOutside(ctx, stream, newest, "aborted");
     }
     return null;
   },
 });
 
-/** A stream that does not exist reads as `error`. */
-export const getStreamStatus = query({
-  args: { streamId: v.string() },
-  returns: streamStatus,
-  handler: async (ctx, { streamId }) => {
-    const stream = await find(ctx, streamId);
-    return stream?.status ?? "error";
-  },
-});
+export const getStreamStatus = query(v03.getStreamStatus);
 
 /**
  * The saved text from offset `from` on, up to 4 MiB of it at a time, and up to
- * 256 chunks; without `from`, all of it. Null if there is no such stream.
+ * 256 chunks; with `tail` from that many code units before its end; without
+ * either, all of it. Null if there is no such stream.
  *
  * `upToDate` says that this is all that is saved by now, `draining` that the
  * stream was ended from outside and its writer may still save last words.
  */
 export const read = query({
-  args: { streamId: v.string(), from: v.optional(v.number()) },
+  args: {
+    streamId: v.string(),
+    from: v.optional(v.number()),
+    tail: v.optional(v.number()),
+  },
   returns: v.union(
     streamPage.extend({ upToDate: v.boolean(), draining: v.boolean() }),
     v.null(),
   ),
-  handler: async (ctx, { streamId, from }) => {
+  handler: async (ctx, args) => {
+    const { tail } = args;
+    let { from } = args;
     if (from !== undefined) from = checkOffset("from", from);
-    const stream = await find(ctx, streamId);
+    if (tail !== undefined) checkTail(tail);
+    const stream = await getStream(ctx, args.streamId);
     if (stream === null) return null;
+    if (tail !== undefined && from === undefined) {
+      const newest = await newestChunk(ctx.db, stream._id);
+      from = Math.max(0, (await endOfText(ctx.db, newest)) - tail);
+    }
     const { page, complete } =
       from === undefined
         ? { page: await wholeText(ctx, stream), complete: true }
-        : await readText(ctx.db, stream, from, PAGE_LIMIT);
+        : await readPage(ctx, stream, from);
     return {
       ...page,
+      claimed: !isFinal(stream.status) && isClaimed(stream),
+      error: errorOf({ ...stream, status: page.status }),
       upToDate: complete,
-      draining: isFinal(page.status) && stream.writer !== undefined,
+      draining: isFinal(page.status) && isDraining(stream),
     };
   },
 });
@@ -269,58 +295,66 @@ export const tail = query({
     v.null(),
   ),
   handler: async (ctx, { streamId }) => {
-    const stream = await find(ctx, streamId);
+    const stream = await getStream(ctx, streamId);
     if (stream === null) return null;
     const { status } = stream;
     const newest = await newestChunk(ctx.db, stream._id);
-    return {
-      offset: await endOfText(ctx.db, newest),
-      status,
-      draining: isFinal(status) && stream.writer !== undefined,
-    };
+    const offset = await endOfText(ctx.db, newest);
+    return { offset, status, draining: isDraining(stream) };
   },
 });
 
-/** All the saved text. A stream that does not exist is an error here, as in version 0.3. */
-export const getStreamText = query({
-  args: { streamId: v.id("streams") },
-  returns: streamBody,
-  handler: async (ctx, { streamId }) => {
-    const { text, status } = await wholeText(ctx, await get(ctx, streamId));
-    return { text, status };
+/** What the stream's document says, for its writer: has somebody ended the stream, or taken it over? Null if it was deleted. */
+export const getClaim = query({
+  args: { streamId: v.string(), writer: v.string() },
+  returns: v.union(streamStatus, v.literal("takenOver"), v.null()),
+  handler: async (ctx, { streamId, writer }) => {
+    const stream = await getStream(ctx, streamId);
+    if (stream === null) return null;
+    const isLost = !isFinal(stream.status) && stream.writer !== writer;
+    return isLost ? ("takenOver" as const) : stream.status;
   },
 });
+
+/** Everything about a stream but its text. Null if there is no such stream. */
+export const getStreamInfo = query({
+  args: { streamId: v.string() },
+  returns: v.union(vStreamInfo, v.null()),
+  handler: async (ctx, { streamId }) => {
+    const stream = await getStream(ctx, streamId);
+    return stream && infoOf(ctx, stream);
+  },
+});
+
+export const getStreamText = query(v03.getStreamText);
 
 /** The stream is gone at once, and its text in batches. */
 export const deleteStream = mutation({
   args: { streamId: v.id("streams") },
   returns: v.null(),
   handler: async (ctx, { streamId }) => {
-    await get(ctx, streamId);
+    const stream = await getStreamOrThrow(ctx, streamId);
     await ctx.db.delete(streamId);
-    await deleteText(ctx, streamId, FIRST_DELETION);
+    await deleteTextLater(ctx, streamId);
+    if (stream.callback !== undefined) {
+      const newest = await newestChunk(ctx.db, streamId);
+      await completeDeleted(ctx, stream, newest);
+    }
     return null;
   },
 });
 
-export const deleteChunks = internalMutation({
-  args: { streamId: v.id("streams") },
+/** Deletes the text of the streams that were deleted at a time, a batch at a time. */
+export const deleteTexts = internalMutation({
+  args: { at: v.number() },
   returns: v.null(),
-  handler: async (ctx, { streamId }) => {
-    await deleteText(ctx, streamId, BATCH_LIMIT);
+  handler: async (ctx, { at }) => {
+    await deleteSome(ctx, at);
     return null;
   },
 });
 
-/** What version 0.3 scheduled to go on with a deletion: it may be waiting to run when this version takes over. */
-export const _deleteChunksPage = internalMutation({
-  args: { streamId: v.id("streams"), cursor: v.union(v.string(), v.null()) },
-  returns: v.null(),
-  handler: async (ctx, { streamId }) => {
-    await deleteText(ctx, streamId, BATCH_LIMIT);
-    return null;
-  },
-});
+export const _deleteChunksPage = internalMutation(v03._deleteChunksPage);
 
 /** Goes on with packing the text of a stream that has ended, from offset `from`. */
 export const packChunks = internalMutation({
@@ -335,222 +369,25 @@ export const packChunks = internalMutation({
   },
 });
 
-/**
- * Numbers the rows that version 0.3 wrote of a stream, step by step, and packs
- * them if the stream has ended. To be run by hand (`npx convex run`), for a
- * text of so many rows that it cannot be read otherwise.
- *
- * @param args.count How far the steps before this one have come.
- */
-export const numberRows = internalMutation({
-  args: { streamId: v.id("streams"), count: v.optional(rowCount) },
-  returns: v.null(),
-  handler: async (ctx, { streamId, count }) => {
-    const stream = await ctx.db.get(streamId);
-    if (stream === null) return null;
-    const next = await numberSomeRows(
-      ctx.db,
-      streamId,
-      count ?? null,
-      BATCH_LIMIT,
-    );
-    if (next !== null) {
-      const step = { streamId, count: next };
-      await ctx.scheduler.runAfter(0, internal.lib.numberRows, step);
-    } else if (isFinal(stream.status)) await packLater(ctx, streamId);
-    return null;
-  },
-});
-
 /** Ends the draining of a stream that was ended from outside. If it still drains, its writer must have died. */
 export const close = internalMutation({
   args: { streamId: v.id("streams") },
   returns: v.null(),
   handler: async (ctx, { streamId }) => {
     const stream = await ctx.db.get(streamId);
-    if (stream?.writer !== undefined) {
+    if (stream !== null && isDraining(stream)) {
       await ctx.db.patch(streamId, { writer: undefined });
     }
     return null;
   },
 });
 
-const liveStatus = v.union(v.literal("pending"), v.literal("streaming"));
-const liveStatuses = ["pending", "streaming"] as const;
-
-/**
- * Times out the streams whose writer gave no sign of life for 20 minutes.
- *
- * It looks at those that are at least so old, `CRON_LIMIT` at a time: at those
- * of one status after the other, oldest first. A live one is passed over, so
- * it does not hide the ones behind it.
- *
- * @param args.status, args.after Where the run before this one stopped: at a stream of this status and creation time.
- */
+/** Ends the streams that have shown no sign of life in time, and runs the callbacks that are owed. */
 export const cleanupExpiredStreams = internalMutation({
-  args: { status: v.optional(liveStatus), after: v.optional(v.number()) },
+  args: {},
   returns: v.null(),
-  handler: async (ctx, args) => {
-    const deadline = Date.now() - TIMEOUT;
-    const read = new Tally();
-    for (const status of liveStatuses.slice(
-      liveStatuses.indexOf(args.status ?? "pending"),
-    )) {
-      const after = status === args.status ? (args.after ?? 0) : 0;
-      const old = await ctx.db
-        .query("streams")
-        .withIndex("byStatus", (q) =>
-          q
-            .eq("status", status)
-            .gt("_creationTime", after)
-            .lt("_creationTime", deadline),
-        )
-        .take(CRON_LIMIT.documents);
-      for (const stream of old) {
-        const newest = await newestChunk(ctx.db, stream._id);
-        if (lastSignOfLife(stream, newest) < deadline) {
-          await end(ctx, stream, newest, "timeout");
-        }
-        read.add(documentSize(newest?.text ?? ""));
-        if (read.reaches(CRON_LIMIT)) {
-          const { _creationTime: after } = stream;
-          const next = { status, after };
-          await ctx.scheduler.runAfter(
-            0,
-            internal.lib.cleanupExpiredStreams,
-            next,
-          );
-          return null;
-        }
-      }
-    }
+  handler: async (ctx) => {
+    await check(ctx);
     return null;
   },
 });
-
-function lastSignOfLife(
-  stream: Doc<"streams">,
-  newest: Doc<"chunks"> | null,
-): number {
-  return Math.max(
-    stream._creationTime,
-    stream.claimedAt ?? 0,
-    newest?._creationTime ?? 0,
-    newest?.savedAt ?? 0,
-  );
-}
-
-/** Null for an id that names no stream, a malformed one included. */
-async function find(
-  ctx: QueryCtx,
-  streamId: string,
-): Promise<Doc<"streams"> | null> {
-  const id = ctx.db.normalizeId("streams", streamId);
-  return id === null ? null : ctx.db.get(id);
-}
-
-async function get(
-  ctx: QueryCtx,
-  streamId: Id<"streams">,
-): Promise<Doc<"streams">> {
-  const stream = await ctx.db.get(streamId);
-  if (stream === null) {
-    throw new Error(
-      `Stream not found: there is no stream ${streamId}. It may have been deleted.`,
-    );
-  }
-  return stream;
-}
-
-function checkLength(text: string): void {
-  // No character takes more than three bytes for each of its code units.
-  if (text.length * 3 <= ADDED_LIMIT) return;
-  const bytes = new TextEncoder().encode(text).length;
-  if (bytes <= ADDED_LIMIT) return;
-  throw new Error(
-    `This text has ${(bytes / MiB).toFixed(1)} MiB; at most 15 MiB can be added at once, as a Convex mutation may write 16 MiB. Add it in parts.`,
-  );
-}
-
-/** @returns The same number; 0 for -0, which the database would look for before 0. */
-function checkOffset(name: string, offset: number): number {
-  if (Number.isSafeInteger(offset) && offset >= 0) return offset + 0;
-  throw new Error(
-    `${name} must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${offset}.`,
-  );
-}
-
-/**
- * What of a text that starts at offset `start` is not saved yet, null if it
- * contradicts what is saved. A save that is repeated because its answer was
- * lost finds its text there, and may bring more.
- */
-async function unsavedPart(
-  ctx: QueryCtx,
-  stream: Doc<"streams">,
-  end: number,
-  start: number,
-  text: string,
-): Promise<string | null> {
-  if (start === end) return text;
-  if (start > end) return null;
-  const { page } = await readText(ctx.db, stream, start, WHOLE_LIMIT);
-  if (page.from !== start) return null;
-  if (page.text.startsWith(text)) return "";
-  // If not all of it could be read, nobody knows what of the text is new.
-  const readsToEnd = start + page.text.length === end;
-  if (!readsToEnd || !text.startsWith(page.text)) return null;
-  return text.slice(page.text.length);
-}
-
-async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {
-  const { page, complete } = await readText(ctx.db, stream, 0, WHOLE_LIMIT);
-  if (!complete) {
-    throw new Error(
-      `Stream ${stream._id} has more text than one query may return (16 MiB). Read it in pages: getStreamBody(ctx, streamId, from), beginning with from = 0 and going on from the page's \`next\`.`,
-    );
-  }
-  return page;
-}
-
-/**
- * Ends a stream from outside. If a writer is at it, that one will find out and
- * hand in what it has appended by then.
- */
-async function end(
-  ctx: MutationCtx,
-  { _id, writer }: Doc<"streams">,
-  newest: Doc<"chunks"> | null,
-  status: FinalStatus,
-) {
-  await ctx.db.patch(_id, { status });
-  if (writer !== undefined) {
-    // It may have died, so readers must not wait for it forever.
-    const { close } = internal.lib;
-    await ctx.scheduler.runAfter(DRAIN_MS, close, { streamId: _id });
-  }
-  const isOnlyChunk = (newest?.start ?? 0) === 0;
-  if (!isOnlyChunk) await packLater(ctx, _id);
-}
-
-/** Packs the text of a stream that has ended: at once if it fits into one document. */
-async function pack(ctx: MutationCtx, streamId: Id<"streams">, length: number) {
-  if (length <= CHUNK_LIMIT) await packText(ctx.db, streamId, 0);
-  else await packLater(ctx, streamId);
-}
-
-async function packLater(ctx: MutationCtx, streamId: Id<"streams">, from = 0) {
-  await ctx.scheduler.runAfter(0, internal.lib.packChunks, { streamId, from });
-}
-
-async function deleteText(
-  ctx: MutationCtx,
-  streamId: Id<"streams">,
-  limit: ReadLimit,
-) {
-  const { chunks, more } = await takeChunks(chunksOf(ctx.db, streamId), limit);
-  for (const chunk of chunks) await ctx.db.delete(chunk._id);
-  if (more) {
-    await ctx.scheduler.runAfter(0, internal.lib.deleteChunks, { streamId });
-  }
-}

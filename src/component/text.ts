@@ -12,8 +12,17 @@ import {
   type StreamPage,
   type StreamStatus,
 } from "../shared.js";
+import { internal } from "./_generated/api.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import type { MutationCtx, QueryCtx } from "./_generated/server.js";
+import {
+  documentSize,
+  jsonSize,
+  READ_LIMIT,
+  Tally,
+  type ReadLimit,
+} from "./tally.js";
+import { lengthOfRows, rowsAsChunks, tooManyRows } from "./v03.js";
 
 /** From this length on (UTF-16 code units) a chunk no longer grows. */
 export const PAGE_LENGTH = 512;
@@ -21,25 +30,25 @@ export const PAGE_LENGTH = 512;
 /** No chunk is longer than this: 64 Ki code units are 192 KiB at most, of the 1 MiB that a document may have. */
 export const CHUNK_LIMIT = 64 * 1024;
 
+/** What the text and the status make of a page. */
+type TextPage = Omit<StreamPage, "claimed" | "error">;
+
+const MiB = 1024 * 1024;
+
+/** How much text a query returns. Convex's limit is 16 MiB, and the reply is more than the text. */
+const WHOLE_LIMIT: ReadLimit = { bytes: 15 * MiB, documents: Infinity };
+/** A page, too, has an end: no reader makes a query read thousands of documents. */
+const PAGE_LIMIT: ReadLimit = { bytes: 4 * MiB, documents: 256 };
+
+/** How much text (bytes of UTF-8) is added at once. Convex's limit for what a mutation writes is 16 MiB, and chunks are more than their text. */
+const ADDED_LIMIT = 15 * MiB;
+
 export function newestChunk(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
 ): Promise<Doc<"chunks"> | null> {
   return chunksOf(db, streamId).order("desc").first();
 }
-
-/** How much is read: so many bytes, so many documents. */
-export interface ReadLimit {
-  bytes: number;
-  documents: number;
-}
-
-/**
- * What one function reads of a stream. Convex's limits are 16 MiB and 32,000
- * documents; by the time this one is passed, it may have been by a row of
- * version 0.3 of 1 MiB.
- */
-const READ_LIMIT: ReadLimit = { bytes: 14.9 * 1024 * 1024, documents: 31_000 };
 
 /**
  * The first of these chunks, until they are so large or so many; one at least.
@@ -66,15 +75,7 @@ export async function endOfText(
 ): Promise<number> {
   if (newest === null) return 0;
   if (newest.start !== undefined) return newest.start + newest.text.length;
-  // Only rows of version 0.3 so far, which do not know where they start.
-  const read = new Tally();
-  let end = 0;
-  for await (const { text } of chunksOf(db, newest.streamId)) {
-    read.add(documentSize(text));
-    if (read.exceeds(READ_LIMIT)) throw tooManyRows(newest.streamId, end);
-    end += text.length;
-  }
-  return end;
+  return lengthOfRows(db, newest.streamId);
 }
 
 /** Adds `text` behind the newest chunk, which ends at offset `end`. */
@@ -106,11 +107,42 @@ export async function appendText(
   }
 }
 
+export function checkLength(text: string): void {
+  // No character takes more than three bytes for each of its code units.
+  if (text.length * 3 <= ADDED_LIMIT) return;
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes <= ADDED_LIMIT) return;
+  throw new Error(
+    `This text has ${(bytes / MiB).toFixed(1)} MiB; at most 15 MiB can be added at once, as a Convex mutation may write 16 MiB. Add it in parts.`,
+  );
+}
+
+/**
+ * What of a text that starts at offset `start` is not saved yet, null if it
+ * contradicts what is saved. A save that is repeated because its answer was
+ * lost finds its text there, and may bring more.
+ */
+export async function unsavedPart(
+  ctx: QueryCtx,
+  stream: Doc<"streams">,
+  end: number,
+  start: number,
+  text: string,
+): Promise<string | null> {
+  if (start === end) return text;
+  if (start > end) return null;
+  const { page } = await readText(ctx.db, stream, start, WHOLE_LIMIT);
+  if (page.from !== start) return null;
+  if (page.text.startsWith(text)) return "";
+  // If not all of it could be read, nobody knows what of the text is new.
+  const readsToEnd = start + page.text.length === end;
+  if (!readsToEnd || !text.startsWith(page.text)) return null;
+  return text.slice(page.text.length);
+}
+
 /**
  * The saved text from an offset on, as far as `limit` goes: that is bytes of
- * JSON, and chunks. Rows of version 0.3 do not count among these: each page of
- * them is read by counting all rows before it, so the shorter the pages, the
- * more often.
+ * JSON, and chunks.
  *
  * Text that goes on beyond the limit reads as `streaming`: a reader has the
  * end of the stream only when it has all of the text.
@@ -120,7 +152,7 @@ export async function readText(
   stream: Doc<"streams">,
   from: number,
   limit: ReadLimit,
-): Promise<{ page: StreamPage; complete: boolean }> {
+): Promise<{ page: TextPage; complete: boolean }> {
   const parts: string[] = [];
   const read = new Tally();
   const taken = new Tally();
@@ -129,10 +161,7 @@ export async function readText(
   let boundary = 0;
   let complete = true;
   for await (const chunk of chunksFrom(db, stream._id, from, read)) {
-    // Rows of version 0.3 that lie before `from` are read and not returned.
-    if (chunk.start + chunk.text.length > from) {
-      taken.add(jsonSize(chunk.text), chunk.isPage ? 1 : 0);
-    }
+    if (chunk.start + chunk.text.length > from) taken.add(jsonSize(chunk.text));
     const isTooMuch = taken.exceeds(limit) || read.exceeds(READ_LIMIT);
     if (isTooMuch && parts.length > 0) {
       complete = false;
@@ -161,6 +190,54 @@ export async function readText(
     page: { text, status, from: start, next: Math.max(from, next) },
     complete,
   };
+}
+
+/** @returns The same number; 0 for -0, which the database would look for before 0. */
+export function checkOffset(name: string, offset: number): number {
+  if (Number.isSafeInteger(offset) && offset >= 0) return offset + 0;
+  throw new Error(
+    `${name} must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${offset}.`,
+  );
+}
+
+export function checkTail(tail: number): void {
+  if (Number.isSafeInteger(tail) && tail >= 0) return;
+  throw new Error(
+    `tail must say how much of the text's end to read, a whole number from 0 on (UTF-16 code units); it is ${tail}.`,
+  );
+}
+
+export async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {
+  const { page, complete } = await readText(ctx.db, stream, 0, WHOLE_LIMIT);
+  if (!complete) {
+    throw new Error(
+      `Stream ${stream._id} has more text than one query may return (16 MiB). Read it in pages: getStreamBody(ctx, streamId, from), beginning with from = 0 and going on from the page's \`next\`.`,
+    );
+  }
+  return page;
+}
+
+/** A page of the saved text: what one query returns of it. */
+export function readPage(ctx: QueryCtx, stream: Doc<"streams">, from: number) {
+  return readText(ctx.db, stream, from, PAGE_LIMIT);
+}
+
+/** Packs the text of a stream that has ended: at once if it fits into one document. */
+export async function pack(
+  ctx: MutationCtx,
+  streamId: Id<"streams">,
+  length: number,
+) {
+  if (length <= CHUNK_LIMIT) await packText(ctx.db, streamId, 0);
+  else await packLater(ctx, streamId);
+}
+
+export async function packLater(
+  ctx: MutationCtx,
+  streamId: Id<"streams">,
+  from = 0,
+) {
+  await ctx.scheduler.runAfter(0, internal.lib.packChunks, { streamId, from });
 }
 
 /**
@@ -219,58 +296,19 @@ export async function packText(
 const PACK_BATCH = 256;
 const PACK_LENGTH = 8 * CHUNK_LIMIT;
 
-/** Bytes and documents, as they add up. */
-export class Tally {
-  private bytes = 0;
-  private documents = 0;
-
-  add(bytes: number, documents = 1): void {
-    this.bytes += bytes;
-    this.documents += documents;
-  }
-
-  reaches(limit: ReadLimit): boolean {
-    return this.bytes >= limit.bytes || this.documents >= limit.documents;
-  }
-
-  exceeds(limit: ReadLimit): boolean {
-    return this.bytes > limit.bytes || this.documents > limit.documents;
-  }
-}
-
-/** What a chunk takes beside its text (bytes, about): ids, times, names of fields. */
-const CHUNK_OVERHEAD = 150;
-const encoder = new TextEncoder();
-
-/** The size of a chunk's document (bytes). */
-export function documentSize(text: string): number {
-  return encoder.encode(text).length + CHUNK_OVERHEAD;
-}
-
-/** The size of text on its way to a reader (bytes). A control character takes six there. */
-function jsonSize(text: string): number {
-  return encoder.encode(JSON.stringify(text)).length;
-}
-
-function tooManyRows(streamId: Id<"streams">, offset: number): Error {
-  return new Error(
-    `Stream ${streamId} has more text of version 0.3 before offset ${offset} than one function may read (16 MiB, 32,000 documents), and it has to be counted to find that offset. Number its rows once: npx convex run --component persistentTextStreaming lib:numberRows '{"streamId":"${streamId}"}'.`,
-  );
-}
-
 export function chunksOf(db: QueryCtx["db"], streamId: Id<"streams">) {
   return db
     .query("chunks")
     .withIndex("byStream", (q) => q.eq("streamId", streamId));
 }
 
-/** The chunks from the one that contains offset `from` on, in order. Those that are no pages are rows of version 0.3. Adds what it reads to `read`. */
+/** The chunks from the one that contains offset `from` on, in order. Adds what it reads to `read`. */
 async function* chunksFrom(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
   from: number,
   read: Tally,
-): AsyncGenerator<{ start: number; text: string; isPage: boolean }> {
+): AsyncGenerator<{ start: number; text: string }> {
   const first = await db
     .query("chunks")
     .withIndex("byStream", (q) => q.eq("streamId", streamId).lte("start", from))
@@ -279,24 +317,17 @@ async function* chunksFrom(
   if (first === null) return;
   read.add(documentSize(first.text));
   if (first.start === undefined) {
-    // Rows of version 0.3: only by counting from the beginning can it be told
-    // where they start.
-    let start = 0;
-    for await (const row of chunksOf(db, streamId)) {
-      read.add(documentSize(row.text));
-      yield { start, text: row.text, isPage: row.start !== undefined };
-      start += row.text.length;
-    }
+    yield* rowsAsChunks(db, streamId, read);
     return;
   }
-  yield { start: first.start, text: first.text, isPage: true };
+  yield { start: first.start, text: first.text };
   for await (const { start = 0, text } of db
     .query("chunks")
     .withIndex("byStream", (q) =>
       q.eq("streamId", streamId).gt("start", first.start),
     )) {
     read.add(documentSize(text));
-    yield { start, text, isPage: true };
+    yield { start, text };
   }
 }
 

@@ -24,6 +24,20 @@ export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await vi.advanceTimersByTimeAsync(10);
 }
 
+/** Runs what is scheduled for now, and what that schedules in turn. Checks that are planned for later stay planned. */
+export async function finishDue(
+  t: { finishInProgressScheduledFunctions: () => Promise<void> },
+  jobs: () => Promise<{ scheduledTime: number; state: { kind: string } }[]>,
+) {
+  const isDue = (job: { scheduledTime: number; state: { kind: string } }) =>
+    job.scheduledTime <= Date.now() && job.state.kind === "pending";
+  do {
+    // A timer that is set while timers run is not called in the same millisecond.
+    await vi.advanceTimersByTimeAsync(1);
+    await t.finishInProgressScheduledFunctions();
+  } while ((await jobs()).some(isDue));
+}
+
 /** Lets so much time (ms) go by. */
 export async function pass(ms: number): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);

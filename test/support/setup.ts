@@ -19,7 +19,7 @@ import {
 import type { ComponentApi } from "../../src/component/_generated/component.js";
 import type { DataModel } from "../../src/component/_generated/dataModel.js";
 import { register } from "../../src/test.js";
-import { settled } from "./clock.js";
+import { finishDue, settled } from "./clock.js";
 import { actionWithLimits, withLimits } from "./with-limits.js";
 
 export const components = componentsGeneric() as unknown as {
@@ -138,11 +138,9 @@ export function setUp(options?: PersistentTextStreamingOptions) {
       }),
 
     finishScheduled: () =>
-      settled(
-        t.finishAllScheduledFunctions(
-          () => vi.advanceTimersByTime(0),
-          // Of a hundred, which is the default, long texts make more.
-          10_000,
+      finishDue(t, () =>
+        app.inComponent((ctx) =>
+          ctx.db.system.query("_scheduled_functions").collect(),
         ),
       ),
   };

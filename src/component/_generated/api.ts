@@ -9,9 +9,14 @@
  */
 
 import type * as crons from "../crons.js";
+import type * as deadlines from "../deadlines.js";
+import type * as deletions from "../deletions.js";
+import type * as endings from "../endings.js";
 import type * as lib from "../lib.js";
-import type * as rows from "../rows.js";
+import type * as streams from "../streams.js";
+import type * as tally from "../tally.js";
 import type * as text from "../text.js";
+import type * as v03 from "../v03.js";
 
 import type {
   ApiFromModules,
@@ -22,9 +27,14 @@ import { anyApi, componentsGeneric } from "convex/server";
 
 const fullApi: ApiFromModules<{
   crons: typeof crons;
+  deadlines: typeof deadlines;
+  deletions: typeof deletions;
+  endings: typeof endings;
   lib: typeof lib;
-  rows: typeof rows;
+  streams: typeof streams;
+  tally: typeof tally;
   text: typeof text;
+  v03: typeof v03;
 }> = anyApi as any;
 
 /**

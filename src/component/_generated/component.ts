@@ -42,7 +42,14 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         "mutation",
         "internal",
         {
-          final?: "done" | "error";
+          error?: {
+            data?: any;
+            kind: "WriterFailed" | "CannotSave" | "Stopped" | "TimedOut";
+            message: string;
+          };
+          final?: "done" | "error" | "open";
+          owe?: boolean;
+          result?: any;
           start: number;
           streamId: string;
           text: string;
@@ -54,15 +61,22 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         | "error"
         | "timeout"
         | "aborted"
+        | "takenOver"
         | null,
         Name
       >;
       claim: FunctionReference<
         "mutation",
         "internal",
-        { streamId: string; writer: string },
+        {
+          streamId: string;
+          takeOver?: boolean;
+          timeoutMs?: number;
+          writer: string;
+        },
         {
           claimed: boolean;
+          start?: number;
           status:
             | "pending"
             | "streaming"
@@ -74,12 +88,52 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         },
         Name
       >;
-      createStream: FunctionReference<"mutation", "internal", {}, string, Name>;
+      createStream: FunctionReference<
+        "mutation",
+        "internal",
+        { onComplete?: { context?: any; handle: string; name: string } },
+        string,
+        Name
+      >;
       deleteStream: FunctionReference<
         "mutation",
         "internal",
         { streamId: string },
         null,
+        Name
+      >;
+      getClaim: FunctionReference<
+        "query",
+        "internal",
+        { streamId: string; writer: string },
+        | "pending"
+        | "streaming"
+        | "done"
+        | "error"
+        | "timeout"
+        | "aborted"
+        | "takenOver"
+        | null,
+        Name
+      >;
+      getStreamInfo: FunctionReference<
+        "query",
+        "internal",
+        { streamId: string },
+        {
+          createdAt: number;
+          endedAt?: number;
+          error?: {
+            data?: any;
+            kind: "WriterFailed" | "CannotSave" | "Stopped" | "TimedOut";
+            message: string;
+          };
+          firstTextAt?: number;
+          length: number;
+          result?: any;
+          status:
+            "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
+        } | null,
         Name
       >;
       getStreamStatus: FunctionReference<
@@ -103,9 +157,15 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
       read: FunctionReference<
         "query",
         "internal",
-        { from?: number; streamId: string },
+        { from?: number; streamId: string; tail?: number },
         {
+          claimed: boolean;
           draining: boolean;
+          error?: {
+            data?: any;
+            kind: "WriterFailed" | "CannotSave" | "Stopped" | "TimedOut";
+            message: string;
+          };
           from: number;
           next: number;
           status:

@@ -1,0 +1,204 @@
+/**
+ * Signs of life, and who looks for them.
+ *
+ * A live stream has a `deadline`. Whatever happens to it moves the deadline; a
+ * save only if less than three quarters of the time are left, so that most
+ * saves leave the stream's document alone. A stream past its deadline ends.
+ *
+ * While streams live, one check is planned for the earliest deadline. The
+ * check plans the next one, or none if nothing lives. `checks` has a row for
+ * each planned one. Creating a stream reads the first row and writes only if
+ * there is none in time, which is so only on a deployment that was idle:
+ * streams that are created at once do not conflict. Should a check ever be
+ * lost, the hourly cron makes up for it.
+ */
+import { v } from "convex/values";
+import { isFinal } from "../shared.js";
+import { internal } from "./_generated/api.js";
+import type { Doc } from "./_generated/dataModel.js";
+import { internalMutation, type MutationCtx } from "./_generated/server.js";
+import { endFromOutside, runDueCallbacks } from "./endings.js";
+import { documentSize, Tally, type ReadLimit } from "./tally.js";
+import { newestChunk } from "./text.js";
+
+const MINUTE_MS = 60 * 1000;
+
+/** How long (ms) a stream that nobody has claimed may show no sign of life. */
+const UNCLAIMED_TIMEOUT_MS = 20 * MINUTE_MS;
+/** How long (ms) after the earliest deadline its check runs. Deadlines close to one another share a check. */
+const CHECK_DELAY_MS = 30 * 1000;
+/** A check this long (ms) after a deadline is early enough: a stream ends within a minute of its deadline. */
+const CHECK_SLACK_MS = 45 * 1000;
+/** The first check on an idle deployment comes after this (ms) at the latest, so that it serves the claim that follows a creation, too. */
+const FIRST_CHECK_MS = 2 * MINUTE_MS;
+/** How late (ms) a planned check may be before it counts as lost. */
+const OVERDUE_MS = MINUTE_MS;
+/** How long (ms) a dead stream with an `onComplete` has to end in a mutation of its own. */
+const EXPIRY_MS = MINUTE_MS;
+
+/** What one check goes through: so many streams, and so much of their newest chunks. Rows of version 0.3 may have 1 MiB each. */
+const CHECK_LIMIT: ReadLimit = { bytes: 8 * 1024 * 1024, documents: 50 };
+
+/** The deadline of a stream that shows a sign of life now. */
+export function nextDeadline(stream: { timeoutMs?: number | undefined }) {
+  return Date.now() + (stream.timeoutMs ?? UNCLAIMED_TIMEOUT_MS);
+}
+
+/**
+ * Notes on the document of a live stream what a save has changed: `pending`
+ * becomes `streaming`, and the deadline moves. Usually that is nothing.
+ */
+export async function noteSave(
+  ctx: MutationCtx,
+  stream: Doc<"streams">,
+): Promise<void> {
+  const { _id, status, firstTextAt, expiring, deadline = 0 } = stream;
+  const { timeoutMs = UNCLAIMED_TIMEOUT_MS } = stream;
+  const changes: Partial<Doc<"streams">> = {};
+  if (status === "pending") {
+    changes.status = "streaming";
+    changes.firstTextAt = firstTextAt ?? Date.now();
+  }
+  if (deadline - Date.now() < 0.75 * timeoutMs || expiring === true) {
+    changes.deadline = Date.now() + timeoutMs;
+    changes.expiring = undefined;
+  }
+  if (Object.keys(changes).length > 0) await ctx.db.patch(_id, changes);
+}
+
+/** Sees to it that a check runs within a minute of `deadline`. */
+export async function planCheck(
+  ctx: MutationCtx,
+  deadline: number,
+  latest = Date.now() + FIRST_CHECK_MS,
+): Promise<void> {
+  const planned = await ctx.db
+    .query("checks")
+    .withIndex("byTime", (q) =>
+      q.gt("at", Date.now() - OVERDUE_MS).lte("at", deadline + CHECK_SLACK_MS),
+    )
+    .first();
+  if (planned !== null) return;
+  const at = Math.min(deadline + CHECK_DELAY_MS, latest);
+  const { cleanupExpiredStreams } = internal.lib;
+  await ctx.scheduler.runAt(at, cleanupExpiredStreams, {});
+  await ctx.db.insert("checks", { at });
+}
+
+const liveStatuses = ["pending", "streaming"] as const;
+
+/**
+ * Ends the streams whose deadline has passed, runs the callbacks that are due,
+ * and plans the next check. All it goes through leaves the range it reads, so
+ * the next run goes on where this one stopped.
+ */
+export async function check(ctx: MutationCtx): Promise<void> {
+  const read = new Tally();
+  for (const status of liveStatuses) {
+    const overdue = await ctx.db
+      .query("streams")
+      // Streams of version 0.3 have no deadline, and sort first.
+      .withIndex("byDeadline", (q) =>
+        q.eq("status", status).lte("deadline", Date.now()),
+      )
+      .take(CHECK_LIMIT.documents);
+    for (const stream of overdue) {
+      const newest = await newestChunk(ctx.db, stream._id);
+      await checkStream(ctx, stream, newest);
+      read.add(documentSize(newest?.text ?? ""));
+      if (read.reaches(CHECK_LIMIT)) return checkAgain(ctx);
+    }
+  }
+  if (await runDueCallbacks(ctx)) return checkAgain(ctx);
+  await planNextCheck(ctx);
+}
+
+async function checkAgain(ctx: MutationCtx): Promise<void> {
+  await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {});
+}
+
+async function checkStream(
+  ctx: MutationCtx,
+  stream: Doc<"streams">,
+  newest: Doc<"chunks"> | null,
+): Promise<void> {
+  const { _id: streamId, expiring, timeoutMs = UNCLAIMED_TIMEOUT_MS } = stream;
+  const deadline = lastSignOfLife(stream, newest) + timeoutMs;
+  if (deadline > Date.now()) {
+    await ctx.db.patch(streamId, { deadline, expiring: undefined });
+  } else if (stream.callback === undefined || expiring === true) {
+    // Its callback has failed before, in a way that cannot be caught.
+    await endDead(ctx, stream, newest, { owe: true });
+  } else {
+    const retryAt = Date.now() + EXPIRY_MS;
+    await ctx.db.patch(streamId, { deadline: retryAt, expiring: true });
+    await ctx.scheduler.runAfter(0, internal.deadlines.expire, { streamId });
+  }
+}
+
+/** Ends a dead stream and runs its `onComplete`. A callback that ends this mutation holds up no other stream. */
+export const expire = internalMutation({
+  args: { streamId: v.id("streams") },
+  returns: v.null(),
+  handler: async (ctx, { streamId }) => {
+    const stream = await ctx.db.get(streamId);
+    // It may have ended, or shown a sign of life.
+    if (stream === null || isFinal(stream.status) || !stream.expiring) {
+      return null;
+    }
+    await endDead(ctx, stream, await newestChunk(ctx.db, streamId));
+    return null;
+  },
+});
+
+/** A stream that its last writer left open for another has ended by that writer's error. */
+async function endDead(
+  ctx: MutationCtx,
+  stream: Doc<"streams">,
+  newest: Doc<"chunks"> | null,
+  options?: { owe: boolean },
+): Promise<void> {
+  const status = stream.error === undefined ? "timeout" : "error";
+  await endFromOutside(ctx, stream, newest, status, options);
+}
+
+function lastSignOfLife(
+  stream: Doc<"streams">,
+  newest: Doc<"chunks"> | null,
+): number {
+  const { deadline = 0, timeoutMs = UNCLAIMED_TIMEOUT_MS } = stream;
+  return Math.max(
+    stream._creationTime,
+    stream.claimedAt ?? 0,
+    stream.expiring ? 0 : deadline - timeoutMs,
+    newest?._creationTime ?? 0,
+    newest?.savedAt ?? 0,
+  );
+}
+
+async function planNextCheck(ctx: MutationCtx): Promise<void> {
+  const past = ctx.db
+    .query("checks")
+    .withIndex("byTime", (q) => q.lte("at", Date.now()));
+  for await (const { _id } of past) await ctx.db.delete(_id);
+  const deadline = await earliestDeadline(ctx);
+  if (deadline !== undefined) await planCheck(ctx, deadline, Infinity);
+}
+
+/** When the next stream ends unless it shows a sign of life, or the next callback is run. */
+async function earliestDeadline(ctx: MutationCtx): Promise<number | undefined> {
+  const times: number[] = [];
+  for (const status of liveStatuses) {
+    const stream = await ctx.db
+      .query("streams")
+      .withIndex("byDeadline", (q) => q.eq("status", status))
+      .first();
+    if (stream?.deadline !== undefined) times.push(stream.deadline);
+  }
+  const callback = await ctx.db
+    .query("callbacks")
+    .withIndex("byDue", (q) => q.gt("dueAt", 0))
+    .first();
+  if (callback?.dueAt !== undefined) times.push(callback.dueAt);
+  return times.length === 0 ? undefined : Math.min(...times);
+}

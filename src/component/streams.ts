@@ -1,0 +1,83 @@
+/** The document of a stream: how to find it, and what others are told about it. */
+import {
+  isFinal,
+  type FinalStatus,
+  type StreamError,
+  type StreamInfo,
+} from "../shared.js";
+import type { Doc, Id } from "./_generated/dataModel.js";
+import type { QueryCtx } from "./_generated/server.js";
+import { endOfText, newestChunk } from "./text.js";
+
+/** Null for an id that names no stream, a malformed one included. */
+export async function getStream(
+  ctx: QueryCtx,
+  streamId: string,
+): Promise<Doc<"streams"> | null> {
+  const id = ctx.db.normalizeId("streams", streamId);
+  return id === null ? null : ctx.db.get(id);
+}
+
+export async function getStreamOrThrow(
+  ctx: QueryCtx,
+  streamId: Id<"streams">,
+): Promise<Doc<"streams">> {
+  const stream = await ctx.db.get(streamId);
+  if (stream === null) {
+    throw new Error(
+      `Stream not found: there is no stream ${streamId}. It may have been deleted.`,
+    );
+  }
+  return stream;
+}
+
+/** Whether a writer has ever claimed the stream. */
+export function isClaimed(stream: Doc<"streams">): boolean {
+  return stream.claimedAt !== undefined || stream.writer !== undefined;
+}
+
+/** Whether the stream was ended from outside and its writer may still save last words. */
+export function isDraining(stream: Doc<"streams">): boolean {
+  return isFinal(stream.status) && stream.writer !== undefined;
+}
+
+/** Why a stream ended, where nothing more is known than its status. */
+const defaultErrors: Record<FinalStatus, StreamError | undefined> = {
+  done: undefined,
+  error: { kind: "WriterFailed", message: "The writer failed." },
+  timeout: { kind: "TimedOut", message: "The writer stopped responding." },
+  aborted: { kind: "Stopped", message: "The stream was stopped." },
+};
+
+/** Why a stream has ended; undefined if it is `done`, or lives. */
+export function errorOf(
+  stream: Pick<Doc<"streams">, "status" | "error">,
+): StreamError | undefined {
+  if (!isFinal(stream.status) || stream.status === "done") return undefined;
+  return stream.error ?? defaultErrors[stream.status];
+}
+
+/** The length of a stream's text (UTF-16 code units). */
+export async function lengthOf(
+  ctx: QueryCtx,
+  stream: Doc<"streams">,
+): Promise<number> {
+  if (stream.length !== undefined) return stream.length;
+  return endOfText(ctx.db, await newestChunk(ctx.db, stream._id));
+}
+
+export async function infoOf(
+  ctx: QueryCtx,
+  stream: Doc<"streams">,
+): Promise<StreamInfo> {
+  const { status, result, _creationTime, firstTextAt, endedAt } = stream;
+  return {
+    status,
+    error: errorOf(stream),
+    result: result as unknown,
+    createdAt: _creationTime,
+    firstTextAt,
+    endedAt,
+    length: await lengthOf(ctx, stream),
+  };
+}

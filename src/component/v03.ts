@@ -1,0 +1,175 @@
+/**
+ * What only version 0.3 needs: the functions that its apps may call, and the
+ * rows that it wrote. A row is a chunk without `start`. Rows sort before all
+ * chunks that have one, and are never packed: a `start` for some of them would
+ * change their order.
+ */
+import { v } from "convex/values";
+import {
+  isFinal,
+  streamBody,
+  streamStatus,
+  type StreamStatus,
+} from "../shared.js";
+import type { Id } from "./_generated/dataModel.js";
+import type { MutationCtx, QueryCtx } from "./_generated/server.js";
+import { noteSave } from "./deadlines.js";
+import { deleteTextLater } from "./deletions.js";
+import { endFromOutside, endStream } from "./endings.js";
+import { getStream, getStreamOrThrow, isClaimed } from "./streams.js";
+import { documentSize, READ_LIMIT, Tally } from "./tally.js";
+import {
+  appendText,
+  checkLength,
+  chunksOf,
+  endOfText,
+  newestChunk,
+  pack,
+  wholeText,
+} from "./text.js";
+
+/** Adds text to a stream that nobody has claimed. The first makes it `streaming`, the one that is `final` makes it `done`. */
+export const addChunk = {
+  args: { streamId: v.id("streams"), text: v.string(), final: v.boolean() },
+  returns: v.null(),
+  handler: async (
+    ctx: MutationCtx,
+    args: { streamId: Id<"streams">; text: string; final: boolean },
+  ) => {
+    const { streamId, text, final } = args;
+    checkLength(text);
+    const stream = await getStreamOrThrow(ctx, streamId);
+    if (isFinal(stream.status)) {
+      throw new Error(
+        `Stream ${streamId} is not streaming, it is ${stream.status}: nothing can be added to it. Create a new stream.`,
+      );
+    }
+    if (isClaimed(stream)) {
+      // Text in between would not fit the offsets of the writer's own.
+      throw new Error(
+        `Stream ${streamId} has been claimed by a writer; nobody else can add to it.`,
+      );
+    }
+    const newest = await newestChunk(ctx.db, streamId);
+    const end = await endOfText(ctx.db, newest);
+    await appendText(ctx.db, streamId, newest, end, text);
+    const length = end + text.length;
+    if (final) {
+      await pack(ctx, streamId, length);
+      await endStream(ctx, stream, { status: "done", length });
+      return null;
+    }
+    await noteSave(ctx, stream);
+    return null;
+  },
+};
+
+/** Sets the status of a stream. One that has ended keeps the status that it has. */
+export const setStreamStatus = {
+  args: { streamId: v.id("streams"), status: streamStatus },
+  returns: v.null(),
+  handler: async (
+    ctx: MutationCtx,
+    { streamId, status }: { streamId: Id<"streams">; status: StreamStatus },
+  ) => {
+    const stream = await getStreamOrThrow(ctx, streamId);
+    if (isFinal(stream.status)) return null;
+    if (isFinal(status)) {
+      const newest = await newestChunk(ctx.db, streamId);
+      await endFromOutside(ctx, stream, newest, status);
+    } else await ctx.db.patch(streamId, { status });
+    return null;
+  },
+};
+
+/** A stream that does not exist reads as `error`. */
+export const getStreamStatus = {
+  args: { streamId: v.string() },
+  returns: streamStatus,
+  handler: async (ctx: QueryCtx, { streamId }: { streamId: string }) => {
+    const stream = await getStream(ctx, streamId);
+    return stream?.status ?? "error";
+  },
+};
+
+/** All the saved text. A stream that does not exist is an error here, as in version 0.3. */
+export const getStreamText = {
+  args: { streamId: v.id("streams") },
+  returns: streamBody,
+  handler: async (ctx: QueryCtx, { streamId }: { streamId: Id<"streams"> }) => {
+    const stream = await getStreamOrThrow(ctx, streamId);
+    const { text, status } = await wholeText(ctx, stream);
+    return { text, status };
+  },
+};
+
+/** What version 0.3 scheduled to go on with a deletion: it may be waiting to run when this version takes over. */
+export const _deleteChunksPage = {
+  args: { streamId: v.id("streams"), cursor: v.union(v.string(), v.null()) },
+  returns: v.null(),
+  handler: async (
+    ctx: MutationCtx,
+    { streamId }: { streamId: Id<"streams"> },
+  ) => {
+    await deleteTextLater(ctx, streamId);
+    return null;
+  },
+};
+
+/** How many rows go into one chunk for readers, and how much text: pages have at most 256 chunks, and each is read by counting all rows before it. */
+const ROWS_AT_ONCE = 128;
+const ROWS_CHARS = 64 * 1024;
+
+/** The chunks of a stream that begins with rows, in order, each with its offset. Adds what it reads to `read`. */
+export async function* rowsAsChunks(
+  db: QueryCtx["db"],
+  streamId: Id<"streams">,
+  read: Tally,
+): AsyncGenerator<{ start: number; text: string }> {
+  let start = 0;
+  let rows: string[] = [];
+  let length = 0;
+  function* gathered() {
+    if (length > 0) yield { start, text: rows.join("") };
+    start += length;
+    rows = [];
+    length = 0;
+  }
+  for await (const row of chunksOf(db, streamId)) {
+    read.add(documentSize(row.text));
+    // Chunks stay what they are.
+    if (row.start !== undefined) yield* gathered();
+    rows.push(row.text);
+    length += row.text.length;
+    if (
+      row.start !== undefined ||
+      rows.length === ROWS_AT_ONCE ||
+      length >= ROWS_CHARS
+    ) {
+      yield* gathered();
+    }
+  }
+  yield* gathered();
+}
+
+/** The length of a text of rows. */
+export async function lengthOfRows(
+  db: QueryCtx["db"],
+  streamId: Id<"streams">,
+): Promise<number> {
+  const read = new Tally();
+  let end = 0;
+  for await (const { text } of chunksOf(db, streamId)) {
+    read.add(documentSize(text));
+    if (read.exceeds(READ_LIMIT)) throw tooManyRows(streamId, end);
+    end += text.length;
+  }
+  return end;
+}
+
+/** For a text that version 0.3 could not have read either. */
+export function tooManyRows(streamId: Id<"streams">, offset: number): Error {
+  return new Error(
+    `Stream ${streamId} has more text of version 0.3 before offset ${offset} than one function may read (16 MiB, 32,000 documents), and it has to be counted to find that offset. Read it from the beginning, in pages: getStreamBody(ctx, streamId, 0). It can be deleted, too.`,
+  );
+}
