@@ -79,5 +79,13 @@ export async function retry<T>(
 
 /** `AbortSignal.prototype.throwIfAborted`, which the polyfill of Convex's runtime may not have. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw signal.reason;
+  if (signal?.aborted) throw abortReason(signal);
+}
+
+/** Why a signal fired. React Native's signals have no `reason`, and nobody should have to catch `undefined`. */
+function abortReason(signal: AbortSignal): unknown {
+  if (signal.reason !== undefined) return signal.reason;
+  const error = new Error("This operation was aborted.");
+  error.name = "AbortError";
+  return error;
 }

@@ -5,7 +5,11 @@ import {
   type LineSchema,
   type ParseLine,
 } from "./lines.js";
-import { StreamText, type ReadStreamOptions } from "./read-stream.js";
+import {
+  streamText,
+  type ReadStreamOptions,
+  type StreamText,
+} from "./read-stream.js";
 import { leavable } from "./request.js";
 
 export { isFinal } from "../shared.js";
@@ -52,7 +56,7 @@ export function readStream(
   url: URL | string,
   options: ReadStreamOptions,
 ): StreamText {
-  return new StreamText(url, options);
+  return streamText(url, options);
 }
 
 /**
@@ -80,25 +84,18 @@ export function readLines<T = unknown>(
   parse: ParseLine<T> | LineSchema<T> = JSON.parse,
   options: LineOptions<T> = {},
 ): AsyncGenerator<T, void> {
-  const pieces = texts[Symbol.asyncIterator]();
   let left = false;
   async function* read() {
     const lines = new LineParser(parse, options.onInvalid);
-    try {
-      for (;;) {
-        const piece = await pieces.next();
-        if (piece.done) break;
-        yield* lines.push(piece.value);
-      }
-      const { status = "done" } = texts as { status?: StreamStatus };
-      if (!left && status === "done") yield* lines.end();
-    } finally {
-      await pieces.return?.();
-    }
+    for await (const piece of texts) yield* lines.push(piece);
+    const { status = "done" } = texts as { status?: StreamStatus };
+    if (!left && status === "done") yield* lines.end();
   }
   return leavable(read(), () => {
     left = true;
-    // What it says to that is heard of below, or of no interest any more.
-    pieces.return?.().catch(() => {});
+    // `readStream`'s text is one that can be left while it waits. What it says
+    // to that is heard of above, or of no interest any more.
+    const { return: leave } = texts as Partial<AsyncGenerator<string>>;
+    leave?.call(texts, undefined).catch(() => {});
   });
 }

@@ -471,6 +471,267 @@ describe("a page that may not see everything", () => {
   });
 });
 
+describe("where responses do not come in pieces", () => {
+  /** A network that hands on a response when all of it has come, its head too. */
+  const heldBack = async (response: Promise<Response>, init?: RequestInit) => {
+    const { status, headers, body } = await response;
+    if (body === null) return new Response(null, { status, headers });
+    const text = await new Promise<string>((resolve, reject) => {
+      init?.signal?.addEventListener("abort", () => reject(new Error("Gone.")));
+      new Response(body).text().then(resolve, reject);
+    });
+    return new Response(text, { status, headers });
+  };
+  /** As React Native does: when all has come, and without a body. */
+  const bodiless = async (response: Promise<Response>, init?: RequestInit) => {
+    const whole = await heldBack(response, init);
+    return Object.defineProperty(whole, "body", { value: null });
+  };
+
+  test.each([
+    ["held back", false, heldBack],
+    ["held back", true, heldBack],
+    ["without a body", false, bodiless],
+    ["without a body", true, bodiless],
+  ] as const)(
+    "but %s, the text comes by long-polls (drives: %s)",
+    async (_, drive, way) => {
+      const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
+      const { get, respond, generate, streamId } = await setUpReading();
+      const { requests } = network((to, init) => {
+        const answer =
+          init.method === "POST" ? respond(streamId, slowly) : get(to, init);
+        return way(answer, init);
+      });
+      const stream = readStream(url, { streamId, drive });
+      if (!drive) void generate(streamId, slowly);
+      let all = "";
+      const whole = (async () => {
+        for await (const piece of stream) all += piece;
+      })();
+      await pass(5000);
+      expect(all.length).toBeGreaterThan(50);
+      await settled(whole);
+      expect(all).toBe(text);
+      expect(stream.status).toBe("done");
+      expect(warned).toHaveBeenCalledOnce();
+      const polls = requests.filter(({ url }) => url.search.includes("live="));
+      expect(polls.length).toBeGreaterThan(5);
+      await pass(60_000);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  test("a text that begins with U+FEFF is whole", async () => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { get, respond, streamId } = await setUpReading();
+    await settled(respond(streamId, writes("\uFEFFA text.")));
+    network((to, init) => bodiless(get(to, init), init));
+    const stream = readStream(url, { streamId });
+    let all = "";
+    const whole = (async () => {
+      for await (const piece of stream) all += piece;
+    })();
+    await settled(whole);
+    expect(all).toBe("\uFEFFA text.");
+  });
+
+  test("a response that only takes its time is not given up", async () => {
+    const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { respond, get, streamId } = await setUpReading();
+    const { requests } = network((to, init) =>
+      init.method === "POST"
+        ? respond(streamId, async (append) => {
+            await sleep(90_000);
+            await slowly(append);
+          })
+        : get(to, init),
+    );
+    const stream = readStream(url, { streamId, drive: true });
+    let all = "";
+    const whole = (async () => {
+      for await (const piece of stream) all += piece;
+    })();
+    await settled(whole);
+    expect(all).toBe(text);
+    expect(warned).not.toHaveBeenCalled();
+    expect(requests.length).toBeLessThan(8);
+  });
+});
+
+test("a driven connection that goes dead without a word is noticed within 15 s", async () => {
+  const { get, respond, streamId } = await setUpReading();
+  network(
+    (to, init) =>
+      init.method === "POST" ? respond(streamId, writes(text)) : get(to, init),
+    (index) => (index === 0 ? { deadAfter: 20 } : undefined),
+  );
+  const stream = readStream(url, { streamId, drive: true });
+  let all = "";
+  void (async () => {
+    for await (const piece of stream) all += piece;
+  })();
+  await pass(15_000);
+  expect(all).toBe(text);
+});
+
+describe("leaves nothing behind", () => {
+  /** A signal that counts who listens to it. */
+  function countedSignal() {
+    const controller = new AbortController();
+    const { signal } = controller;
+    let listeners = 0;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      listeners++;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      listeners--;
+      remove(...args);
+    };
+    return { signal, controller, listeners: () => listeners };
+  }
+
+  test("of a reading that never began", async () => {
+    const { signal, listeners } = countedSignal();
+    const { streamId } = await setUpReading();
+    const stream = readStream(url, { streamId, signal });
+    stream[Symbol.asyncIterator]();
+    expect(listeners()).toBe(0);
+    await stream.return();
+  });
+
+  test("of 10 minutes of a dead server, with headers from a function", async () => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    const { read, requests } = await setUpReading(() => "lost");
+    const { signal, controller, listeners } = countedSignal();
+    let most = 0;
+    const headers = () => {
+      most = Math.max(most, listeners());
+      return Promise.resolve({});
+    };
+    const { whole } = read({ signal, headers });
+    await pass(10 * 60_000);
+    expect(requests.length).toBeGreaterThan(30);
+    expect(most).toBe(1);
+    controller.abort();
+    await expect(settled(whole)).rejects.toThrow();
+    expect(listeners()).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("of a response that is left: its body is cancelled", async () => {
+    const { streamId } = await setUpReading();
+    let cancelled = 0;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode("So")),
+      cancel: () => void cancelled++,
+    });
+    const headers = {
+      "Stream-Offset": "0",
+      "Stream-Next-Offset": "0",
+      "Stream-Status": "streaming",
+    };
+    const fetch = () => Promise.resolve(new Response(body, { headers }));
+    for await (const piece of readStream(url, { streamId, fetch })) {
+      expect(piece).toBe("So");
+      break;
+    }
+    expect(cancelled).toBe(1);
+  });
+});
+
+test("an abort is not delayed by a fetch that ignores its signal, and has a reason", async () => {
+  const { signal, abort } = stoppable();
+  Object.defineProperty(signal, "reason", { value: undefined });
+  const fetch = () => new Promise<Response>(() => {});
+  const waiting = readStream(url, { streamId: "id", fetch, signal }).next();
+  await pass(1000);
+  abort();
+  await expect(waiting).rejects.toMatchObject({ name: "AbortError" });
+});
+
+test("a platform without TextDecoder is told so", async () => {
+  const { respond, read, streamId } = await setUpReading();
+  await settled(respond(streamId, writes(text)));
+  vi.stubGlobal("TextDecoder", undefined);
+  await expect(settled(read().whole)).rejects.toThrow("no TextDecoder");
+});
+
+describe("the URL", () => {
+  const asked = async (
+    to: URL | string,
+    options?: Partial<ReadStreamOptions>,
+  ) => {
+    const { requests } = await setUpReading(() => ({ status: 404 }));
+    const reading = readStream(to, { streamId: "id", ...options }).next();
+    await expect(settled(reading)).rejects.toThrow();
+    return requests[0]?.url.href;
+  };
+
+  test("may be React Native's, which adds a slash and has no parameters", async () => {
+    const { URL } = globalThis;
+    vi.stubGlobal(
+      "URL",
+      class {
+        constructor(readonly href: string) {
+          this.href = href.endsWith("/") ? href : `${href}/`;
+        }
+        toString = () => this.href;
+        get searchParams() {
+          throw new Error("URL.searchParams is not implemented");
+        }
+      },
+    );
+    let asked: string | undefined;
+    const given = new globalThis.URL("https://app.test/read");
+    const reading = readStream(given, {
+      streamId: "id",
+      fetch: (to) => {
+        vi.stubGlobal("URL", URL);
+        asked = to;
+        return Promise.resolve(new Response(null, { status: 404 }));
+      },
+    }).next();
+    await expect(settled(reading)).rejects.toThrow("404");
+    expect(asked).toBe(
+      "https://app.test/read?streamId=id&offset=0000000000000000",
+    );
+  });
+
+  test("asks for the end of the text with `tail`", async () => {
+    expect(await asked("https://app.test/read", { tail: 9 })).toBe(
+      "https://app.test/read?streamId=id&tail=9",
+    );
+    const { generate, read, streamId } = await setUpReading();
+    await settled(generate(streamId, writes(text)));
+    const { stream, whole } = read({ tail: 100 });
+    expect(await settled(whole)).toBe(text.slice(-100));
+    expect(stream.offset).toBe(text.length);
+  });
+
+  test("has to be absolute where there is no page", () => {
+    expect(() => readStream("/read", { streamId: "id" })).toThrow(
+      "an absolute URL",
+    );
+  });
+});
+
+test("the POST that drives may say more", async () => {
+  const { streamId } = await setUpReading();
+  const bodies: unknown[] = [];
+  const fetch = (_: string, { body }: RequestInit) => {
+    bodies.push(JSON.parse(body as string));
+    return Promise.resolve(new Response("{}", { status: 403 }));
+  };
+  const body = { model: "small" };
+  const options = { streamId, fetch, body, drive: true };
+  await expect(readStream(url, options).next()).rejects.toThrow();
+  expect(bodies).toEqual([{ model: "small", streamId }]);
+});
+
 describe("left while it waits", () => {
   test.each(["readStream", "readLines"] as const)(
     "%s makes no request any more",

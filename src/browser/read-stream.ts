@@ -1,19 +1,27 @@
 import { type StreamStatus, isFinal } from "../shared.js";
-import { continuation, wire, formatOffset, isOffset } from "../protocol.js";
-import { fired, pause, throwIfAborted } from "../time.js";
+import { continuation, formatOffset, isOffset, wire } from "../protocol.js";
+import { now, pause, throwIfAborted } from "../time.js";
 import {
-  Connection,
   driven,
-  leavable,
   ReadStreamError,
   resumed,
   retryDelay,
   textOf,
+  urlOf,
+  withQuery,
+  type Answer,
 } from "./request.js";
 
-/** After so long (ms) without news a connection is given up. Asking again costs one look at the database; but nothing is as fast as the connection that drives. */
-const PATIENCE = 15_000;
-const DRIVERS_PATIENCE = 60_000;
+/** A response that brings no text for so long (ms) may be held back somewhere: the text is asked for another way, too. */
+const HELD_BACK_MS = 2500;
+/** The same for a response that has brought text, or of which it is known that it is not held back. */
+const SILENCE_MS = 10_000;
+/** How long (ms) a response may lag behind what another request has brought. A reader of saved text looks every 2 s. */
+const LAG_MS = 2500;
+/** A request of which nothing is heard for so long (ms) is given up. A long-poll is answered after 20 s. */
+const ABANDONED_MS = 30_000;
+/** The least time (ms) between two long-polls. */
+const POLL_MS = 500;
 /** After so many losses in a row, that is said: the URL may be wrong, or CORS. */
 const LOSSES_TO_TELL = 3;
 
@@ -22,39 +30,113 @@ export interface ReadStreamOptions {
   /** The stream. It goes into the URL, as `streamId`. */
   streamId: string;
   /**
-   * Drives the stream: the URL of the HTTP action that returns
-   * `streaming.stream(…)`. It is asked first, with POST and `{"streamId": …}` as
+   * Drives the stream: it is first asked for with POST and `{"streamId": …}` as
    * JSON, and the text is read as it is written. What is left when that ends,
-   * for whatever reason, is read at the other URL.
+   * for whatever reason, is read with GET. `true`: both at the one URL, as
+   * `registerRoutes` makes it. Otherwise the URL of the HTTP action that returns
+   * `streaming.stream(…)`.
    */
-  drive?: URL | string;
+  drive?: URL | string | boolean | undefined;
+  /** Further fields of the JSON that is posted to drive the stream. */
+  body?: Record<string, unknown> | undefined;
   /** The offset to begin at (UTF-16 code units). Default: 0. */
-  from?: number;
-  /** Ends the reading: whoever waits for text gets its reason thrown. */
-  signal?: AbortSignal;
+  from?: number | undefined;
+  /** Begin with so much of the end of the saved text (UTF-16 code units), instead of at an offset. */
+  tail?: number | undefined;
+  /** Ends the reading: its reason is thrown to whoever waits for text. */
+  signal?: AbortSignal | undefined;
   /** Added to each request. A function is called for each: a token may have expired since the last. */
-  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
+  headers?:
+    HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
+  /** Makes the requests. Default: the platform's `fetch`. */
+  fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
 }
 
 /**
  * The text of a stream, read over HTTP: each character once, whatever becomes
  * of the connections that bring it. Iterating again goes on where it was left.
  */
-export class StreamText implements AsyncIterable<string> {
+export interface StreamText extends AsyncGenerator<string, void> {
   /** The offset behind what has been read (UTF-16 code units): where to begin another time. */
-  offset: number;
+  readonly offset: number;
   /** `pending` before there is text, `streaming` while there is more to read, then how the stream ended. */
-  status: StreamStatus = "pending";
-  private readonly url: URL;
-  /** Where the stream is to be driven; null once that was answered. */
-  private drive: URL | null;
+  readonly status: StreamStatus;
+}
 
-  /** What `readStream` does. */
+/** What `readStream` does. */
+export function streamText(
+  url: URL | string,
+  options: ReadStreamOptions,
+): StreamText {
+  const reading = new Reading(url, options);
+  let pieces: AsyncGenerator<string, void> | null = null;
+  // A generator, and not a class with `[Symbol.asyncIterator]`: React Native's
+  // engine has no such symbol, and compiled code has another name for it.
+  const text = (async function* (): AsyncGenerator<string, void> {})();
+  const end = async (value?: unknown) => {
+    const left = pieces;
+    pieces = null;
+    // A generator that waits hears of its end only when what it waits for has come.
+    reading.leave();
+    await left?.return();
+    return { done: true, value };
+  };
+  return Object.defineProperties(text, {
+    offset: { get: () => reading.offset, enumerable: true },
+    status: { get: () => reading.status, enumerable: true },
+    next: {
+      value: async () => {
+        const current = (pieces ??= reading.read());
+        let result: IteratorResult<string, void> | undefined;
+        try {
+          return (result = await current.next());
+        } finally {
+          if (result?.done !== false && pieces === current) pieces = null;
+        }
+      },
+    },
+    return: { value: end },
+    throw: {
+      value: async (error: unknown) => {
+        await end();
+        throw error;
+      },
+    },
+  }) as StreamText;
+}
+
+/** How a request asks for text. */
+type Way =
+  /** POST: whoever is first has it written. */
+  | "drive"
+  /** HEAD: whether somebody writes it. */
+  | "look"
+  /** GET: a response that goes on to the end of the stream. */
+  | "follow"
+  /** GET: a response that is complete as soon as there is text. */
+  | "poll";
+
+/** How an attempt to read on went: `again` says that there is nothing to wait for before the next. */
+type Outcome = "again" | "ended" | { lost: unknown };
+
+/** Where a reading is, and how it goes on. */
+class Reading {
+  offset: number;
+  status: StreamStatus = "pending";
+  private readonly url: string;
+  /** Where the stream is to be driven; null once that was answered. */
+  private drive: string | null;
+  /** How much of the end is asked for; null once it is known at which offset that begins. */
+  private tail: number | null;
+  /** Whether responses cannot be read in pieces here. */
+  private polls: boolean;
+  private left = new AbortController();
+
   constructor(
     url: URL | string,
     private readonly options: ReadStreamOptions,
   ) {
-    const { streamId, drive, from = 0 } = options;
+    const { streamId, drive, from = 0, tail } = options;
     if (typeof streamId !== "string" || streamId === "") {
       throw new TypeError(
         `readStream needs the id of a stream; streamId is ${JSON.stringify(streamId)}.`,
@@ -65,161 +147,390 @@ export class StreamText implements AsyncIterable<string> {
         `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
       );
     }
-    this.url = absolute(url);
-    this.drive = drive === undefined ? null : absolute(drive);
-    this.url.searchParams.set(wire.streamId, streamId);
+    if (tail !== undefined && (!isOffset(tail) || options.from !== undefined)) {
+      throw new TypeError(
+        `tail must be a whole number from 0 on (UTF-16 code units), without \`from\` beside it; it is ${tail}.`,
+      );
+    }
+    this.url = urlOf(url);
+    const drives = drive !== undefined && drive !== false;
+    this.drive = drives ? urlOf(drive === true ? url : drive) : null;
     this.offset = from;
+    this.tail = tail ?? null;
+    // React Native's `fetch` answers when all has come, and then has no body.
+    this.polls =
+      options.fetch === undefined &&
+      typeof Response === "function" &&
+      !("body" in Response.prototype);
+  }
+
+  /** Ends a reading that is under way. */
+  leave(): void {
+    this.left.abort();
   }
 
   /** Reads on, piece by piece, to the end of the stream. */
-  [Symbol.asyncIterator](): AsyncGenerator<string, void> {
+  async *read(): AsyncGenerator<string, void> {
     const { signal } = this.options;
-    const left = new AbortController();
-    const leave = () => left.abort();
+    const { signal: left } = (this.left = new AbortController());
+    const inbox = new Inbox();
+    const leave = () => {
+      this.leave();
+      inbox.close();
+    };
+    left.addEventListener("abort", leave);
     signal?.addEventListener("abort", leave);
     if (signal?.aborted) leave();
-    return leavable(this.read(left.signal, leave), leave);
-  }
-
-  private async *read(
-    left: AbortSignal,
-    leave: () => void,
-  ): AsyncGenerator<string, void> {
-    const { signal } = this.options;
     let losses = 0;
     try {
       while (!isFinal(this.status) && !left.aborted) {
-        const headers = await this.headers(left);
-        const before = { offset: this.offset, drive: this.drive };
+        const { offset, drive } = this;
         // A request to drive that was lost may have arrived all the same: the
         // stream is looked at before it is asked for again.
-        const driving = this.drive !== null && losses % 2 === 0;
-        const connection = new Connection(
-          left,
-          driving ? DRIVERS_PATIENCE : PATIENCE,
-        );
-        try {
-          yield* this.receive(connection, headers, driving);
-        } catch (error) {
-          if (left.aborted) break;
-          if (error instanceof ReadStreamError) throw error;
-          if (losses + 1 === LOSSES_TO_TELL) {
-            console.warn("A stream cannot be read; it is tried again:", error);
-          }
-        } finally {
-          connection.end();
+        const way =
+          drive === null
+            ? this.polls
+              ? "poll"
+              : "follow"
+            : losses % 2 === 0
+              ? "drive"
+              : "look";
+        const startedAt = now();
+        const outcome = yield* this.attempt(way, inbox);
+        if (left.aborted || isFinal(this.status)) break;
+        if (way === "poll") await pause(startedAt + POLL_MS - now(), left);
+        if (this.drive !== drive || outcome === "again") continue;
+        losses = this.offset > offset ? 0 : losses + 1;
+        if (losses === LOSSES_TO_TELL && outcome !== "ended") {
+          console.warn(
+            "A stream cannot be read; it is tried again:",
+            outcome.lost,
+          );
         }
-        // Another way is tried now; or it took its time, and there is nothing
-        // to wait for.
-        if (this.drive !== before.drive || connection.silent) continue;
-        losses = this.offset > before.offset ? 0 : losses + 1;
-        if (losses > 0 && !isFinal(this.status)) {
-          await pause(retryDelay(losses), left);
-        }
+        if (losses > 0) await pause(retryDelay(losses), left);
       }
     } finally {
       signal?.removeEventListener("abort", leave);
+      leave();
     }
     throwIfAborted(signal);
   }
 
-  /** Makes one request, and hands on what is new of the text that it brings. */
-  private async *receive(
-    connection: Connection,
-    headers: Headers,
-    driving: boolean,
-  ): AsyncGenerator<string, void> {
-    const { response, answer } = await connection.news(
-      driving
-        ? this.start(connection, headers)
-        : this.resume(connection, headers),
-    );
-    // Nobody writes it yet, so the request to do so is made again.
-    if (!driving && this.drive !== null && answer.status === "pending") return;
-    this.drive = null;
-    let at = answer.start;
-    for await (const piece of piecesOf(response, connection)) {
-      const text = continuation(this.offset, at, piece);
-      if (text === null) {
-        throw new ReadStreamError(
-          `The text was asked for from offset ${this.offset} on, and came from ${at} on.`,
-          response.status,
-        );
-      }
-      at += piece.length;
-      if (text === "") continue;
-      this.offset = at;
-      this.status = "streaming";
-      yield text;
-    }
-    if (answer.isEnd && this.offset >= answer.next) this.status = answer.status;
-  }
-
-  private async resume({ signal }: Connection, headers: Headers) {
-    this.url.searchParams.set(wire.offset, formatOffset(this.offset));
-    const response = await fetch(this.url, { headers, signal });
-    return { response, answer: await resumed(response) };
-  }
-
-  private async start({ signal }: Connection, headers: Headers) {
-    headers.set("Content-Type", "application/json");
-    const { streamId } = this.options;
-    const response = await fetch(this.drive ?? this.url, {
-      method: "POST",
-      body: JSON.stringify({ streamId }),
-      headers,
-      signal,
-    });
-    return { response, answer: await driven(response) };
-  }
-
-  private async headers(left: AbortSignal): Promise<Headers> {
-    const { headers } = this.options;
-    const given =
-      typeof headers === "function"
-        ? await unless(left, Promise.resolve(headers()))
-        : headers;
-    throwIfAborted(this.options.signal);
+  /**
+   * Makes one request, and hands on what is new of the text that it brings.
+   *
+   * A connection may be dead without a word, or something on the way may hold
+   * its text back. So in a silence a long-poll is made beside it: text that has
+   * been saved comes with that at once. A response that then goes on saying
+   * nothing is given up.
+   */
+  private async *attempt(
+    way: Way,
+    inbox: Inbox,
+  ): AsyncGenerator<string, Outcome> {
+    const main = this.open(way, inbox);
+    let probe: Leg | null = null;
+    let canProbe = way === "drive" || way === "follow";
+    let probed = false;
+    /** Since when (ms) the probe has brought text that this response has not. */
+    let lagsSince: number | null = null;
+    const patience = () => {
+      if (lagsSince !== null) return lagsSince + LAG_MS - now();
+      if (probe !== null || !canProbe) return ABANDONED_MS;
+      if (main.spoke) return SILENCE_MS;
+      if (this.polls) return 0;
+      return probed && main.answer !== null ? SILENCE_MS : HELD_BACK_MS;
+    };
     try {
-      return new Headers(given);
-    } catch {
-      // Not the error itself, which may quote a token.
-      throw new TypeError(
-        "One of the headers for readStream() is not a valid header. Their values are of one byte a character, without line breaks.",
-      );
+      for (;;) {
+        if (lagsSince !== null && (this.polls || patience() <= 0)) {
+          if (!main.spoke) this.poll("is held back on its way");
+          return "again";
+        }
+        const event = await inbox.take(patience());
+        if (event === "closed") return "ended";
+        if (event === "silence") {
+          if (lagsSince !== null) continue;
+          if (probe !== null || !canProbe) {
+            return { lost: new Error("Nothing was heard of the request.") };
+          }
+          if (way === "follow" && this.tail !== null) {
+            // Two requests would not begin at the same offset.
+            this.poll("is held back on its way");
+            return "again";
+          }
+          probe = this.open("poll", inbox);
+          continue;
+        }
+
+        const { leg } = event;
+        if (leg !== main && leg !== probe) continue;
+        switch (event.type) {
+          case "head":
+            if (leg === probe) break;
+            if (way === "look" && event.answer.status === "pending") {
+              // Nobody writes it yet, so the request to do so is made again.
+              return "ended";
+            }
+            this.drive = null;
+            if (way === "look") return "again";
+            if (this.tail !== null && (way !== "drive" || event.hasText)) {
+              this.offset = event.answer.start;
+              this.tail = null;
+            }
+            break;
+
+          case "text": {
+            const text = continuation(this.offset, leg.at, event.text);
+            if (text === null) {
+              throw new ReadStreamError(
+                `The text was asked for from offset ${this.offset} on, and came from ${leg.at} on.`,
+                200,
+              );
+            }
+            leg.at += event.text.length;
+            leg.spoke = true;
+            if (leg === main) {
+              lagsSince = null;
+              probe?.close();
+              probe = null;
+            } else if (text !== "") {
+              lagsSince ??= now();
+              this.drive = null;
+            }
+            if (text === "") break;
+            this.offset = leg.at;
+            this.status = "streaming";
+            yield text;
+            break;
+          }
+
+          case "unreadable":
+            this.poll("cannot be read in pieces on this platform");
+            return "again";
+
+          case "end":
+            if (leg.answer?.isEnd && this.offset >= leg.answer.next) {
+              this.status = leg.answer.status ?? this.status;
+              return "ended";
+            }
+            if (leg === main) {
+              return way === "poll" && !leg.spoke ? "again" : "ended";
+            }
+            // What is held back is read with one long-poll after the other.
+            probe = lagsSince === null ? null : this.open("poll", inbox);
+            probed = true;
+            break;
+
+          case "failed":
+            if (leg === main) {
+              if (event.isFinal) throw event.error;
+              return { lost: event.error };
+            }
+            // While the response flows there is no need for another.
+            if (event.isFinal) canProbe = false;
+            probe = null;
+            probed = true;
+            break;
+        }
+      }
+    } finally {
+      main.close();
+      probe?.close();
+    }
+  }
+
+  /** From now on with long-polls; that is said once. */
+  private poll(why: string): void {
+    if (this.polls) return;
+    this.polls = true;
+    console.warn(
+      `The response that brings a stream ${why}, so its text comes with long-polls from here on: as it is saved, and with a request for each piece.`,
+    );
+  }
+
+  private open(way: Way, inbox: Inbox): Leg {
+    const leg = new Leg(way, this.offset);
+    const { streamId, body } = this.options;
+    const start: Record<string, string> =
+      this.tail !== null && this.drive === null
+        ? { [wire.tail]: String(this.tail) }
+        : { [wire.offset]: formatOffset(this.offset) };
+    const url =
+      way === "drive"
+        ? (this.drive ?? this.url)
+        : withQuery(this.url, {
+            [wire.streamId]: streamId,
+            ...start,
+            ...(way === "poll" && { [wire.live]: "long-poll" }),
+          });
+    void leg.run(
+      inbox,
+      url,
+      way === "drive"
+        ? { method: "POST", body: JSON.stringify({ ...body, streamId }) }
+        : way === "look"
+          ? { method: "HEAD" }
+          : {},
+      this.options,
+    );
+    return leg;
+  }
+}
+
+/** One request and its response. */
+class Leg {
+  answer: Answer | null = null;
+  /** Whether text came. */
+  spoke = false;
+  private readonly controller = new AbortController();
+
+  constructor(
+    private readonly way: Way,
+    /** The offset of the text that comes next. */
+    public at: number,
+  ) {}
+
+  close(): void {
+    this.controller.abort();
+  }
+
+  /** Makes the request and reports what comes of it. Never rejects. */
+  async run(
+    inbox: Inbox,
+    url: string,
+    init: RequestInit,
+    options: ReadStreamOptions,
+  ): Promise<void> {
+    const { signal } = this.controller;
+    let isFinal = true;
+    try {
+      const headers = await headersOf(options);
+      if (signal.aborted) return;
+      if (init.body !== undefined) {
+        headers.set("Content-Type", "application/json");
+      }
+      isFinal = false;
+      const request = options.fetch ?? fetch;
+      const response = await request(url, { ...init, headers, signal });
+      if (signal.aborted) {
+        // It came in spite of that.
+        await response.body?.cancel();
+        return;
+      }
+      const answer = await (this.way === "drive" ? driven : resumed)(response);
+      this.answer = answer;
+      const hasText = response.status === 200 && this.way !== "look";
+      if (hasText) this.at = answer.start;
+      await inbox.post({ leg: this, type: "head", answer, hasText });
+      if (hasText && this.way === "poll") {
+        const text = wholeText(await response.text(), answer);
+        if (text !== "") await inbox.post({ leg: this, type: "text", text });
+      } else if (hasText) {
+        if (!response.body) {
+          return void inbox.post({ leg: this, type: "unreadable" });
+        }
+        isFinal = typeof TextDecoder === "undefined";
+        for await (const text of textOf(response.body, signal)) {
+          await inbox.post({ leg: this, type: "text", text });
+        }
+      }
+      void inbox.post({ leg: this, type: "end" });
+    } catch (error) {
+      if (signal.aborted) return;
+      isFinal ||= error instanceof ReadStreamError;
+      void inbox.post({ leg: this, type: "failed", error, isFinal });
     }
   }
 }
 
-/** The text of a response, as it comes. */
-async function* piecesOf(
-  response: Response,
-  connection: Connection,
-): AsyncGenerator<string, void> {
-  if (response.status !== 200) return;
-  if (!response.body) {
-    // A platform that cannot stream responses.
-    yield await connection.news(response.text());
-    return;
+/** The text of a long-poll, from which `text()` has taken a U+FEFF at its beginning. */
+function wholeText(text: string, { start, next }: Answer): string {
+  const missing = next - start - text.length;
+  if (missing === 1) return `\uFEFF${text}`;
+  if (missing > 0) {
+    throw new Error(`${missing} code units of a response are missing.`);
   }
-  const texts = textOf(response.body);
-  for (;;) {
-    const { done, value } = await connection.news(texts.next());
-    if (done) return;
-    yield value;
+  return text;
+}
+
+async function headersOf({ headers }: ReadStreamOptions): Promise<Headers> {
+  const given = typeof headers === "function" ? await headers() : headers;
+  try {
+    return new Headers(given);
+  } catch {
+    // Not the error itself, which may quote a token.
+    throw new TypeError(
+      "One of the headers for readStream() is not a valid header. Their values are of one byte a character, without line breaks.",
+    );
   }
 }
 
-/** What a promise gives, unless the signal fires first. */
-function unless<T>(
-  signal: AbortSignal,
-  promise: Promise<T>,
-): Promise<T | undefined> {
-  return Promise.race([promise, fired(signal)]);
-}
+type Event = { leg: Leg } & (
+  | { type: "head"; answer: Answer; hasText: boolean }
+  | { type: "text"; text: string }
+  | { type: "unreadable" }
+  | { type: "end" }
+  | { type: "failed"; error: unknown; isFinal: boolean }
+);
 
-/** A URL; in a page, it may be relative to that. */
-function absolute(url: URL | string): URL {
-  const page = (globalThis as { location?: { href: string } }).location;
-  return new URL(url, page?.href);
+/**
+ * What is heard of requests, taken one by one. It can be closed while somebody
+ * waits, whatever the requests do.
+ */
+class Inbox {
+  private readonly events: { event: Event; taken: () => void }[] = [];
+  private wake: (() => void) | null = null;
+  private isClosed = false;
+  /** At most one, set anew when it has run out: on a deployment a timer that is cleared still counts. */
+  private timer: ReturnType<typeof setTimeout> | null = null;
+  private timerEndsAt = 0;
+  /** Until when (ms) is waited for an event; Infinity while nobody waits. */
+  private deadline = Infinity;
+
+  /** Resolves when the event has been taken: a response is read no faster than its text is. */
+  post(event: Event): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
+    return new Promise((taken) => {
+      this.events.push({ event, taken });
+      this.wake?.();
+    });
+  }
+
+  /** The next event, or that none came for so long (ms). */
+  async take(patience: number): Promise<Event | "silence" | "closed"> {
+    if (this.events.length === 0 && !this.isClosed) {
+      this.deadline = now() + patience;
+      this.setTimer(patience);
+      await new Promise<void>((wake) => (this.wake = wake));
+      this.wake = null;
+      this.deadline = Infinity;
+    }
+    if (this.isClosed) return "closed";
+    const next = this.events.shift();
+    next?.taken();
+    return next?.event ?? "silence";
+  }
+
+  private setTimer(time: number): void {
+    if (this.timer !== null) {
+      if (this.timerEndsAt <= this.deadline) return;
+      clearTimeout(this.timer);
+    }
+    this.timerEndsAt = now() + time;
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      if (this.deadline === Infinity) return;
+      const left = this.deadline - now();
+      if (left > 0) this.setTimer(left);
+      else this.wake?.();
+    }, time);
+  }
+
+  close(): void {
+    this.isClosed = true;
+    if (this.timer !== null) clearTimeout(this.timer);
+    for (const { taken } of this.events.splice(0)) taken();
+    this.wake?.();
+  }
 }

@@ -1,6 +1,5 @@
 import { type StreamStatus, isFinal } from "../shared.js";
 import { parseOffset, wire, withoutQuery } from "../protocol.js";
-import { now } from "../time.js";
 
 /** The answer of a server that will say the same if it is asked again. */
 export class ReadStreamError extends Error {
@@ -123,61 +122,6 @@ async function reason(response: Response): Promise<string> {
   }
 }
 
-/** One request and its response: ended from outside, or when nothing is heard of it any more. */
-export class Connection {
-  private readonly controller = new AbortController();
-  private readonly hangUp = () => this.controller.abort();
-  /** Since when news is waited for (ms). */
-  private waitingSince: number | null = null;
-  /** At most one, set anew when it has run out: on a deployment a timer that is cleared still counts. */
-  private timer: ReturnType<typeof setTimeout> | null = null;
-  /** Whether it was given up because nothing came. */
-  silent = false;
-
-  /** @param patience After so long (ms) without news it is given up: a dead connection may never say so. */
-  constructor(
-    private readonly outside: AbortSignal,
-    private readonly patience: number,
-  ) {
-    outside.addEventListener("abort", this.hangUp);
-    if (outside.aborted) this.hangUp();
-  }
-
-  /** For `fetch`. */
-  get signal(): AbortSignal {
-    return this.controller.signal;
-  }
-
-  /** Waits for the next news, but not for ever. */
-  async news<T>(news: Promise<T>): Promise<T> {
-    this.waitingSince = now();
-    this.watch(this.patience);
-    try {
-      return await news;
-    } finally {
-      this.waitingSince = null;
-    }
-  }
-
-  private watch(time: number): void {
-    this.timer ??= setTimeout(() => {
-      this.timer = null;
-      // The next news that is waited for begins to watch again.
-      if (this.waitingSince === null) return;
-      const left = this.waitingSince + this.patience - now();
-      if (left > 0) return this.watch(left);
-      this.silent = true;
-      this.hangUp();
-    }, time);
-  }
-
-  end(): void {
-    if (this.timer !== null) clearTimeout(this.timer);
-    this.outside.removeEventListener("abort", this.hangUp);
-    this.hangUp();
-  }
-}
-
 /**
  * The text of a body, as it arrives, in whole characters. Throws where the
  * connection breaks; a character that was cut in two there is left out.
@@ -186,6 +130,11 @@ export async function* textOf(
   body: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
 ): AsyncGenerator<string, void> {
+  if (typeof TextDecoder === "undefined") {
+    throw new Error(
+      "This platform has no TextDecoder, which reading a response in pieces needs. Install one as a global, such as that of the package text-encoding.",
+    );
+  }
   // Without `ignoreBOM`, a text that begins with U+FEFF would lose it, and all
   // offsets would be off by one.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -205,6 +154,43 @@ export async function* textOf(
     // Whoever stops reading has no use for the rest. It may have failed already.
     cancel();
   }
+}
+
+/**
+ * A URL as a string. React Native's `URL` puts a slash behind whatever it is
+ * given, which names another route.
+ */
+export function urlOf(url: URL | string): string {
+  const text = String(url);
+  const { location } = globalThis as { location?: { href: string } };
+  if (!/^[a-z][a-z\d+.-]*:/i.test(text)) {
+    if (location?.href !== undefined) return new URL(text, location.href).href;
+    throw new TypeError(
+      `readStream needs an absolute URL where there is no page, such as https://happy-animal-123.convex.site/chat; this one is ${JSON.stringify(text)}.`,
+    );
+  }
+  const addsSlash = new URL("https://x.test/y").href.endsWith("y/");
+  return addsSlash && typeof url !== "string" ? text.replace(/\/$/, "") : text;
+}
+
+/** A URL with parameters in its query, in place of those of the same name. By hand: React Native's `URL` cannot do it. */
+export function withQuery(
+  url: string,
+  parameters: Record<string, string>,
+): string {
+  const [address = "", query = ""] = url.replace(/#.*$/, "").split(/\?(.*)/s);
+  const left = new Map(Object.entries(parameters));
+  const take = (name: string) => {
+    const value = left.get(name) ?? "";
+    left.delete(name);
+    return `${name}=${encodeURIComponent(value)}`;
+  };
+  const parts = query.split("&").flatMap((part) => {
+    const [name = ""] = part.split("=");
+    if (left.has(name)) return take(name);
+    return part === "" || name in parameters ? [] : part;
+  });
+  return `${address}?${[...parts, ...[...left.keys()].map(take)].join("&")}`;
 }
 
 /** A request that was lost is made again after so long (ms): the first time, doubling, and at most. */
