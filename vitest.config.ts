@@ -33,7 +33,7 @@ export default defineConfig({
           include: [
             "src/{client,browser,durable,ai,fakes}/**/*.test.ts",
             "src/*.test.ts",
-            "test/{component,support,layout,runtime}/**/*.test.ts",
+            "test/{component,support,layout}/**/*.test.ts",
             "example/convex/**/*.test.ts",
           ],
           exclude: [...configDefaults.exclude, ...limits],
@@ -66,7 +66,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "local",
-          include: ["test/{local-deployment,deployment}/**/*.test.ts"],
+          include: ["test/{local-deployment,deployment,runtime}/**/*.test.ts"],
         },
       },
       {

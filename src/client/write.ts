@@ -114,10 +114,19 @@ export async function write(
     if (!("error" in ending)) ending.error = unsaved;
   }
   onSaved(ending);
-  if (!hasEnded) stop.abort(saver.stopReason);
+  if (!hasEnded) fire(stop, saver.stopReason);
   tellAppends();
   await waitAtMost(GRACE_MS, writing);
   return ending;
+}
+
+function fire(controller: AbortController, reason: unknown): void {
+  try {
+    controller.abort(reason);
+  } catch (error) {
+    // Convex's runtime calls `signal.onabort` without a catch.
+    console.error("An onabort handler threw:", error);
+  }
 }
 
 async function run(

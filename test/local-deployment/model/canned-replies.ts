@@ -8,12 +8,31 @@ export type ChatMessage = {
 
 export type Reply =
   | { kind: "text"; text: string; reasoning?: string }
-  /** Only half of it arrives; then the stream ends with an error. */
-  | { kind: "broken"; text: string; reasoning?: string }
+  /** Only half of it arrives. */
+  | { kind: "broken"; text: string; reasoning?: string; how: Break }
   /** What the caller's tool answers comes with the next request. */
   | { kind: "call"; reasoning: string; tool: string; input: object }
   /** An error instead of a reply. */
   | { kind: "refusal"; message: string };
+
+/** What may come half way, and the words of a prompt that ask for it, as in "Hang half way". */
+const breaks = {
+  /** An error in the place of more text. */
+  error: /\bfail\b/,
+  overloaded: /\boverload/,
+  /** The connection breaks. */
+  cut: /\bcut\b/,
+  /** The response ends, and nothing says that the reply has. */
+  end: /\bend\b/,
+  /** Nothing more comes. */
+  hang: /\bhang\b/,
+  /** Something that is no JSON. */
+  rubbish: /\brubbish\b/,
+  /** Ends of the model's own that are not `stop`. */
+  length: /\blength\b/,
+  content_filter: /\bfilter/,
+};
+export type Break = keyof typeof breaks;
 
 /** The texts, and the words of a prompt that call for each. The first match wins. */
 const library = [
@@ -83,9 +102,12 @@ function replyTo(
   const text = /what did i (say|ask)/.test(prompt)
     ? recall(prompts.slice(0, -1))
     : (textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "");
-  return /\bfail\b.*\bhalf[- ]?way\b|\bhalf[- ]?way\b.*\bfail\b/.test(prompt)
-    ? { kind: "broken", text }
-    : { kind: "text", text };
+  const how = /\bhalf[- ]?way\b/.test(prompt)
+    ? Object.entries(breaks).find(([, words]) => words.test(prompt))
+    : undefined;
+  return how === undefined
+    ? { kind: "text", text }
+    : { kind: "broken", text, how: how[0] as Break };
 }
 
 function textFor(prompt: string): string | undefined {

@@ -3,6 +3,7 @@
  * demo and the tests. It has no intelligence, only a few texts; what it does
  * faithfully is the protocol, the tokens and the pace.
  *
+ * - `POST /v1/messages`, Anthropic's protocol, streamed, text only.
  * - `POST /v1/chat/completions`, streamed as server-sent events or whole. Whoever
  *   brings tools is shown the reasoning first (`reasoning_content`), and a tool is
  *   called (`tool_calls`) where it serves the question.
@@ -46,6 +47,8 @@ type ChatRequest = {
   tools: string[];
   stream: boolean;
 };
+
+type WrittenReply = Exclude<Reply, { kind: "refusal" }>;
 
 /** A piece of a message, as a streamed reply brings it. */
 type Delta =
@@ -102,43 +105,109 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
           data: [{ id: "demo", object: "model", created: 0, owned_by: "demo" }],
         });
         return;
-      case "POST /v1/chat/completions": {
-        const chat = parseChat(await readJson(request));
-        if (chat === null) {
-          sendError(response, 400, "Expected a model's name and messages.");
-          return;
-        }
-        writing++;
-        try {
-          await complete(chat, response);
-        } finally {
-          writing--;
-        }
+      case "POST /v1/chat/completions":
+        await write(parseChat(await readJson(request)), response, complete);
         return;
-      }
+      case "POST /v1/messages":
+        await write(parseChat(await readJson(request)), response, message);
+        return;
       default:
         sendError(response, 404, `There is no ${route} here.`);
     }
   }
 
-  async function complete(chat: ChatRequest, response: ServerResponse) {
+  async function write(
+    chat: ChatRequest | null,
+    response: ServerResponse,
+    answer: typeof complete,
+  ) {
+    if (chat === null) {
+      sendError(response, 400, "Expected a model's name and messages.");
+      return;
+    }
     const serial = served++;
     const reply = chooseReply(chat.messages, serial, chat.tools);
     if (reply.kind === "refusal") {
       sendError(response, 400, reply.message);
       return;
     }
+    const own = Number(chat.model.split("@")[1]);
+    const batches = paced(
+      deltasOf(reply, serial),
+      () => (isPace(own) ? own : pace.tokensPerSecond),
+      firstTokenMs,
+      response,
+    );
+    writing++;
+    try {
+      await answer(chat, reply, serial, batches, response);
+    } finally {
+      writing--;
+    }
+  }
+
+  async function message(
+    chat: ChatRequest,
+    reply: WrittenReply,
+    serial: number,
+    batches: AsyncIterable<Delta[]>,
+    response: ServerResponse,
+  ) {
+    const event = (type: string, data: object) =>
+      response.write(`event: ${type}\n${sse({ type, ...data })}`);
+    response.writeHead(200, { "Content-Type": "text/event-stream" });
+    const usage = { input_tokens: 0, output_tokens: 0 };
+    event("message_start", {
+      message: {
+        id: `msg-${serial}`,
+        type: "message",
+        role: "assistant",
+        model: chat.model,
+        content: [],
+        stop_reason: null,
+        stop_sequence: null,
+        usage,
+      },
+    });
+    const content_block = { type: "text", text: "" };
+    event("content_block_start", { index: 0, content_block });
+    for await (const batch of batches) {
+      for (const delta of batch) {
+        if (!("content" in delta)) continue;
+        event("content_block_delta", {
+          index: 0,
+          delta: { type: "text_delta", text: delta.content },
+        });
+      }
+    }
+    const overloaded = { type: "overloaded_error", message: "Overloaded" };
+    const reason = finish(reply, response, overloaded);
+    if (reason === null) return;
+    event("content_block_stop", { index: 0 });
+    const stop_reason = { length: "max_tokens", content_filter: "refusal" };
+    event("message_delta", {
+      delta: {
+        stop_reason: stop_reason[reason as "length"] ?? "end_turn",
+        stop_sequence: null,
+      },
+      usage,
+    });
+    event("message_stop", {});
+    response.end();
+  }
+
+  async function complete(
+    chat: ChatRequest,
+    reply: WrittenReply,
+    serial: number,
+    batches: AsyncIterable<Delta[]>,
+    response: ServerResponse,
+  ) {
     const envelope = {
       id: `chatcmpl-${serial}`,
       created: Math.floor(Date.now() / 1000),
       model: chat.model,
     };
-    const own = Number(chat.model.split("@")[1]);
-    const currentPace = () => (isPace(own) ? own : pace.tokensPerSecond);
-    const deltas = deltasOf(reply, serial);
-    const batches = paced(deltas, currentPace, firstTokenMs, response);
-    const finishReason = reply.kind === "call" ? "tool_calls" : "stop";
-
     if (!chat.stream) {
       const sent: Delta[] = [];
       for await (const batch of batches) sent.push(...batch);
@@ -153,7 +222,7 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
           {
             index: 0,
             message: { role: "assistant", ...joined(sent) },
-            finish_reason: finishReason,
+            finish_reason: reply.kind === "call" ? "tool_calls" : "stop",
           },
         ],
       });
@@ -174,12 +243,13 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
     for await (const batch of batches) {
       response.write(batch.map((delta) => event(delta)).join(""));
     }
-    if (reply.kind === "broken") {
-      response.end(sse({ error: { message: BROKEN, type: "server_error" } }));
-    } else {
-      response.write(event({}, finishReason));
-      response.end("data: [DONE]\n\n");
-    }
+    const reason = finish(reply, response, {
+      message: BROKEN,
+      type: "server_error",
+    });
+    if (reason === null) return;
+    response.write(event({}, reason));
+    response.end("data: [DONE]\n\n");
   }
 
   const server = createServer((request, response) => {
@@ -208,11 +278,38 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
 
 const BROKEN = "The model broke off half way, as it was asked to.";
 
+/** Why a reply ends, if it does by itself; else it breaks here. */
+function finish(
+  reply: WrittenReply,
+  response: ServerResponse,
+  error: object,
+): string | null {
+  if (reply.kind === "call") return "tool_calls";
+  if (reply.kind === "text") return "stop";
+  switch (reply.how) {
+    case "length":
+    case "content_filter":
+      return reply.how;
+    case "error":
+    case "overloaded":
+      response.end(sse({ type: "error", error }));
+      return null;
+    case "cut":
+      response.destroy();
+      return null;
+    case "end":
+      response.end();
+      return null;
+    case "rubbish":
+      response.end('data: {"choices": [oops\n\n');
+      return null;
+    case "hang":
+      return null;
+  }
+}
+
 /** A reply, one token at a time; of one that breaks, half of the text. */
-function deltasOf(
-  reply: Exclude<Reply, { kind: "refusal" }>,
-  serial: number,
-): Delta[] {
+function deltasOf(reply: WrittenReply, serial: number): Delta[] {
   const thoughts = tokenize(reply.reasoning ?? "").map(
     (reasoning_content): Delta => ({ reasoning_content }),
   );
