@@ -70,7 +70,7 @@ function stubModel(...answers: (string[] | Error)[]) {
 }
 
 /** A model that sends a few words, and then this. */
-function stubModelThatSends(...events: (string | "cut" | "hang")[]) {
+function stubModelThatSends(...events: string[]) {
   vi.stubEnv("OPENAI_API_KEY", "test");
   vi.stubGlobal("fetch", () => {
     const encoder = new TextEncoder();
