@@ -1,6 +1,6 @@
 /** The hook in Chromium: what it costs the page that shows a reply. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,11 +21,14 @@ export type HookResult = {
 };
 
 /** A page, new and empty, in a browser of its own. */
-async function withPage<Result>(
+export async function withPage<Result>(
   use: (page: Page, devTools: CDPSession) => Promise<Result>,
+  entry = "./hook/bench-page.tsx",
+  write?: RequestListener,
 ): Promise<Result> {
-  const script = await bundle();
+  const script = await bundle(entry);
   const server = createServer((request, response) => {
+    if (request.method === "POST" && write) return write(request, response);
     const isScript = request.url === "/page.js";
     response.setHeader(
       "Content-Type",
@@ -121,16 +124,17 @@ async function show(
   );
 }
 
-async function metric(devTools: CDPSession, name: string): Promise<number> {
+export async function metric(
+  devTools: CDPSession,
+  name: string,
+): Promise<number> {
   const { metrics } = await devTools.send("Performance.getMetrics");
   return metrics.find((metric) => metric.name === name)?.value ?? NaN;
 }
 
-async function bundle(): Promise<Uint8Array> {
+async function bundle(entry: string): Promise<Uint8Array> {
   const { outputFiles } = await build({
-    entryPoints: [
-      fileURLToPath(new URL("./hook/bench-page.tsx", import.meta.url)),
-    ],
+    entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
     bundle: true,
     minify: true,
     write: false,

@@ -1,7 +1,9 @@
 /** What is measured, section by section, and which rows come of it. */
 import { driving, firstByte } from "./driving.js";
 import type { FollowingCase, FollowingResult } from "./following.js";
+import { beside, long } from "./beside.js";
 import { heap, rendering } from "./hook.js";
+import type { Hook } from "./hook/beside-page.js";
 import { withHost, type Host } from "./host.js";
 import { many } from "./many.js";
 import { minute } from "./minute.js";
@@ -304,6 +306,40 @@ const hook: Section = async ({ quick, report }) => {
   return rows;
 };
 
+const busy: Section = async ({ quick, report }) => {
+  const times = quick ? 5 : 15;
+  const rows: Row[] = [];
+  const add = (what: string, metric: string, values: Row["values"]) =>
+    rows.push({ section: "Beside a reply", what, metric, unit: "ms", values });
+  for (const how of ["transition", "deferred value"] as const) {
+    const measure = (hook: Hook) => {
+      report(`beside: ${how}, ${hook}`);
+      return withHost("ours", (host) => beside(host, hook, how, times));
+    };
+    const ours = await measure("ours");
+    const published = await measure("published");
+    const alone = (await measure(null)).toFixed(0);
+    const loop = (await measure("loop")).toFixed(0);
+    const what = `a ${how} of 300 ms; alone ${alone} ms, beside a bare loop ${loop} ms`;
+    add(what, "time it takes", { ours, published });
+  }
+  for (const [what, length, hooks] of [
+    ["nothing", 0, ["ours", "published", "lines"]],
+    ["5 MB, 100,000 lines", 5e6, ["ours", "published", "lines"]],
+  ] as const) {
+    const values: Partial<Record<NonNullable<Hook>, number>> = {};
+    for (const hook of hooks) {
+      report(`beside: ${what}, ${hook}`);
+      values[hook] = await withHost("ours", (host) => long(host, hook, length));
+    }
+    const { ours = NaN, published = NaN, lines = NaN } = values;
+    const metric = "main thread in scripts, per 1,000 tokens";
+    add(`${what} shown before`, metric, { ours, published });
+    add(`${what} shown before`, `${metric}, as lines`, { ours: lines });
+  }
+  return rows;
+};
+
 const crowd: Section = async ({ quick, report }) => {
   const streams = quick ? 50 : 200;
   const tokens = quick ? 120 : 300;
@@ -413,6 +449,7 @@ export const sections: Record<string, Section> = {
   driving: drive,
   opening: open,
   hook,
+  beside: busy,
   many: crowd,
   reading,
   size,
