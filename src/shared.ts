@@ -13,19 +13,27 @@ export type StreamId = string & {
   __isStreamId: true;
 };
 
-/** The validator of stream ids. */
+/**
+ * The validator of stream ids, for schemas, `args` and `returns`. On the wire
+ * an id is any string; in TypeScript it is a `StreamId`, so no cast is needed.
+ */
 export const vStreamId = v.string() as unknown as VString<StreamId>;
 
-export const streamStatus = v.union(
+/** The validator of stream ids as version 0.3 has it: the type is `string`. */
+export const StreamIdValidator = v.string();
+
+const statusesOf03 = [
   v.literal("pending"),
   v.literal("streaming"),
   v.literal("done"),
   v.literal("error"),
   v.literal("timeout"),
-  v.literal("aborted"),
-);
+] as const;
+
+/** The validator of a `StreamStatus`: all six. */
+export const vStreamStatus = v.union(...statusesOf03, v.literal("aborted"));
 /**
- * What a stream is up to.
+ * The status of a stream.
  *
  * - `pending`: created; no text is saved yet.
  * - `streaming`: some text is saved and more may come.
@@ -34,18 +42,27 @@ export const streamStatus = v.union(
  * - `timeout`: nothing was heard of the writer for 20 minutes.
  * - `aborted`: somebody called `abortStream`.
  */
-export type StreamStatus = Infer<typeof streamStatus>;
+export type StreamStatus = Infer<typeof vStreamStatus>;
 
-// The types of what users get are written out for the sake of their docstrings.
+// The types that users see are written out for the sake of their docstrings.
 // The component's functions return them under these validators and the client
-// takes them from there, so the compiler sees that they say the same.
-export const streamBody = v.object({ text: v.string(), status: streamStatus });
-/** All the saved text of a stream, and its status. */
+// takes them from there, so the compiler checks that both say the same.
+
+/** The validator of a `StreamBody`, for the `returns` of a query that returns one. */
+export const vStreamBody = v.object({
+  text: v.string(),
+  status: v.union(...statusesOf03),
+});
+/**
+ * All the saved text of a stream, and its status: one of the five that version
+ * 0.3 knew. A stream that was aborted reads as `done` here. `getStreamStatus`
+ * and pages tell the two apart.
+ */
 export type StreamBody = {
   /** The text. Its offsets count UTF-16 code units, as `string.length` does. */
   text: string;
-  /** What the stream is up to. */
-  status: StreamStatus;
+  /** The status of the stream; `done` for one that was aborted. */
+  status: Exclude<StreamStatus, "aborted">;
 };
 
 /** The validator of a `StreamError`. */
@@ -61,12 +78,23 @@ export const vStreamError = v.object({
 });
 /** Why a stream ended before its text was complete. */
 export type StreamError = {
+  /**
+   * - `WriterFailed`: the writer threw.
+   * - `CannotSave`: its text could not be saved.
+   * - `Stopped`: the writer was stopped.
+   * - `TimedOut`: nothing was heard of the writer any more.
+   */
   kind: "WriterFailed" | "CannotSave" | "Stopped" | "TimedOut";
+  /** A sentence for the people who read the stream. */
   message: string;
+  /** The `data` of the `ConvexError` that the writer threw. */
   data?: any;
 };
 
-export const streamPage = streamBody.extend({
+/** The validator of a `StreamPage`, for the `returns` of a query that returns one. */
+export const vStreamPage = v.object({
+  text: v.string(),
+  status: vStreamStatus,
   from: v.number(),
   next: v.number(),
   claimed: v.boolean(),
@@ -77,7 +105,11 @@ export const streamPage = streamBody.extend({
  * units, as `string.length` does. Its status is final only if its text reaches
  * the end of the stream.
  */
-export type StreamPage = StreamBody & {
+export type StreamPage = {
+  /** The text from offset `from` on. */
+  text: string;
+  /** The status of the stream. */
+  status: StreamStatus;
   /**
    * The offset at which `text` starts: the one that was asked for, or one less
    * where that one would have cut a character in two.
@@ -89,9 +121,22 @@ export type StreamPage = StreamBody & {
    * question and Convex answers it once for all of them.
    */
   next: number;
+  /**
+   * Whether a writer is at work: a call of `stream()` or `generate()` has
+   * claimed the stream, and the stream has not ended.
+   */
   claimed: boolean;
+  /** Why the stream ended before its text was complete, if it did and the reason is known. */
   error?: StreamError | undefined;
 };
+
+/** The text of a stream and its status, wherever the two come from. */
+export type StreamState = Pick<StreamPage, "text" | "status">;
+
+/** A status as version 0.3 knows it: nothing is missing from a stream that was aborted, and nothing more will come. */
+export function statusOf03(status: StreamStatus): StreamBody["status"] {
+  return status === "aborted" ? "done" : status;
+}
 
 /**
  * The largest length up to `length` at which `text` can be cut without
@@ -117,7 +162,7 @@ export function isLowSurrogate(unit: number): boolean {
 /** A status that never changes again. */
 export type FinalStatus = Exclude<StreamStatus, "pending" | "streaming">;
 
-/** Whether a stream of this status has ended. */
+/** Whether a stream with this status has ended: it is `done`, `error`, `timeout` or `aborted`, and stays so. */
 export function isFinal(status: StreamStatus): status is FinalStatus {
   return status !== "pending" && status !== "streaming";
 }
@@ -135,7 +180,7 @@ export type StreamEnd = FinalStatus | "deleted";
 
 /** The validator of a `StreamInfo`. */
 export const vStreamInfo = v.object({
-  status: streamStatus,
+  status: vStreamStatus,
   error: v.optional(vStreamError),
   result: v.optional(v.any()),
   createdAt: v.number(),

@@ -1,4 +1,5 @@
 /// <reference types="vite/client" />
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest, type TestConvex } from "convex-test";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -148,24 +149,24 @@ const ask = (user: User, path: string, init?: RequestInit) =>
     })),
   );
 
-const posting = (streamId: string) => ({
+const posting = (streamId: StreamId) => ({
   method: "POST",
   body: JSON.stringify({ streamId }),
 });
 
-const drive = (user: User, streamId: string) =>
+const drive = (user: User, streamId: StreamId) =>
   ask(user, "/assistant", posting(streamId));
 
-const read = (user: User, streamId: string) =>
+const read = (user: User, streamId: StreamId) =>
   ask(user, `/assistant?streamId=${streamId}`);
 
-const saved = (user: User, streamId: string) =>
+const saved = (user: User, streamId: StreamId) =>
   user.query(api.chat.getStreamBody, { streamId });
 
 describe.each(["request", "action", "node"] as const)(
   "a reply that is generated in mode %s",
   (generation) => {
-    async function generate(streamId: string) {
+    async function generate(streamId: StreamId) {
       if (generation === "request") return await drive(alice, streamId);
       await inTime(t.finishAllScheduledFunctions(vi.runAllTimers));
     }

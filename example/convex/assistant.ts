@@ -1,5 +1,6 @@
 import {
-  StreamIdValidator,
+  vStreamId,
+  vStreamStatus,
   type StreamId,
   type StreamStatus,
 } from "@convex-dev/persistent-text-streaming";
@@ -28,7 +29,7 @@ import {
   statusOf,
 } from "./messages";
 import { generation } from "./schema";
-import { lineStreaming, streamStatus } from "./streaming";
+import { lineStreaming } from "./streaming";
 
 /*
  * A conversation with the assistant, whose page is built on the AI SDK's `useChat`.
@@ -53,11 +54,11 @@ export const listTurns = query({
         _id: v.id("userMessages"),
         messageId: v.string(),
         prompt: v.string(),
-        streamId: StreamIdValidator,
+        streamId: vStreamId,
         generation,
-        status: streamStatus,
+        status: vStreamStatus,
         /** Those that retries have replaced, the oldest first. */
-        earlierStreamIds: v.array(StreamIdValidator),
+        earlierStreamIds: v.array(vStreamId),
       }),
     ),
   ),
@@ -100,7 +101,7 @@ export const send = mutation({
   },
   returns: v.object({
     conversationId: v.id("conversations"),
-    streamId: StreamIdValidator,
+    streamId: vStreamId,
   }),
   handler: async (ctx, args) => {
     const prompt = checkedPrompt(args.prompt);
@@ -134,7 +135,7 @@ export const send = mutation({
 /** Answers a message again, where it was answered before. The replaced reply can still be read. */
 export const retry = mutation({
   args: { messageId: v.id("userMessages") },
-  returns: v.object({ streamId: StreamIdValidator }),
+  returns: v.object({ streamId: vStreamId }),
   handler: async (ctx, args) => {
     const message = await ownMessage(ctx, args.messageId);
     if (message?.assistant === undefined) {
@@ -169,10 +170,10 @@ async function schedule(
 
 /** Whether a stream answers a message of the caller's to the assistant. */
 export const isOwn = internalQuery({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   returns: v.boolean(),
   handler: async (ctx, args) => {
-    const message = await ownMessageOfStream(ctx, args.streamId as StreamId);
+    const message = await ownMessageOfStream(ctx, args.streamId);
     return message?.assistant !== undefined;
   },
 });
@@ -180,7 +181,7 @@ export const isOwn = internalQuery({
 const turn = v.object({
   messageId: v.string(),
   prompt: v.string(),
-  streamId: StreamIdValidator,
+  streamId: vStreamId,
   /** The saved text of the reply: all of it, or what there is. */
   reply: v.string(),
 });
@@ -192,7 +193,7 @@ export type Turn = Infer<typeof turn>;
  * runs for nobody.
  */
 export const history = internalQuery({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   returns: v.union(v.null(), v.array(turn)),
   handler: async (ctx, args) => {
     const last = await ctx.db
@@ -202,7 +203,7 @@ export const history = internalQuery({
     if (last === null) return null;
     const turns: Turn[] = [];
     for (const message of [...(await messagesBefore(ctx, last)), last]) {
-      const streamId = message.responseStreamId as StreamId;
+      const streamId = message.responseStreamId;
       const { text } = await lineStreaming.getStreamBody(ctx, streamId);
       turns.push({
         messageId: message.assistant?.messageId ?? message._id,

@@ -7,12 +7,12 @@ import { lineStreaming } from "./streaming";
 /** Writes a reply with no browser that waits for it. */
 export async function writeReply(
   ctx: ActionCtx,
-  streamId: string,
+  streamId: StreamId,
 ): Promise<null> {
   const turns = await ctx.runQuery(internal.assistant.history, { streamId });
   // The conversation may have been deleted before this began.
   if (turns !== null) {
-    await lineStreaming.generate(ctx, streamId as StreamId, (_append, signal) =>
+    await lineStreaming.generate(ctx, streamId, (_append, signal) =>
       answer(turns, signal),
     );
   }

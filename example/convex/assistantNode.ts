@@ -1,13 +1,13 @@
 "use node";
 
-import { StreamIdValidator } from "@convex-dev/persistent-text-streaming";
+import { vStreamId } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
 import { internalAction } from "./_generated/server";
 import { writeReply } from "./assistantBackground";
 
 /** The same in Node, for models whose libraries need it. There an action has 10 minutes. */
 export const generate = internalAction({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   returns: v.null(),
   handler: (ctx, args) => writeReply(ctx, args.streamId),
 });

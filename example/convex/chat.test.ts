@@ -1,4 +1,5 @@
 /// <reference types="vite/client" />
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { convexTest, type TestConvex } from "convex-test";
@@ -115,7 +116,7 @@ const breaks: [string, string[], RegExp][] = [
 ];
 
 /** Runs the clock along: saving waits for it, and so the response ends. */
-async function drive(user: User, streamId: string) {
+async function drive(user: User, streamId: StreamId) {
   const running = user
     .fetch("/chat-stream", {
       method: "POST",
@@ -135,7 +136,7 @@ async function drive(user: User, streamId: string) {
 async function messagesOf(
   user: User,
   conversationId: Id<"conversations">,
-): Promise<{ _id: Id<"userMessages">; status: string; streamId: string }[]> {
+): Promise<{ _id: Id<"userMessages">; status: string; streamId: StreamId }[]> {
   const messages = await user.query(api.chat.listMessages, { conversationId });
   return (messages ?? []).map(({ _id, status, responseStreamId }) => ({
     _id,
@@ -144,11 +145,17 @@ async function messagesOf(
   }));
 }
 
-const bodyOf = (user: User, streamId: string, from?: number) =>
+const bodyOf = (user: User, streamId: StreamId, from?: number) =>
   user.query(api.chat.getStreamBody, { streamId, from });
 
 /** How a stream reads that does not exist, or is somebody else's. */
-const nothing = { text: "", status: "error", from: 0, next: 0 };
+const nothing = {
+  text: "",
+  status: "error",
+  from: 0,
+  next: 0,
+  claimed: false,
+};
 
 describe("sending", () => {
   test("begins a conversation, whose title is how the message begins", async () => {
@@ -339,7 +346,7 @@ describe("a reply", () => {
     const { conversationId } = await alice.mutation(api.chat.sendMessage, {
       prompt: "Hi",
     });
-    const streams: string[] = [];
+    const streams: StreamId[] = [];
     for (let i = 0; i < MAX_EARLIER_REPLIES + 2; i++) {
       const [message] =
         (await alice.query(api.chat.listMessages, {
@@ -397,7 +404,7 @@ describe("a reply", () => {
 });
 
 describe("another user, who knows every id,", () => {
-  let streamId: string;
+  let streamId: StreamId;
   let conversationId: Id<"conversations">;
   let messageId: Id<"userMessages">;
 
@@ -473,6 +480,8 @@ describe("/chat-stream", () => {
   );
 
   test("knows no stream of a made-up id", async () => {
-    expect(await drive(alice, "nonsense")).toMatchObject({ status: 404 });
+    expect(await drive(alice, "nonsense" as StreamId)).toMatchObject({
+      status: 404,
+    });
   });
 });

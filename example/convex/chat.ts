@@ -1,7 +1,8 @@
 import {
   streamBodyArgs,
-  StreamIdValidator,
-  type StreamId,
+  vStreamId,
+  vStreamPage,
+  vStreamStatus,
 } from "@convex-dev/persistent-text-streaming";
 import { v, type Infer } from "convex/values";
 import { internalQuery, mutation, query } from "./_generated/server";
@@ -22,7 +23,7 @@ import {
   replaceReply,
   statusOf,
 } from "./messages";
-import { streaming, streamStatus } from "./streaming";
+import { streaming } from "./streaming";
 
 const modelMessage = v.object({
   role: v.union(v.literal("user"), v.literal("assistant")),
@@ -43,10 +44,10 @@ export const listMessages = query({
       v.object({
         _id: v.id("userMessages"),
         prompt: v.string(),
-        responseStreamId: StreamIdValidator,
-        status: streamStatus,
+        responseStreamId: vStreamId,
+        status: vStreamStatus,
         /** Those that retries have replaced, the oldest first. */
-        earlierStreamIds: v.array(StreamIdValidator),
+        earlierStreamIds: v.array(vStreamId),
       }),
     ),
   ),
@@ -81,17 +82,11 @@ export const listMessages = query({
  */
 export const getStreamBody = query({
   args: streamBodyArgs,
-  returns: v.object({
-    text: v.string(),
-    status: streamStatus,
-    from: v.number(),
-    next: v.number(),
-  }),
-  handler: async (ctx, args) => {
-    const streamId = args.streamId as StreamId;
-    const from = args.from ?? 0;
+  returns: vStreamPage,
+  handler: async (ctx, { streamId, from = 0 }) => {
     if ((await ownMessageOfStream(ctx, streamId)) === null) {
-      return { text: "", status: "error" as const, from, next: from };
+      const status = "error" as const;
+      return { text: "", status, from, next: from, claimed: false };
     }
     return await streaming.getStreamBody(ctx, streamId, from);
   },
@@ -109,7 +104,7 @@ export const sendMessage = mutation({
   },
   returns: v.object({
     conversationId: v.id("conversations"),
-    streamId: StreamIdValidator,
+    streamId: vStreamId,
   }),
   handler: async (ctx, args) => {
     const prompt = checkedPrompt(args.prompt);
@@ -129,7 +124,7 @@ export const sendMessage = mutation({
 /** Answers a message again, in a new stream. The replaced reply can still be read. */
 export const retry = mutation({
   args: { messageId: v.id("userMessages") },
-  returns: v.object({ streamId: StreamIdValidator }),
+  returns: v.object({ streamId: vStreamId }),
   handler: async (ctx, args) => {
     const message = await ownMessage(ctx, args.messageId);
     // An assistant's reply is not asked for as a chat's is.
@@ -142,10 +137,10 @@ export const retry = mutation({
 
 /** Stops a reply that is being written. What there is of it stays. */
 export const stop = mutation({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   returns: v.null(),
   handler: async (ctx, args) => {
-    const streamId = args.streamId as StreamId;
+    const streamId = args.streamId;
     if ((await ownMessageOfStream(ctx, streamId)) !== null) {
       await streaming.abortStream(ctx, streamId);
     }
@@ -169,20 +164,17 @@ export const deleteMessage = mutation({
  * `null` if the stream is not the caller's.
  */
 export const history = internalQuery({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   returns: v.union(v.null(), v.array(modelMessage)),
   handler: async (ctx, args) => {
-    const last = await ownMessageOfStream(ctx, args.streamId as StreamId);
+    const last = await ownMessageOfStream(ctx, args.streamId);
     if (last === null || last.assistant !== undefined) return null;
     const messages: ModelMessage[] = [];
     for (const { prompt, responseStreamId } of await messagesBefore(
       ctx,
       last,
     )) {
-      const reply = await streaming.getStreamBody(
-        ctx,
-        responseStreamId as StreamId,
-      );
+      const reply = await streaming.getStreamBody(ctx, responseStreamId);
       // A reply that failed at once says nothing to the model; the question then
       // stands alone, as it does for the reader.
       messages.push({ role: "user", content: prompt });

@@ -3,7 +3,6 @@ import type {
   StreamId,
   StreamStatus,
 } from "@convex-dev/persistent-text-streaming";
-import { components } from "./_generated/api";
 import type { Doc, Id } from "./_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "./_generated/server";
 import {
@@ -116,7 +115,7 @@ export async function replaceReply(
   ctx: MutationCtx,
   message: Doc<"userMessages">,
 ): Promise<StreamId> {
-  const before = message.responseStreamId as StreamId;
+  const before = message.responseStreamId;
   const streamId = await streaming.createStream(ctx);
   await ctx.db.patch("userMessages", message._id, {
     responseStreamId: streamId,
@@ -142,7 +141,7 @@ export async function deleteMessageAndReplies(
     await deleteEarlierReply(ctx, reply);
   }
   await ctx.db.delete("userMessages", message._id);
-  await streaming.deleteStream(ctx, message.responseStreamId as StreamId);
+  await streaming.deleteStream(ctx, message.responseStreamId);
 }
 
 async function deleteEarlierReply(
@@ -150,7 +149,7 @@ async function deleteEarlierReply(
   reply: Doc<"earlierReplies">,
 ): Promise<void> {
   await ctx.db.delete("earlierReplies", reply._id);
-  await streaming.deleteStream(ctx, reply.streamId as StreamId);
+  await streaming.deleteStream(ctx, reply.streamId);
 }
 
 /** How the reply to a message is doing. It does not read the reply's text. */
@@ -158,8 +157,5 @@ export async function statusOf(
   ctx: QueryCtx,
   message: Doc<"userMessages">,
 ): Promise<StreamStatus> {
-  return await ctx.runQuery(
-    components.persistentTextStreaming.lib.getStreamStatus,
-    { streamId: message.responseStreamId },
-  );
+  return await streaming.getStreamStatus(ctx, message.responseStreamId);
 }

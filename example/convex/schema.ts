@@ -1,4 +1,4 @@
-import { StreamIdValidator } from "@convex-dev/persistent-text-streaming";
+import { vStreamId } from "@convex-dev/persistent-text-streaming";
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 
@@ -28,7 +28,7 @@ export default defineSchema({
     owner: v.string(),
     conversationId: v.id("conversations"),
     prompt: v.string(),
-    responseStreamId: StreamIdValidator,
+    responseStreamId: vStreamId,
     /** In a conversation with the assistant. */
     assistant: v.optional(
       v.object({
@@ -44,7 +44,7 @@ export default defineSchema({
   // Replies that a retry has replaced. They can still be read.
   earlierReplies: defineTable({
     messageId: v.id("userMessages"),
-    streamId: StreamIdValidator,
+    streamId: vStreamId,
   })
     .index("byMessage", ["messageId"])
     .index("byStream", ["streamId"]),

@@ -1,4 +1,5 @@
 /// <reference types="vite/client" />
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest, type TestConvex } from "convex-test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -20,10 +21,10 @@ type User = Pick<
 
 let t: App;
 let alice: User;
-let streamId: string;
+let streamId: StreamId;
 let conversationId: Id<"conversations">;
 let messageId: Id<"userMessages">;
-let assistant: { streamId: string; conversationId: string };
+let assistant: { streamId: StreamId; conversationId: string };
 let before: unknown;
 
 const anything = (value: unknown) => value as never;
@@ -121,7 +122,13 @@ describe.each(Object.entries(strangers))(
 
     test("gets nothing of the queries", async () => {
       const user = who(t);
-      const none = { text: "", status: "error", from: 0, next: 0 };
+      const none = {
+        text: "",
+        status: "error",
+        from: 0,
+        next: 0,
+        claimed: false,
+      };
       for (const id of [streamId, assistant.streamId]) {
         for (const from of [undefined, 0]) {
           expect(
@@ -309,6 +316,12 @@ describe("functions", () => {
   test("chat.getStreamBody takes -0 for 0", async () => {
     expect(
       await alice.query(api.chat.getStreamBody, { streamId, from: -0 }),
-    ).toEqual({ text: "", status: "pending", from: 0, next: 0 });
+    ).toEqual({
+      text: "",
+      status: "pending",
+      from: 0,
+      next: 0,
+      claimed: false,
+    });
   });
 });

@@ -1,5 +1,4 @@
 import { PersistentTextStreaming } from "@convex-dev/persistent-text-streaming";
-import { v } from "convex/values";
 import { components } from "./_generated/api";
 
 export const streaming = new PersistentTextStreaming(
@@ -10,13 +9,4 @@ export const streaming = new PersistentTextStreaming(
 export const lineStreaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
   { flush: "line" },
-);
-
-export const streamStatus = v.union(
-  v.literal("pending"),
-  v.literal("streaming"),
-  v.literal("done"),
-  v.literal("error"),
-  v.literal("timeout"),
-  v.literal("aborted"),
 );

@@ -1,4 +1,7 @@
-import type { StreamStatus } from "@convex-dev/persistent-text-streaming";
+import type {
+  StreamId,
+  StreamStatus,
+} from "@convex-dev/persistent-text-streaming";
 import {
   Check,
   ChevronLeft,
@@ -65,9 +68,9 @@ type Versions = {
 };
 
 /** Which of a message's replies to show: the latest, or one that Retry has replaced. */
-export function useVersions(earlier: string[], latest: string) {
+export function useVersions(earlier: StreamId[], latest: StreamId) {
   const streamIds = [...earlier, latest];
-  const [chosen, setChosen] = useState<string>();
+  const [chosen, setChosen] = useState<StreamId>();
   const known = chosen === undefined ? -1 : streamIds.indexOf(chosen);
   const index = known === -1 ? streamIds.length - 1 : known;
   const isLatest = index === streamIds.length - 1;

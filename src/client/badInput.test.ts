@@ -111,6 +111,7 @@ describe("what names no stream", () => {
         status: "error",
         from: 3,
         next: 3,
+        claimed: false,
       });
       expect(await app.abort(id)).toBeNull();
       await expect(
@@ -208,7 +209,13 @@ describe("what is no offset", () => {
   test("-0 is the beginning", async () => {
     const { app, done } = await setUpWithIds();
     const page = await app.page(done, -0);
-    expect(page).toEqual({ text: "Saved.", status: "done", from: 0, next: 6 });
+    expect(page).toEqual({
+      text: "Saved.",
+      status: "done",
+      from: 0,
+      next: 6,
+      claimed: false,
+    });
     const response = await app.resume(done, -0);
     expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
     expect(await settled(readBody(response).whole)).toBe("Saved.");

@@ -43,7 +43,8 @@ export async function claim(
         if (status !== "takenOver") return status;
         throw new Error(`Stream ${streamId} has been taken over.`);
       },
-      status: () => ctx.runQuery(lib.getStreamStatus, { streamId }),
+      status: async () =>
+        (await ctx.runQuery(lib.getStatus, { streamId })) ?? "error",
     },
   };
 }

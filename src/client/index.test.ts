@@ -12,6 +12,7 @@ import {
   PersistentTextStreaming,
   StreamIdValidator,
   streamBodyArgs,
+  vStreamId,
   type StreamId,
 } from "./index.js";
 
@@ -409,12 +410,14 @@ describe("getStreamBody", () => {
       status: "done",
       from: 0,
       next: 13,
+      claimed: false,
     });
     expect(await page(streamId, 8)).toEqual({
       text: "text.",
       status: "done",
       from: 8,
       next: 13,
+      claimed: false,
     });
     // In the middle of a character: it comes whole.
     expect(await page(streamId, 6)).toMatchObject({
@@ -433,6 +436,7 @@ describe("getStreamBody", () => {
         status: "error",
         from: 7,
         next: 7,
+        claimed: false,
       });
     }
   });
@@ -458,7 +462,8 @@ describe("getStreamBody", () => {
 
   test("its arguments, for the app's query", () => {
     expect(Object.keys(streamBodyArgs)).toEqual(["streamId", "from"]);
-    expect(streamBodyArgs.streamId).toBe(StreamIdValidator);
+    expect(streamBodyArgs.streamId).toBe(vStreamId);
+    expect(vStreamId.kind).toBe("string");
     expect(StreamIdValidator.kind).toBe("string");
     expect(streamBodyArgs.from.isOptional).toBe("optional");
     expect(streamBodyArgs.from.kind).toBe("float64");

@@ -1,7 +1,14 @@
-import type { HttpRouter } from "convex/server";
+import type { FunctionReference, HttpRouter } from "convex/server";
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
-import type { StreamBody, StreamPage, StreamStatus } from "../shared.js";
+import {
+  statusOf03,
+  vStreamId,
+  type StreamBody,
+  type StreamId,
+  type StreamPage,
+  type StreamStatus,
+} from "../shared.js";
 import { formatOffset, isOffset, wire } from "../protocol.js";
 import { Body } from "./body.js";
 import {
@@ -23,7 +30,22 @@ import {
 import { shown } from "./errors.js";
 import { write, type ChunkAppender } from "./write.js";
 
-export type { ChunkAppender, StreamBody, StreamPage, StreamStatus };
+export {
+  isFinal,
+  StreamIdValidator,
+  vStreamBody,
+  vStreamId,
+  vStreamPage,
+  vStreamStatus,
+} from "../shared.js";
+export type {
+  FinalStatus,
+  StreamBody,
+  StreamError,
+  StreamId,
+  StreamPage,
+  StreamStatus,
+} from "../shared.js";
 export type { FlushBoundary, FlushOptions } from "./flush.js";
 export type {
   HookAPI,
@@ -32,15 +54,7 @@ export type {
   StreamOperation,
   WriteCall,
 } from "./routes.js";
-
-/** The id of a stream: a string with a brand. */
-export type StreamId = string & {
-  /** Exists for the compiler alone, which by it tells ids from other strings. */
-  __isStreamId: true;
-};
-
-/** The validator of stream ids, for schemas and arguments. */
-export const StreamIdValidator = v.string();
+export type { ChunkAppender };
 
 /**
  * The arguments of a query that `useStream(…, { incremental: true })` reads.
@@ -49,13 +63,13 @@ export const StreamIdValidator = v.string();
  * export const getStreamBody = query({
  *   args: streamBodyArgs,
  *   handler: (ctx, { streamId, from }) =>
- *     streaming.getStreamBody(ctx, streamId as StreamId, from),
+ *     streaming.getStreamBody(ctx, streamId, from),
  * });
  * ```
  */
 export const streamBodyArgs = {
   /** The stream to read. */
-  streamId: StreamIdValidator,
+  streamId: vStreamId,
   /** The offset to read from (UTF-16 code units); without it, all of the text is read. */
   from: v.optional(v.number()),
 };
@@ -79,6 +93,40 @@ export type BackgroundWriter = (
   signal: AbortSignal,
 ) => Promise<void> | AsyncIterable<string>;
 
+/**
+ * The functions of version 0.3, which every app's `_generated/api` has, also
+ * one that was generated before this version was installed.
+ */
+type StreamingComponent = {
+  lib: {
+    createStream: FunctionReference<"mutation", "internal", {}, string>;
+    addChunk: FunctionReference<
+      "mutation",
+      "internal",
+      { streamId: string; text: string; final: boolean },
+      null
+    >;
+    setStreamStatus: FunctionReference<
+      "mutation",
+      "internal",
+      { streamId: string; status: StreamStatus },
+      null
+    >;
+    getStreamStatus: FunctionReference<
+      "query",
+      "internal",
+      { streamId: string },
+      StreamBody["status"]
+    >;
+    getStreamText: FunctionReference<
+      "query",
+      "internal",
+      { streamId: string },
+      StreamBody
+    >;
+  };
+};
+
 /** Options of `PersistentTextStreaming`. */
 export interface PersistentTextStreamingOptions {
   /** When appended text is saved. Default: `"sentence"`, with the limits of `FlushOptions`. */
@@ -95,6 +143,8 @@ export interface PersistentTextStreamingOptions {
  * ```
  */
 export class PersistentTextStreaming {
+  /** `components.persistentTextStreaming`, as it was given. */
+  readonly component: ComponentApi;
   private readonly flush: FlushPolicy;
 
   /**
@@ -104,9 +154,10 @@ export class PersistentTextStreaming {
    * @throws TypeError for options that cannot be meant.
    */
   constructor(
-    readonly component: ComponentApi,
+    component: StreamingComponent,
     readonly options: PersistentTextStreamingOptions = {},
   ) {
+    this.component = component as ComponentApi;
     const given: unknown = options ?? {};
     if (Object(given) !== given) {
       throw new TypeError(
@@ -314,8 +365,22 @@ export class PersistentTextStreaming {
   }
 
   /**
+   * The status of a stream: one of all six. A stream that does not exist reads
+   * as `error`. Cheaper than the text: a query that only asks for the status
+   * runs again when the status changes, not with each sentence.
+   */
+  async getStreamStatus(
+    ctx: RunQueryCtx,
+    streamId: StreamId,
+  ): Promise<StreamStatus> {
+    const status = await ctx.runQuery(this.lib.getStatus, { streamId });
+    return status ?? "error";
+  }
+
+  /**
    * All the saved text of a stream, and its status. A stream that does not
-   * exist reads as `error`.
+   * exist reads as `error`, one that was aborted as `done`: this shape keeps
+   * the five statuses of version 0.3.
    *
    * @throws If there is more text than one query may return (16 MiB); read that
    *   in pages, with `from`.
@@ -347,9 +412,13 @@ export class PersistentTextStreaming {
   ): Promise<StreamBody | StreamPage> {
     const { read } = this.lib;
     const page = await ctx.runQuery(read, { streamId, from });
-    const { text, status } = page ?? { text: "", status: "error" };
-    if (from === undefined) return { text, status };
-    return { text, status, from: page?.from ?? from, next: page?.next ?? from };
+    if (from === undefined) {
+      const { text, status } = page ?? noStream;
+      return { text, status: statusOf03(status) };
+    }
+    if (page === null) return { ...noStream, from, next: from, claimed: false };
+    const { upToDate: _, draining: __, ...rest } = page;
+    return rest;
   }
 
   /**
@@ -436,6 +505,8 @@ export class PersistentTextStreaming {
     registerRoutes(this, http, options);
   }
 }
+
+const noStream = { text: "", status: "error" } as const;
 
 /** Before the stream is claimed: it could not be written a second time. */
 function checkWriter(method: string, writer: unknown): void {

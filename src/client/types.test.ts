@@ -34,6 +34,10 @@ import {
   type StreamStatus,
   streamBodyArgs,
   type StreamWriter,
+  type vStreamBody,
+  type vStreamId,
+  type vStreamPage,
+  type vStreamStatus,
 } from "./index.js";
 
 const _schema = defineSchema({
@@ -65,13 +69,22 @@ describe("types", () => {
     expectTypeOf<StreamStatus>().toEqualTypeOf<
       "pending" | "streaming" | "done" | "error" | "timeout" | "aborted"
     >();
+    // The five of version 0.3: apps write them down in `returns` and in maps.
     expectTypeOf<StreamBody>().toEqualTypeOf<{
       text: string;
-      status: StreamStatus;
+      status: "pending" | "streaming" | "done" | "error" | "timeout";
     }>();
-    expectTypeOf<StreamPage>().toExtend<StreamBody>();
+    expectTypeOf<StreamPage["status"]>().toEqualTypeOf<StreamStatus>();
     expectTypeOf<StreamPage["from"]>().toEqualTypeOf<number>();
     expectTypeOf<StreamPage["next"]>().toEqualTypeOf<number>();
+    expectTypeOf<StreamPage["claimed"]>().toEqualTypeOf<boolean>();
+  });
+
+  test("the validators say what the types say", () => {
+    expectTypeOf<Infer<typeof vStreamId>>().toEqualTypeOf<StreamId>();
+    expectTypeOf<Infer<typeof vStreamStatus>>().toEqualTypeOf<StreamStatus>();
+    expectTypeOf<Infer<typeof vStreamBody>>().toEqualTypeOf<StreamBody>();
+    expectTypeOf<Infer<typeof vStreamPage>>().toEqualTypeOf<StreamPage>();
   });
 
   test("ChunkAppender, StreamWriter and BackgroundWriter", () => {
@@ -101,9 +114,9 @@ describe("types", () => {
   });
 
   test("the constructor takes what codegen makes, and options", () => {
-    expectTypeOf(PersistentTextStreaming).constructorParameters.toEqualTypeOf<
+    expectTypeOf<
       [component: ComponentApi, options?: PersistentTextStreamingOptions]
-    >();
+    >().toExtend<ConstructorParameters<typeof PersistentTextStreaming>>();
     expectTypeOf<ComponentApi<"drafts">>().toExtend<ComponentApi>();
     expectTypeOf<PersistentTextStreamingOptions["flush"]>().toEqualTypeOf<
       "sentence" | "line" | FlushOptions | undefined
@@ -241,9 +254,9 @@ describe("in an app's functions", () => {
     const query = queryGeneric({
       args: streamBodyArgs,
       handler: (ctx, { streamId, from }) => {
-        expectTypeOf(streamId).toEqualTypeOf<string>();
+        expectTypeOf(streamId).toEqualTypeOf<StreamId>();
         expectTypeOf(from).toEqualTypeOf<number | undefined>();
-        return streaming.getStreamBody(ctx, streamId as StreamId, from);
+        return streaming.getStreamBody(ctx, streamId, from);
       },
     });
     expectTypeOf(query).not.toBeAny();

@@ -1,7 +1,7 @@
 import { v } from "convex/values";
 import {
-  streamPage,
-  streamStatus,
+  vStreamPage,
+  vStreamStatus,
   isFinal,
   vStreamError,
   vStreamInfo,
@@ -83,7 +83,7 @@ export const claim = mutation({
   returns: v.object({
     claimed: v.boolean(),
     /** Null if there is no such stream. */
-    status: v.union(streamStatus, v.null()),
+    status: v.union(vStreamStatus, v.null()),
     /** For one that took over: the offset at which it goes on. */
     start: v.optional(v.number()),
   }),
@@ -150,7 +150,7 @@ export const append = mutation({
     /** Leave the `onComplete` for later: it has failed in a way that cannot be caught. */
     owe: v.optional(v.boolean()),
   },
-  returns: v.union(streamStatus, v.literal("takenOver"), v.null()),
+  returns: v.union(vStreamStatus, v.literal("takenOver"), v.null()),
   handler: async (ctx, args) => {
     const { streamId, writer, start, text, final, error, owe } = args;
     const result = args.result as unknown;
@@ -234,6 +234,14 @@ export const abort = mutation({
   },
 });
 
+/** One of the six statuses. Null if there is no such stream. */
+export const getStatus = query({
+  args: { streamId: v.string() },
+  returns: v.union(vStreamStatus, v.null()),
+  handler: async (ctx, { streamId }) =>
+    (await getStream(ctx, streamId))?.status ?? null,
+});
+
 export const getStreamStatus = query(v03.getStreamStatus);
 
 /**
@@ -251,7 +259,7 @@ export const read = query({
     tail: v.optional(v.number()),
   },
   returns: v.union(
-    streamPage.extend({ upToDate: v.boolean(), draining: v.boolean() }),
+    vStreamPage.extend({ upToDate: v.boolean(), draining: v.boolean() }),
     v.null(),
   ),
   handler: async (ctx, args) => {
@@ -289,7 +297,7 @@ export const tail = query({
   returns: v.union(
     v.object({
       offset: v.number(),
-      status: streamStatus,
+      status: vStreamStatus,
       draining: v.boolean(),
     }),
     v.null(),
@@ -307,7 +315,7 @@ export const tail = query({
 /** What the stream's document says, for its writer: has somebody ended the stream, or taken it over? Null if it was deleted. */
 export const getClaim = query({
   args: { streamId: v.string(), writer: v.string() },
-  returns: v.union(streamStatus, v.literal("takenOver"), v.null()),
+  returns: v.union(vStreamStatus, v.literal("takenOver"), v.null()),
   handler: async (ctx, { streamId, writer }) => {
     const stream = await getStream(ctx, streamId);
     if (stream === null) return null;

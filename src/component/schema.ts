@@ -1,6 +1,6 @@
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
-import { streamStatus, vStreamEnd, vStreamError } from "../shared.js";
+import { vStreamStatus, vStreamEnd, vStreamError } from "../shared.js";
 
 /** What an `onComplete` is told, apart from the app's context. */
 export const vOutcome = v.object({
@@ -19,7 +19,7 @@ export default defineSchema({
   // Not patched by a save that follows another closely: a query that shows the
   // statuses of fifty streams does not run again for each sentence.
   streams: defineTable({
-    status: streamStatus,
+    status: vStreamStatus,
     /** When a writer last claimed the stream (ms since 1970). */
     claimedAt: v.optional(v.number()),
     /** The name this writer gave itself; each call of `stream()` or `generate()` has its own. Removed when nothing more can come from it. */

@@ -7,8 +7,9 @@
 import { v } from "convex/values";
 import {
   isFinal,
-  streamBody,
-  streamStatus,
+  statusOf03,
+  vStreamBody,
+  vStreamStatus,
   type StreamStatus,
 } from "../shared.js";
 import type { Id } from "./_generated/dataModel.js";
@@ -47,7 +48,7 @@ export const addChunk = {
     if (isClaimed(stream)) {
       // Text in between would not fit the offsets of the writer's own.
       throw new Error(
-        `Stream ${streamId} has been claimed by a writer; nobody else can add to it.`,
+        `A call of stream() or generate() holds stream ${streamId}, so addChunk cannot add to it. Append in that call's writer, or create a stream that only addChunk writes.`,
       );
     }
     const newest = await newestChunk(ctx.db, streamId);
@@ -66,7 +67,7 @@ export const addChunk = {
 
 /** Sets the status of a stream. One that has ended keeps the status that it has. */
 export const setStreamStatus = {
-  args: { streamId: v.id("streams"), status: streamStatus },
+  args: { streamId: v.id("streams"), status: vStreamStatus },
   returns: v.null(),
   handler: async (
     ctx: MutationCtx,
@@ -82,24 +83,24 @@ export const setStreamStatus = {
   },
 };
 
-/** A stream that does not exist reads as `error`. */
+/** One of 0.3's five statuses. A stream that does not exist reads as `error`. */
 export const getStreamStatus = {
   args: { streamId: v.string() },
-  returns: streamStatus,
+  returns: vStreamBody.fields.status,
   handler: async (ctx: QueryCtx, { streamId }: { streamId: string }) => {
     const stream = await getStream(ctx, streamId);
-    return stream?.status ?? "error";
+    return statusOf03(stream?.status ?? "error");
   },
 };
 
-/** All the saved text. A stream that does not exist is an error here, as in version 0.3. */
+/** All the saved text, and one of 0.3's five statuses. A stream that does not exist is an error here, as in version 0.3. */
 export const getStreamText = {
   args: { streamId: v.id("streams") },
-  returns: streamBody,
+  returns: vStreamBody,
   handler: async (ctx: QueryCtx, { streamId }: { streamId: Id<"streams"> }) => {
     const stream = await getStreamOrThrow(ctx, streamId);
     const { text, status } = await wholeText(ctx, stream);
-    return { text, status };
+    return { text, status: statusOf03(status) };
   },
 };
 

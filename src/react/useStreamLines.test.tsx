@@ -1,7 +1,7 @@
 import { cleanup, render } from "@testing-library/react";
 import { StrictMode } from "react";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { StreamBody } from "../shared.js";
+import type { StreamState } from "../shared.js";
 import { useStreamLines, type LineOptions } from "./index.js";
 
 afterEach(cleanup);
@@ -12,11 +12,11 @@ function showLines<T>(
   options?: LineOptions<T>,
 ) {
   const seen: (readonly T[])[] = [];
-  function Lines({ body }: { body: StreamBody }) {
+  function Lines({ body }: { body: StreamState }) {
     seen.push(useStreamLines<T>(body, parse, options));
     return null;
   }
-  const page = (text: string, status: StreamBody["status"]) => (
+  const page = (text: string, status: StreamState["status"]) => (
     <StrictMode>
       <Lines body={{ text, status }} />
     </StrictMode>
@@ -24,7 +24,7 @@ function showLines<T>(
   const view = render(page("", "pending"));
   return {
     seen,
-    show: (text: string, status: StreamBody["status"] = "streaming") => {
+    show: (text: string, status: StreamState["status"] = "streaming") => {
       view.rerender(page(text, status));
       return seen.at(-1);
     },

@@ -137,6 +137,14 @@ describe("each function in each status", () => {
     const streamId = await setup.insertStream({ status });
     await setup.insertChunks(streamId, ["Some ", "text."]);
     expect(await setup.status(streamId)).toBe(status);
+    // What 0.3's functions say: apps write its five statuses down.
+    const statusOf03 = status === "aborted" ? "done" : status;
+    const { t } = setup;
+    const asked = { streamId };
+    expect(await t.query(api.lib.getStreamStatus, asked)).toBe(statusOf03);
+    expect((await t.query(api.lib.getStreamText, asked)).status).toBe(
+      statusOf03,
+    );
     expect(await setup.text(streamId)).toEqual({ text: "Some text.", status });
     expect(await setup.read(streamId, 5)).toMatchObject({
       text: "text.",
@@ -272,7 +280,9 @@ describe("claim", () => {
     const { create, add, claim, append, text } = setUpComponent();
     const streamId = await create();
     await claim(streamId);
-    await expect(add(streamId, "x")).rejects.toThrow("claimed by a writer");
+    await expect(add(streamId, "x")).rejects.toThrow(
+      "A call of stream() or generate() holds stream",
+    );
     await append(streamId, 0, "The writer's.", "done");
     expect((await text(streamId)).text).toBe("The writer's.");
   });

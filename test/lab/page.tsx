@@ -4,7 +4,12 @@ import { Component, StrictMode, useLayoutEffect, type ReactNode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
-import { isFinal, type StreamBody, type StreamPage } from "../../src/shared.js";
+import {
+  isFinal,
+  type StreamBody,
+  type StreamPage,
+  type StreamState,
+} from "../../src/shared.js";
 import type { Deployment } from "./lab-backend.js";
 import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Reader } from "./readers.js";
@@ -163,7 +168,7 @@ function View({
   authToken,
   onShow,
 }: Props & {
-  onShow: (body: StreamBody) => void;
+  onShow: (body: StreamState) => void;
 }) {
   // New objects at every render, as apps write them.
   const body = useStream(query, new URL(url), driven, streamId, {
@@ -304,7 +309,7 @@ export class HookReader {
   }
 
   private readonly show = (
-    body: StreamBody,
+    body: StreamState,
     props: Props,
     generation: number,
   ) => {

@@ -273,8 +273,11 @@ test("a stream that was being written can be stopped", async () => {
   await t.mutation((ctx) => streaming.abortStream(ctx, ids.streaming));
   expect(await bodyOf(t, ids.streaming)).toEqual({
     text: sentences.join(""),
-    status: "aborted",
+    status: "done",
   });
+  expect(
+    await t.query((ctx) => streaming.getStreamStatus(ctx, ids.streaming)),
+  ).toBe("aborted");
 });
 
 test("what was pending or being written times out, with its text", async () => {

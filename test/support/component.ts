@@ -102,11 +102,15 @@ export function setUpComponent() {
 
     stream: (streamId: Id<"streams">) => t.run((ctx) => ctx.db.get(streamId)),
 
-    status: (streamId: string) =>
-      t.query(api.lib.getStreamStatus, { streamId }),
+    /** One of the six, and `error` if there is no such stream. */
+    status: async (streamId: string) =>
+      (await t.query(api.lib.getStatus, { streamId })) ?? "error",
 
-    text: (streamId: Id<"streams">) =>
-      t.query(api.lib.getStreamText, { streamId }),
+    /** All the text, and one of the six statuses. */
+    text: async (streamId: Id<"streams">) => ({
+      text: (await t.query(api.lib.getStreamText, { streamId })).text,
+      status: await t.query(api.lib.getStatus, { streamId }),
+    }),
 
     read: (streamId: string, from?: number) =>
       t.query(api.lib.read, { streamId, from }),

@@ -1,18 +1,18 @@
-import { type StreamBody, isFinal } from "../../src/shared.js";
+import { type StreamState, isFinal } from "../../src/shared.js";
 
 /** Everything that a reader ever showed. */
 export class History {
   renders = 0;
   /** How often the component was mounted; StrictMode does it twice. */
   mounts = 0;
-  readonly shown: StreamBody[] = [];
+  readonly shown: StreamState[] = [];
 
-  note(body: StreamBody): void {
+  note(body: StreamState): void {
     this.renders++;
     if (this.shown.at(-1) !== body) this.shown.push(body);
   }
 
-  get last(): StreamBody {
+  get last(): StreamState {
     return this.shown.at(-1) ?? { text: "", status: "pending" };
   }
 

@@ -7,7 +7,7 @@ import { expect, inject } from "vitest";
 import { WebSocket } from "ws";
 import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
-import type { StreamBody, StreamPage } from "../../src/shared.js";
+import type { StreamBody, StreamPage, StreamState } from "../../src/shared.js";
 import { History } from "./history.js";
 
 export const chat = {
@@ -119,7 +119,7 @@ export interface Mounted {
   update(changes?: Partial<ReaderProps>, other?: ConvexReactClient): void;
   unmount(): void;
   /** Waits until the reader shows this. */
-  shows(text: string, status: StreamBody["status"]): Promise<void>;
+  shows(text: string, status: StreamState["status"]): Promise<void>;
   view: RenderResult;
 }
 

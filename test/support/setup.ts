@@ -113,8 +113,12 @@ export function setUp(options?: PersistentTextStreamingOptions) {
         return streaming.resume(ctx, request, streamId as StreamId);
       }),
 
+    /** All the text, and which of the six statuses the stream has. */
     body: (streamId: StreamId) =>
-      t.query((ctx) => streaming.getStreamBody(ctx, streamId)),
+      t.query(async (ctx) => ({
+        text: (await streaming.getStreamBody(ctx, streamId)).text,
+        status: await streaming.getStreamStatus(ctx, streamId),
+      })),
     page: (streamId: StreamId, from: number) =>
       t.query((ctx) => streaming.getStreamBody(ctx, streamId, from)),
 

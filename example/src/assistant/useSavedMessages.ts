@@ -1,3 +1,4 @@
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { useConvex, useQuery } from "convex/react";
 import { useEffect, useRef, useState } from "react";
 import { api } from "../../convex/_generated/api";
@@ -33,7 +34,7 @@ export function useSavedMessages(
 }
 
 /** A reply that Retry has replaced; `undefined` until it is loaded, and without an id. */
-export function useEarlierReply(streamId: string | undefined) {
+export function useEarlierReply(streamId: StreamId | undefined) {
   const saved = useQuery(
     api.chat.getStreamBody,
     streamId === undefined ? "skip" : { streamId },

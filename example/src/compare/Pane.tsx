@@ -1,4 +1,4 @@
-import type { StreamBody } from "@convex-dev/persistent-text-streaming";
+import type { StreamPage } from "@convex-dev/persistent-text-streaming";
 import type { ReactNode } from "react";
 import { Markdown } from "../Markdown";
 import { useStickToBottom } from "../useStickToBottom";
@@ -9,7 +9,7 @@ export function Pane(props: {
   title: string;
   subtitle: string;
   /** `undefined` while there is no stream. */
-  body: StreamBody | undefined;
+  body: Pick<StreamPage, "text" | "status"> | undefined;
   figures: ReactNode;
 }) {
   const { body } = props;

@@ -116,6 +116,19 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         | null,
         Name
       >;
+      getStatus: FunctionReference<
+        "query",
+        "internal",
+        { streamId: string },
+        | "pending"
+        | "streaming"
+        | "done"
+        | "error"
+        | "timeout"
+        | "aborted"
+        | null,
+        Name
+      >;
       getStreamInfo: FunctionReference<
         "query",
         "internal",
@@ -140,7 +153,7 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         "query",
         "internal",
         { streamId: string },
-        "pending" | "streaming" | "done" | "error" | "timeout" | "aborted",
+        "pending" | "streaming" | "done" | "error" | "timeout",
         Name
       >;
       getStreamText: FunctionReference<
@@ -148,8 +161,7 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         "internal",
         { streamId: string },
         {
-          status:
-            "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
+          status: "pending" | "streaming" | "done" | "error" | "timeout";
           text: string;
         },
         Name

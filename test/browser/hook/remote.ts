@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
-import type { StreamBody } from "../../../src/shared.js";
+import type { StreamState } from "../../../src/shared.js";
 import { PATIENCE } from "../chatPage.js";
 import type { Lab } from "./hook-page.js";
 import type { ReaderProps } from "../../support/reader.js";
@@ -78,7 +78,7 @@ export class RemoteReader {
   }
 
   /** Waits until it shows this. It must never have shown anything that is not on the way there. */
-  async shows(text: string, status: StreamBody["status"]): Promise<void> {
+  async shows(text: string, status: StreamState["status"]): Promise<void> {
     await expect
       .poll(async () => {
         const now = await this.state();
