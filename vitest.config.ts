@@ -81,9 +81,20 @@ export default defineConfig({
         test: {
           // They start the demo and drive Chromium.
           name: "browser",
-          include: ["test/{browser,clients}/**/*.test.ts"],
+          include: ["test/browser/**/*.test.ts"],
           exclude: [...configDefaults.exclude, "test/browser/kill.test.ts"],
           // Each file starts a demo and a browser of its own, which is work for a machine.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // Every client of docs/clients.md, against the local deployment.
+          name: "clients",
+          include: ["test/clients/**/*.test.{ts,tsx}"],
+          globalSetup: "test/support/hook-setup.ts",
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,

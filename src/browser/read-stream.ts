@@ -33,8 +33,9 @@ export interface ReadStreamOptions {
    * Drives the stream: it is first asked for with POST and `{"streamId": …}` as
    * JSON, and the text is read as it is written. What is left when that ends,
    * for whatever reason, is read with GET. `true`: both at the one URL, as
-   * `registerRoutes` makes it. Otherwise the URL of the HTTP action that returns
-   * `streaming.stream(…)`.
+   * `registerRoutes` makes it. `"auto"`: the same, but only if nobody writes the
+   * stream yet, which is asked first. Otherwise the URL of the HTTP action that
+   * returns `streaming.stream(…)`.
    */
   drive?: URL | string | boolean | undefined;
   /** Further fields of the JSON that is posted to drive the stream. */
@@ -117,7 +118,7 @@ type Way =
   | "poll";
 
 /** How an attempt to read on went: `again` says that there is nothing to wait for before the next. */
-type Outcome = "again" | "ended" | { lost: unknown };
+type Outcome = "again" | "ended" | "unwritten" | { lost: unknown };
 
 /** Where a reading is, and how it goes on. */
 class Reading {
@@ -126,6 +127,8 @@ class Reading {
   private readonly url: string;
   /** Where the stream is to be driven; null once that was answered. */
   private drive: string | null;
+  /** Whether the stream is looked at before it is first driven. */
+  private readonly looksFirst: boolean;
   /** How much of the end is asked for; null once it is known at which offset that begins. */
   private tail: number | null;
   /** Whether responses cannot be read in pieces here. */
@@ -154,7 +157,9 @@ class Reading {
     }
     this.url = urlOf(url);
     const drives = drive !== undefined && drive !== false;
-    this.drive = drives ? urlOf(drive === true ? url : drive) : null;
+    const drivesHere = drive === true || drive === "auto";
+    this.drive = drives ? urlOf(drivesHere ? url : drive) : null;
+    this.looksFirst = drive === "auto";
     this.offset = from;
     this.tail = tail ?? null;
     // React Native's `fetch` answers when all has come, and then has no body.
@@ -182,26 +187,29 @@ class Reading {
     signal?.addEventListener("abort", leave);
     if (signal?.aborted) leave();
     let losses = 0;
+    let looks = this.looksFirst;
     try {
       while (!isFinal(this.status) && !left.aborted) {
         const { offset, drive } = this;
-        // A request to drive that was lost may have arrived all the same: the
-        // stream is looked at before it is asked for again.
-        const way =
+        const way: Way =
           drive === null
             ? this.polls
               ? "poll"
               : "follow"
-            : losses % 2 === 0
-              ? "drive"
-              : "look";
+            : looks
+              ? "look"
+              : "drive";
         const startedAt = now();
         const outcome = yield* this.attempt(way, inbox);
         if (left.aborted || isFinal(this.status)) break;
         if (way === "poll") await pause(startedAt + POLL_MS - now(), left);
         if (this.drive !== drive || outcome === "again") continue;
+        // A request to drive that was lost may have arrived all the same: the
+        // stream is looked at before it is asked for again.
+        looks = outcome !== "unwritten";
+        if (outcome === "unwritten" && losses === 0) continue;
         losses = this.offset > offset ? 0 : losses + 1;
-        if (losses === LOSSES_TO_TELL && outcome !== "ended") {
+        if (losses === LOSSES_TO_TELL && typeof outcome === "object") {
           console.warn(
             "A stream cannot be read; it is tried again:",
             outcome.lost,
@@ -269,8 +277,8 @@ class Reading {
           case "head":
             if (leg === probe) break;
             if (way === "look" && event.answer.status === "pending") {
-              // Nobody writes it yet, so the request to do so is made again.
-              return "ended";
+              // Nobody writes it yet, so the request to do so is made (again).
+              return "unwritten";
             }
             this.drive = null;
             if (way === "look") return "again";

@@ -7,6 +7,7 @@ const src = (path: string) =>
 export const sources = [
   ["@convex-dev/persistent-text-streaming/react", "react/index.ts"],
   ["@convex-dev/persistent-text-streaming/browser", "browser/index.ts"],
+  ["@convex-dev/persistent-text-streaming/ai", "ai/index.ts"],
   ["@convex-dev/persistent-text-streaming/durable", "durable/index.ts"],
   ["@convex-dev/persistent-text-streaming/test", "test.ts"],
   [

@@ -44,6 +44,17 @@ export const stop = mutation({
     streaming.abortStream(ctx, streamId as StreamId),
 });
 
+/** As the cron does it after 20 minutes. */
+export const timeOut = mutation({
+  args: { streamId: StreamIdValidator },
+  handler: async (ctx, { streamId }) => {
+    await ctx.runMutation(
+      components.persistentTextStreaming.lib.setStreamStatus,
+      { streamId, status: "timeout" },
+    );
+  },
+});
+
 export const remove = mutation({
   args: { streamId: StreamIdValidator },
   handler: (ctx, { streamId }) =>

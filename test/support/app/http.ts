@@ -3,6 +3,8 @@ import {
   httpRouter,
   makeFunctionReference,
 } from "convex/server";
+import type { UIMessageChunk } from "ai";
+import { encodeUIMessageStream } from "../../../src/ai/index.js";
 import type { StreamId } from "../../../src/client/index.js";
 import { story, storyLines, tokens } from "../story.js";
 import { lineStreaming, streaming } from "./chat.js";
@@ -94,4 +96,58 @@ http.route({ path: "/write", method: "POST", handler: write });
 http.route({ path: "/write", method: "OPTIONS", handler: preflight });
 http.route({ path: "/resume", method: "GET", handler: resume });
 http.route({ path: "/resume", method: "OPTIONS", handler: preflight });
+streaming.registerRoutes(http, {
+  path: "/stories",
+  authorize: "public",
+  write: async function* (_ctx, { request }) {
+    const search = new URL(request.url).searchParams;
+    const delay = Number(search.get("delay") ?? 0);
+    for (const token of tokens(story(Number(search.get("sentences"))))) {
+      yield token;
+      if (delay > 0) await new Promise((r) => setTimeout(r, delay));
+    }
+  },
+});
+
+/**
+ * Writes replies for the AI SDK's `useChat`. The URL says which: `reply` (the
+ * text), `failAt` (the character at which the writer throws), `gate` (the
+ * character before which it waits for `chat:goOn`), `tool` (asks for a tool).
+ */
+lineStreaming.registerRoutes(http, {
+  path: "/chat",
+  authorize: "public",
+  write: async function* (ctx, { request, streamId, signal }) {
+    await ctx.runMutation(noteRun, { streamId });
+    const search = new URL(request.url).searchParams;
+    const gate = Number(search.get("gate") ?? NaN);
+    const failAt = Number(search.get("failAt") ?? NaN);
+    async function* chunks(): AsyncGenerator<UIMessageChunk, void> {
+      yield { type: "start" };
+      yield { type: "start-step" };
+      if (search.has("tool")) {
+        yield {
+          type: "tool-input-available",
+          toolCallId: "call",
+          toolName: "place",
+          input: {},
+        };
+      } else {
+        yield { type: "text-start", id: "1" };
+        for (const [i, delta] of [...(search.get("reply") ?? "")].entries()) {
+          if (i === failAt) throw new Error("The model broke off.");
+          while (i === gate && !signal.aborted) {
+            if (await ctx.runQuery(wentOn, { streamId })) break;
+            await new Promise((r) => setTimeout(r, 20));
+          }
+          yield { type: "text-delta", id: "1", delta };
+        }
+        yield { type: "text-end", id: "1" };
+      }
+      yield { type: "finish-step" };
+      yield { type: "finish" };
+    }
+    yield* encodeUIMessageStream(chunks());
+  },
+});
 export default http;
