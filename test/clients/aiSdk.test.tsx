@@ -217,7 +217,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     const first = openChat(gated);
     first.send();
     await first.half();
-    const streamId = first.String(streams[0]);
+    const streamId = String(first.streams[0]);
     const messages = structuredClone(first.chat().messages);
     first.unmount();
     const second = openChat(gated, { activeStream: streamId, messages });
