@@ -1,0 +1,132 @@
+/** `readStream` behind proxies that hold responses back, with their default settings. */
+import compression from "compression";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, request } from "node:http";
+import { connect, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
+import { ConvexHttpClient } from "convex/browser";
+import { makeFunctionReference } from "convex/server";
+import { readStream } from "../../src/browser/index.js";
+import { story } from "../support/story.js";
+
+const { url, siteUrl } = inject("deployment");
+const client = new ConvexHttpClient(url, { logger: false });
+const create = makeFunctionReference<"mutation", Record<string, never>, string>(
+  "chat:create",
+);
+
+const SENTENCES = 60;
+const FIRST_TEXT_MS = 5000;
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+/** Debian's nginx as a proxy; gives its URL. */
+const nginx = (settings: string) => async (): Promise<string> => {
+  const folder = mkdtempSync(join(tmpdir(), "nginx-"));
+  const port = await freePort();
+  writeFileSync(
+    join(folder, "nginx.conf"),
+    `daemon off; pid ${folder}/pid; error_log stderr;
+    events {}
+    http {
+      access_log off;
+      client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+      fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
+      server { listen 127.0.0.1:${port}; location / { proxy_pass ${siteUrl}; ${settings} } }
+    }`,
+  );
+  const child = spawn(
+    "/usr/sbin/nginx",
+    ["-p", folder, "-c", join(folder, "nginx.conf")],
+    { stdio: "ignore" },
+  );
+  onTestFinished(async () => {
+    child.kill();
+    await once(child, "exit");
+    rmSync(folder, { recursive: true });
+  });
+  await vi.waitFor(async () => {
+    const socket = connect(port, "127.0.0.1");
+    await once(socket, "connect");
+    socket.destroy();
+  }, 10_000);
+  return `http://127.0.0.1:${port}`;
+};
+
+/** Express's `compression` in front of a proxy of ten lines. */
+const compressing = async (): Promise<string> => {
+  const compress = compression({ threshold: 0 });
+  const server = createServer((incoming, outgoing) => {
+    compress(incoming as never, outgoing as never, () => {
+      const { method, headers } = incoming;
+      const upstream = request(
+        siteUrl + incoming.url,
+        { method, headers },
+        (response) => {
+          outgoing.writeHead(response.statusCode ?? 500, response.headers);
+          response.pipe(outgoing);
+        },
+      );
+      outgoing.on("close", () => upstream.destroy());
+      upstream.on("error", () => outgoing.destroy());
+      incoming.pipe(upstream);
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+};
+
+describe.each([
+  ["nginx", nginx(""), "in pieces"],
+  [
+    "nginx that ignores what a response says of buffers",
+    nginx("proxy_ignore_headers X-Accel-Buffering;"),
+    "by long-polls",
+  ],
+  ["Express's compression", compressing, "in pieces"],
+] as const)("behind %s", (_, proxy, comes) => {
+  test.each([true, false])(
+    `a reply comes ${comes}, soon and whole (drives: %s)`,
+    async (drive) => {
+      const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
+      onTestFinished(() => warned.mockRestore());
+      const base = await proxy();
+      const streamId = await client.mutation(create, {});
+      const path = `/stories?sentences=${SENTENCES}&delay=20`;
+      if (!drive) {
+        const body = JSON.stringify({ streamId });
+        void fetch(siteUrl + path, { method: "POST", body })
+          .then((response) => response.text())
+          .catch(() => {});
+      }
+      const startedAt = Date.now();
+      let firstAfter = Infinity;
+      let all = "";
+      const text = readStream(base + path, { streamId, drive });
+      for await (const piece of text) {
+        firstAfter = Math.min(firstAfter, Date.now() - startedAt);
+        all += piece;
+      }
+      expect(all).toBe(story(SENTENCES));
+      expect(text.status).toBe("done");
+      expect(firstAfter).toBeLessThan(FIRST_TEXT_MS);
+      // It was not there all at once.
+      expect(Date.now() - startedAt).toBeGreaterThan(2 * firstAfter);
+      expect(warned).toHaveBeenCalledTimes(comes === "in pieces" ? 0 : 1);
+    },
+  );
+});
