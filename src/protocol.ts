@@ -19,6 +19,8 @@ export const wire = {
   closed: "Stream-Closed",
   /** Header: the stream's status when the response began. */
   status: "Stream-Status",
+  /** Header: why the stream ended before its text was complete, as percent-encoded JSON. */
+  error: "Stream-Error",
 } as const;
 
 /** What only Durable Streams has names for. */

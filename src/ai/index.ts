@@ -160,7 +160,7 @@ export class PersistentChatTransport<
     const chunks = chunksOf(
       readLines(text, chunkOf),
       call.messageId ?? streamId,
-      () => ending(text.status),
+      () => ending(text.status, text.error?.message),
     );
     return new ReadableStream<UIMessageChunk>(
       {
@@ -288,12 +288,13 @@ async function* chunksOf(
  * @throws An `AbortError` for a stream that was aborted: the only way to tell
  *   `useChat` of it.
  */
-function ending(status: string): UIMessageChunk[] {
+function ending(status: string, message: string | undefined): UIMessageChunk[] {
   switch (status) {
     case "error":
-      return [{ type: "error", errorText: "The reply could not be finished." }];
     case "timeout":
-      return [{ type: "error", errorText: "The reply timed out." }];
+      return [
+        { type: "error", errorText: message ?? `The reply ended: ${status}.` },
+      ];
     case "aborted": {
       const error = new Error("The reply was stopped.");
       error.name = "AbortError";

@@ -1,4 +1,4 @@
-import type { StreamStatus } from "../shared.js";
+import type { StreamError, StreamStatus } from "../shared.js";
 import {
   LineParser,
   type LineOptions,
@@ -27,6 +27,7 @@ export type {
   LineSchema,
   ParseLine,
   ReadStreamOptions,
+  StreamError,
   StreamStatus,
   StreamText,
 };

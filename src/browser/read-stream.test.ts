@@ -99,6 +99,24 @@ describe("reads the whole text", () => {
     await expect(settled(generating)).rejects.toThrow();
     expect(await settled(whole)).toBe("Half of it");
     expect(stream.status).toBe("error");
+    expect(stream.error?.kind).toBe("WriterFailed");
+  });
+
+  test("and why, in the words of the writer", async () => {
+    const { act, lib, read, streamId } = await setUpReading();
+    const error = {
+      kind: "WriterFailed" as const,
+      message: "Zu müde 😴",
+      data: { code: 7 },
+    };
+    await act(async (ctx) => {
+      await ctx.runMutation(lib.claim, { streamId, writer: "w" });
+      const save = { streamId, writer: "w", start: 0, text: "Half" };
+      await ctx.runMutation(lib.append, { ...save, final: "error", error });
+    });
+    const { stream, whole } = read();
+    await settled(whole);
+    expect(stream.error).toEqual(error);
   });
 
   test("of more than one response holds", async () => {
@@ -358,7 +376,8 @@ describe("ends", () => {
     await pass(500);
     abort();
     await expect(whole).rejects.toMatchObject({ name: "AbortError" });
-    expect(vi.getTimerCount()).toBe(0);
+    // The deployment's own: the planned check.
+    expect(vi.getTimerCount()).toBe(1);
   });
 
   test("when it is left, and goes on from there when it is read again", async () => {
@@ -518,7 +537,8 @@ describe("where responses do not come in pieces", () => {
       const polls = requests.filter(({ url }) => url.search.includes("live="));
       expect(polls.length).toBeGreaterThan(5);
       await pass(60_000);
-      expect(vi.getTimerCount()).toBe(0);
+      // The deployment's own: the planned check.
+      expect(vi.getTimerCount()).toBe(1);
     },
   );
 

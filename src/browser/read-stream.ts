@@ -1,4 +1,4 @@
-import { type StreamStatus, isFinal } from "../shared.js";
+import { type StreamError, type StreamStatus, isFinal } from "../shared.js";
 import { continuation, formatOffset, isOffset, wire } from "../protocol.js";
 import { now, pause, throwIfAborted } from "../time.js";
 import {
@@ -62,6 +62,11 @@ export interface StreamText extends AsyncGenerator<string, void> {
   readonly offset: number;
   /** `pending` before there is text, `streaming` while there is more to read, then how the stream ended. */
   readonly status: StreamStatus;
+  /**
+   * Why the stream ended before its text was complete: `kind`, `message`, and the
+   * `data` of a `ConvexError` that the writer threw. Undefined until then.
+   */
+  readonly error?: StreamError | undefined;
 }
 
 /** What `readStream` does. */
@@ -85,6 +90,7 @@ export function streamText(
   return Object.defineProperties(text, {
     offset: { get: () => reading.offset, enumerable: true },
     status: { get: () => reading.status, enumerable: true },
+    error: { get: () => reading.error, enumerable: true },
     next: {
       value: async () => {
         const current = (pieces ??= reading.read());
@@ -124,6 +130,7 @@ type Outcome = "again" | "ended" | "unwritten" | { lost: unknown };
 class Reading {
   offset: number;
   status: StreamStatus = "pending";
+  error: StreamError | undefined;
   private readonly url: string;
   /** Where the stream is to be driven; null once that was answered. */
   private drive: string | null;
@@ -319,7 +326,8 @@ class Reading {
 
           case "end":
             if (leg.answer?.isEnd && this.offset >= leg.answer.next) {
-              this.status = leg.answer.status ?? this.status;
+              this.status = leg.answer.status;
+              this.error = leg.answer.error;
               return "ended";
             }
             if (leg === main) {

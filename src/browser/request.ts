@@ -1,4 +1,4 @@
-import { type StreamStatus, isFinal } from "../shared.js";
+import { type StreamError, type StreamStatus, isFinal } from "../shared.js";
 import { parseOffset, wire, withoutQuery } from "../protocol.js";
 
 /** The answer of a server that will say the same if it is asked again. */
@@ -30,6 +30,8 @@ export interface Answer {
   status: StreamStatus;
   /** Whether nothing comes behind `next`. */
   isEnd: boolean;
+  /** Why the stream ended before its text was complete. */
+  error?: StreamError | undefined;
 }
 
 /**
@@ -49,7 +51,8 @@ export async function resumed(response: Response): Promise<Answer> {
   }
   const closed = status === 204 || headers.get(wire.closed) === "true";
   const isEnd = closed && isFinal(streamStatus);
-  return { start, next, status: streamStatus, isEnd };
+  const error = errorIn(headers.get(wire.error));
+  return { start, next, status: streamStatus, isEnd, error };
 }
 
 /**
@@ -103,6 +106,16 @@ const statuses: Record<StreamStatus, true> = {
   timeout: true,
   aborted: true,
 };
+
+/** Undefined for what is none. */
+function errorIn(header: string | null): StreamError | undefined {
+  if (header === null) return undefined;
+  try {
+    return JSON.parse(decodeURIComponent(header)) as StreamError;
+  } catch {
+    return undefined;
+  }
+}
 
 function offsetOf(header: string | null): number | null {
   return header === null ? null : parseOffset(header);

@@ -1,6 +1,11 @@
 import type { FunctionReturnType } from "convex/server";
 import type { ComponentApi } from "../component/_generated/component.js";
-import { type StreamPage, isFinal } from "../shared.js";
+import {
+  type StreamError,
+  type StreamPage,
+  cutLength,
+  isFinal,
+} from "../shared.js";
 import { now, pause, retry } from "../time.js";
 import { Body } from "./body.js";
 import { wire, formatOffset, isOffset, parseOffset } from "../protocol.js";
@@ -119,6 +124,8 @@ const LONG_POLL_WAIT_MS = 20_000;
 /** What is read of a stream; null says that there is no such stream. */
 export interface SavedStream {
   read: ReadPage;
+  /** So many code units of its end, and what belongs to them. */
+  readEnd: ReadPage;
   /** Where the saved text ends, as `lib.tail` says it. */
   tail: () => Promise<Tail | null>;
 }
@@ -132,6 +139,7 @@ export function savedStream(
 ): SavedStream {
   return {
     read: (from) => ctx.runQuery(lib.read, { streamId, from }),
+    readEnd: (tail) => ctx.runQuery(lib.read, { streamId, tail }),
     tail: () => ctx.runQuery(lib.tail, { streamId }),
   };
 }
@@ -145,9 +153,7 @@ async function firstPage(
   start: Start,
 ): Promise<SavedPage | null> {
   if ("from" in start) return readPage(stream.read, start.from);
-  const end = await retry(ATTEMPTS, stream.tail);
-  if (end === null) return null;
-  return readPage(stream.read, Math.max(0, end.offset - start.tail));
+  return retry(ATTEMPTS, () => stream.readEnd(start.tail));
 }
 
 /**
@@ -216,6 +222,7 @@ export async function resume(
     [wire.startOffset]: formatOffset(page.from),
     [wire.nextOffset]: formatOffset(page.from + page.text.length),
     [wire.status]: page.status,
+    ...(page.error && { [wire.error]: formatError(page.error) }),
   };
   if (isLast(page)) {
     headers[wire.closed] = "true";
@@ -236,6 +243,18 @@ export async function resume(
     },
   );
   return textResponse(body, headers);
+}
+
+/** Headers of more than about 8 KB are refused by many servers. */
+const LONGEST_ERROR = 4096;
+
+/** An error as a header: in ASCII, and not without end. */
+function formatError({ kind, message, data }: StreamError): string {
+  const whole = encodeURIComponent(JSON.stringify({ kind, message, data }));
+  if (whole.length <= LONGEST_ERROR) return whole;
+  // A character has at most 9 bytes here.
+  const short = { kind, message: message.slice(0, cutLength(message, 400)) };
+  return encodeURIComponent(JSON.stringify(short));
 }
 
 /** Where a URL and the app's options say to begin, and whether to wait for text; or what is wrong with that. */

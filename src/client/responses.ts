@@ -17,6 +17,7 @@ const common = {
     wire.nextOffset,
     wire.closed,
     wire.status,
+    wire.error,
   ].join(", "),
 };
 

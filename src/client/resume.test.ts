@@ -353,7 +353,7 @@ describe("the headers", () => {
       expect(headers.get("X-Accel-Buffering")).toBe("no");
       expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
       expect(headers.get("Access-Control-Expose-Headers")).toBe(
-        "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status",
+        "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status, Stream-Error",
       );
     }
   });
