@@ -12,6 +12,11 @@ export function refusal(code: string, message: string) {
   return new ConvexError({ code, message });
 }
 
+/** What a caller hears of a reply that is deleted, and of another user's alike. */
+export function noReply() {
+  return refusal("unknown_reply", "This reply is gone, or is not yours.");
+}
+
 /**
  * Who is calling.
  *
@@ -65,12 +70,21 @@ export async function ownMessageOfStream(
   ctx: QueryCtx,
   streamId: StreamId,
 ): Promise<Doc<"userMessages"> | null> {
-  const latest = await ctx.db
+  const message =
+    (await messageOfStream(ctx, streamId)) ??
+    (await messageOfEarlierReply(ctx, streamId));
+  return message?.owner === (await viewer(ctx)) ? message : null;
+}
+
+/** The message that a stream answers, whoever asks. */
+export async function messageOfStream(
+  ctx: QueryCtx,
+  streamId: StreamId,
+): Promise<Doc<"userMessages"> | null> {
+  return await ctx.db
     .query("userMessages")
     .withIndex("byStream", (q) => q.eq("responseStreamId", streamId))
     .unique();
-  const message = latest ?? (await messageOfEarlierReply(ctx, streamId));
-  return message?.owner === (await viewer(ctx)) ? message : null;
 }
 
 async function messageOfEarlierReply(ctx: QueryCtx, streamId: StreamId) {

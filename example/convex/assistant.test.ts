@@ -1,5 +1,5 @@
 /// <reference types="vite/client" />
-import type { StreamId } from "@convex-dev/persistent-text-streaming";
+import { isFinal, type StreamId } from "@convex-dev/persistent-text-streaming";
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest, type TestConvex } from "convex-test";
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -144,7 +144,6 @@ const ask = (user: User, path: string, init?: RequestInit) =>
     user.fetch(path, init).then(async (response) => ({
       status: response.status,
       type: response.headers.get("Content-Type"),
-      protocol: response.headers.get("x-vercel-ai-ui-message-stream"),
       text: await response.text(),
     })),
   );
@@ -168,7 +167,10 @@ describe.each(["request", "action", "node"] as const)(
   (generation) => {
     async function generate(streamId: StreamId) {
       if (generation === "request") return await drive(alice, streamId);
-      await inTime(t.finishAllScheduledFunctions(vi.runAllTimers));
+      // Not by running all timers: one of them ends streams that nobody writes.
+      while (!isFinal((await saved(alice, streamId)).status)) {
+        await vi.advanceTimersByTimeAsync(100);
+      }
     }
 
     test("has reasoning, a tool call, its result and text, and is saved", async () => {
@@ -265,11 +267,7 @@ describe("over HTTP", () => {
     stubModel(...withTable);
     const { streamId } = await send(alice, "High water?");
     const driven = await drive(alice, streamId);
-    expect(driven).toMatchObject({
-      status: 200,
-      type: "text/event-stream",
-      protocol: "v1",
-    });
+    expect(driven.status).toBe(200);
     expect(driven.text.split("\n\n").slice(0, 2)).toEqual([
       `data: {"type":"start","messageId":"${streamId}"}`,
       'data: {"type":"start-step"}',
@@ -342,7 +340,6 @@ describe("over HTTP", () => {
     expect(await drive(alice, streamId)).toMatchObject({
       status: 205,
       text: "",
-      protocol: null,
     });
     expect(asked).toHaveLength(1);
   });
@@ -353,14 +350,6 @@ describe("over HTTP", () => {
     await inTime(t.finishAllScheduledFunctions(vi.runAllTimers));
     expect((await drive(alice, streamId)).status).toBe(205);
     expect(asked).toHaveLength(1);
-  });
-
-  test("a body that names no stream is not found", async () => {
-    for (const body of ["", "{}", '{"streamId": 3}', '{"streamId": "x"}']) {
-      const response = await ask(alice, "/assistant", { method: "POST", body });
-      expect(response.status).toBe(404);
-    }
-    expect((await ask(alice, "/assistant")).status).toBe(404);
   });
 });
 
@@ -373,7 +362,7 @@ describe("stop", () => {
     const called = async () =>
       (await saved(alice, first.streamId)).text.includes("tool-input-avail");
     while (!(await called())) await vi.advanceTimersByTimeAsync(10);
-    await alice.mutation(api.chat.stop, { streamId: first.streamId });
+    await alice.mutation(api.chat.abortStream, { streamId: first.streamId });
     await driving;
     const body = await saved(alice, first.streamId);
     expect(body.status).toBe("aborted");
@@ -457,16 +446,18 @@ describe("a stranger", () => {
     const asked = stubModel([says("Secret.")], [says("More.")]);
     const first = await send(alice, "A");
     const { conversationId, streamId } = first;
-    expect((await drive(mallory, streamId)).status).toBe(404);
+    expect((await drive(mallory, streamId)).status).toBe(403);
     expect(asked).toHaveLength(0);
-    await mallory.mutation(api.chat.stop, { streamId });
+    await expect(
+      mallory.mutation(api.chat.abortStream, { streamId }),
+    ).rejects.toThrow("not yours");
     await drive(alice, streamId);
     expect((await saved(alice, streamId)).status).toBe("done");
 
     const response = await read(mallory, streamId);
-    expect(response.status).toBe(404);
+    expect(response.status).toBe(403);
     expect(response.text).not.toContain("Secret");
-    expect((await saved(mallory, streamId)).text).toBe("");
+    await expect(saved(mallory, streamId)).rejects.toThrow("not yours");
     expect(
       await mallory.query(api.assistant.listTurns, { conversationId }),
     ).toBeNull();
@@ -507,9 +498,9 @@ describe("beside the chat", () => {
       "/chat-stream",
       posting(assistant.streamId),
     );
-    expect(asChat.status).toBe(404);
-    expect((await drive(alice, chat.streamId)).status).toBe(404);
-    expect((await read(alice, chat.streamId)).status).toBe(404);
+    expect(asChat.status).toBe(403);
+    expect((await drive(alice, chat.streamId)).status).toBe(403);
+    expect((await read(alice, chat.streamId)).status).toBe(403);
     expect(asked).toHaveLength(0);
   });
 });

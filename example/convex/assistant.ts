@@ -11,8 +11,11 @@ import {
   mutation,
   query,
   type MutationCtx,
+  type QueryCtx,
 } from "./_generated/server";
 import {
+  messageOfStream,
+  noReply,
   ownConversation,
   ownMessage,
   ownMessageOfStream,
@@ -168,13 +171,11 @@ async function schedule(
   }
 }
 
-/** Whether a stream answers a message of the caller's to the assistant. */
-export const isOwn = internalQuery({
-  args: { streamId: vStreamId },
-  returns: v.boolean(),
-  handler: async (ctx, args) => {
-    const message = await ownMessageOfStream(ctx, args.streamId);
-    return message?.assistant !== undefined;
+/** The rule for the assistant's routes. The page reads and stops by the chat's functions. */
+export const { authorizeStream } = lineStreaming.hookAPI({
+  authorize: async (ctx: QueryCtx, { streamId }) => {
+    const message = await ownMessageOfStream(ctx, streamId);
+    if (message?.assistant === undefined) throw noReply();
   },
 });
 
@@ -196,10 +197,7 @@ export const history = internalQuery({
   args: { streamId: vStreamId },
   returns: v.union(v.null(), v.array(turn)),
   handler: async (ctx, args) => {
-    const last = await ctx.db
-      .query("userMessages")
-      .withIndex("byStream", (q) => q.eq("responseStreamId", args.streamId))
-      .unique();
+    const last = await messageOfStream(ctx, args.streamId);
     if (last === null) return null;
     const turns: Turn[] = [];
     for (const message of [...(await messagesBefore(ctx, last)), last]) {

@@ -36,15 +36,6 @@ export async function* eventLines(
   if (error !== undefined) throw new Error(error);
 }
 
-/** Says of a stream's text what it is, as the AI SDK does. */
-export function asEvents(response: Response): Response {
-  if (response.status === 200) {
-    response.headers.set("Content-Type", "text/event-stream");
-    response.headers.set("x-vercel-ai-ui-message-stream", "v1");
-  }
-  return response;
-}
-
 /**
  * The message that a saved text holds, however far it got: of a reply that was
  * stopped or broke off, what there is.

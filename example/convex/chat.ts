@@ -1,12 +1,17 @@
 import {
-  streamBodyArgs,
   vStreamId,
-  vStreamPage,
   vStreamStatus,
 } from "@convex-dev/persistent-text-streaming";
 import { v, type Infer } from "convex/values";
-import { internalQuery, mutation, query } from "./_generated/server";
 import {
+  internalQuery,
+  mutation,
+  query,
+  type QueryCtx,
+} from "./_generated/server";
+import {
+  messageOfStream,
+  noReply,
   ownConversation,
   ownMessage,
   ownMessageOfStream,
@@ -74,23 +79,20 @@ export const listMessages = query({
 });
 
 /**
- * A reply's text and status, for its owner: what `useStream` subscribes to.
- * So an assistant's replies can be read, too: the lines that `useChat` understands.
- *
- * To anyone else the stream reads as one that does not exist. It is not an error:
- * a window that shows a reply which another one deletes should not fall over.
+ * What the page reads and stops replies with, and the rule for the routes in
+ * `http.ts`: a reply is its owner's alone. An assistant's replies can be read and
+ * stopped here, too, but they are written by a route of their own.
  */
-export const getStreamBody = query({
-  args: streamBodyArgs,
-  returns: vStreamPage,
-  handler: async (ctx, { streamId, from = 0 }) => {
-    if ((await ownMessageOfStream(ctx, streamId)) === null) {
-      const status = "error" as const;
-      return { text: "", status, from, next: from, claimed: false };
-    }
-    return await streaming.getStreamBody(ctx, streamId, from);
-  },
-});
+export const { getStreamBody, abortStream, authorizeStream } =
+  streaming.hookAPI({
+    authorize: async (ctx: QueryCtx, { streamId, operation }) => {
+      const message = await ownMessageOfStream(ctx, streamId);
+      const isAssistant = message?.assistant !== undefined;
+      if (message === null || (operation === "write" && isAssistant)) {
+        throw noReply();
+      }
+    },
+  });
 
 /**
  * Adds a message and creates the stream that will answer it. Nothing is generated
@@ -135,19 +137,6 @@ export const retry = mutation({
   },
 });
 
-/** Stops a reply that is being written. What there is of it stays. */
-export const stop = mutation({
-  args: { streamId: vStreamId },
-  returns: v.null(),
-  handler: async (ctx, args) => {
-    const streamId = args.streamId;
-    if ((await ownMessageOfStream(ctx, streamId)) !== null) {
-      await streaming.abortStream(ctx, streamId);
-    }
-    return null;
-  },
-});
-
 /** Deletes a message together with its reply. */
 export const deleteMessage = mutation({
   args: { messageId: v.id("userMessages") },
@@ -161,14 +150,15 @@ export const deleteMessage = mutation({
 
 /**
  * The conversation that leads up to a stream's reply, as the model wants it;
- * `null` if the stream is not the caller's.
+ * `null` if it is gone. It does not ask who is calling: whoever may see a reply
+ * may be the one whose request starts its writer.
  */
 export const history = internalQuery({
   args: { streamId: vStreamId },
   returns: v.union(v.null(), v.array(modelMessage)),
   handler: async (ctx, args) => {
-    const last = await ownMessageOfStream(ctx, args.streamId);
-    if (last === null || last.assistant !== undefined) return null;
+    const last = await messageOfStream(ctx, args.streamId);
+    if (last === null) return null;
     const messages: ModelMessage[] = [];
     for (const { prompt, responseStreamId } of await messagesBefore(
       ctx,

@@ -15,15 +15,15 @@ import {
 } from "convex/server";
 import { v } from "convex/values";
 import { wire } from "../protocol.js";
-import type { StreamPage } from "../shared.js";
-import { mayBeId } from "./claim.js";
-import { shown } from "./errors.js";
 import {
-  type PersistentTextStreaming,
   type StreamId,
   StreamIdValidator,
-  streamBodyArgs,
-} from "./index.js";
+  type StreamPage,
+  vStreamPage,
+} from "../shared.js";
+import { mayBeId } from "./claim.js";
+import { shown } from "./errors.js";
+import { type PersistentTextStreaming, streamBodyArgs } from "./index.js";
 import { emptyResponse, errorResponse, notFound } from "./responses.js";
 import type { ChunkAppender, Written } from "./write.js";
 
@@ -148,7 +148,8 @@ export function hookAPI(streaming: Methods, options: HookAPIOptions): HookAPI {
   };
   return {
     getStreamBody: queryGeneric({
-      args: streamBodyArgs,
+      args: { ...streamBodyArgs, streamId: StreamIdValidator },
+      returns: vStreamPage,
       handler: async (ctx: QueryCtx, { streamId, from = 0 }) =>
         streaming.getStreamBody(ctx, await allow(ctx, streamId, "read"), from),
     }),

@@ -1,5 +1,5 @@
 // convex/chat.ts
-import { PersistentTextStreaming, StreamIdValidator } from "@convex-dev/persistent-text-streaming";
+import { PersistentTextStreaming, vStreamId } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
 import { components } from "./_generated/api";
 import { internalQuery, mutation, query } from "./_generated/server";
@@ -19,7 +19,7 @@ export const send = mutation({
 });
 
 export const getPrompt = internalQuery({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   handler: async (ctx, { streamId }) => {
     const messages = ctx.db.query("messages");
     const message = await messages

@@ -1,7 +1,7 @@
 // convex/schema.ts
-import { StreamIdValidator } from "@convex-dev/persistent-text-streaming";
+import { vStreamId } from "@convex-dev/persistent-text-streaming";
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 
-const messages = defineTable({ prompt: v.string(), streamId: StreamIdValidator });
+const messages = defineTable({ prompt: v.string(), streamId: vStreamId });
 export default defineSchema({ messages: messages.index("byStream", ["streamId"]) });

@@ -32,7 +32,7 @@ export function AssistantConversation(props: {
   const { conversationId, turns } = props;
   const sendTurn = useMutation(api.assistant.send);
   const retryTurn = useMutation(api.assistant.retry);
-  const stopReply = useMutation(api.chat.stop);
+  const stopReply = useMutation(api.chat.abortStream);
   const deleteTurn = useMutation(api.chat.deleteMessage);
   const { problem, attempt, forget } = useAttempt();
   const composer = useComposer(conversationId);

@@ -24,7 +24,7 @@ export function Chat() {
   );
   const sendMessage = useMutation(api.chat.sendMessage);
   const retry = useMutation(api.chat.retry);
-  const stop = useMutation(api.chat.stop);
+  const stop = useMutation(api.chat.abortStream);
   const deleteMessage = useMutation(api.chat.deleteMessage);
 
   /** The reply that was last asked for on this page. */

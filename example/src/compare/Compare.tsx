@@ -107,7 +107,7 @@ function SideBySide() {
   const live = streamId !== undefined && isLive(driver.status);
 
   const sendMessage = useMutation(api.chat.sendMessage);
-  const stopStream = useMutation(api.chat.stop);
+  const stopStream = useMutation(api.chat.abortStream);
   const [problem, setProblem] = useState<string | null>(null);
   function attempt(work: () => Promise<unknown>) {
     setProblem(null);
