@@ -1,6 +1,6 @@
 /** One reply is written for the session that asked for it: how long that takes. */
 import { planQuery } from "./apps/writer.js";
-import type { Host } from "./host.js";
+import type { Host } from "./bench-host.js";
 import { drive } from "./host-request.js";
 import { median, percentile } from "./statistics.js";
 import { charactersOf } from "./texts.js";

@@ -9,7 +9,7 @@ import { build } from "esbuild";
 import { chromium, type CDPSession, type Page } from "playwright-core";
 import { planQuery } from "./apps/writer.js";
 import type { Reply } from "./hook/bench-page.js";
-import type { Host } from "./host.js";
+import type { Host } from "./bench-host.js";
 import { charactersOf } from "./texts.js";
 
 export type HookResult = {

@@ -3,7 +3,7 @@ import "./virtual-clock.js";
 import { startDeployment } from "../test/local-deployment/deployment.js";
 import { meeting } from "./apps/writer.js";
 import { atRest, following } from "./following.js";
-import type { Answer, Question, Tasks } from "./host.js";
+import type { Answer, Question, Tasks } from "./bench-host.js";
 import { targets, type TargetName } from "./targets.js";
 
 const target = targets[process.argv[2] as TargetName];

@@ -1,7 +1,7 @@
 /** Many streams are written at once, and each is followed. */
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
-import type { Host } from "./host.js";
+import type { Host } from "./bench-host.js";
 import { drive } from "./host-request.js";
 import { median, percentile } from "./statistics.js";
 import type { Target } from "./targets.js";

@@ -3,7 +3,7 @@ import type { Counters } from "../test/local-deployment/deployment.js";
 import { readStream } from "../src/browser/index.js";
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
-import type { Host } from "./host.js";
+import type { Host } from "./bench-host.js";
 import { costOfThousand } from "./prices.js";
 import { drive } from "./host-request.js";
 import { charactersOf } from "./texts.js";

@@ -2,7 +2,7 @@
 import type { Counters } from "../test/local-deployment/deployment.js";
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
-import type { Host } from "./host.js";
+import type { Host } from "./bench-host.js";
 import { drive } from "./host-request.js";
 import type { Target } from "./targets.js";
 

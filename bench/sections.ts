@@ -4,7 +4,7 @@ import type { FollowingCase, FollowingResult } from "./following.js";
 import { beside, long } from "./beside.js";
 import { heap, rendering } from "./hook.js";
 import type { Hook } from "./hook/beside-page.js";
-import { withHost, type Host } from "./host.js";
+import { withHost, type Host } from "./bench-host.js";
 import { many } from "./many.js";
 import { minute } from "./minute.js";
 import { opening } from "./opening.js";

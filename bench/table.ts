@@ -69,12 +69,12 @@ function alignColumns(
   return [line(head), line(rule), ...lines.map(line)].join("\n");
 }
 
-export function formatRatio(value: number | null): string {
+function formatRatio(value: number | null): string {
   if (value === null) return "";
   return `${value >= 10 ? Math.round(value) : value.toPrecision(2)}×`;
 }
 
-export function formatValue(value: number | undefined, unit: Unit): string {
+function formatValue(value: number | undefined, unit: Unit): string {
   if (value === undefined) return "";
   switch (unit) {
     case "count":

@@ -140,41 +140,6 @@ describe.each(builds)("React's %s build", (reactBuild) => {
         expect(await requests(streamId)).toHaveLength(1);
       });
 
-      test("begins when there is an id", async () => {
-        const reader = await mount({ streamId: undefined });
-        expect(await reader.state()).toMatchObject({
-          text: "",
-          status: "pending",
-        });
-        await reader.update({ streamId });
-        await reader.shows(WHOLE, "done");
-        expect(await requests(streamId)).toHaveLength(1);
-      });
-
-      test("is followed by another one, from nothing", async () => {
-        const reader = await inMidStream();
-        const next = await create();
-        await reader.begins({
-          streamId: next,
-          url: writeUrl({ sentences: 7, delay: 1 }),
-        });
-        await reader.shows(story(7), "done");
-        expect(await requests(next)).toHaveLength(1);
-        // The first one is written to its end all the same.
-        await expect
-          .poll(() => saved(streamId), PATIENCE)
-          .toEqual({ text: WHOLE, status: "done" });
-      });
-
-      test("may stop being driven, and be driven again", async () => {
-        const reader = await inMidStream();
-        await reader.update({ driven: false });
-        await reader.grows();
-        await reader.update({ driven: true });
-        await reader.shows(WHOLE, "done");
-        expect(await requests(streamId)).toHaveLength(1);
-      });
-
       test("goes on after an unmount and a mount in mid-stream", async () => {
         const before = await inMidStream();
         await before.unmount();
@@ -209,60 +174,6 @@ describe.each(builds)("React's %s build", (reactBuild) => {
     });
 
     describe("the database has the last word", () => {
-      test.each([false, true])(
-        "when the connection is cut (incremental: %s)",
-        async (incremental) => {
-          const reader = await inMidStream({ incremental });
-          deployment.faults.cutConnections();
-          await reader.shows(WHOLE, "done");
-          expect(await requests(streamId)).toHaveLength(1);
-        },
-      );
-
-      test.each([401, 404, 500])("when HTTP answers %i", async (status) => {
-        const refused = await mount({ url: writeUrl({ status }) });
-        await expect.poll(() => requests(streamId), PATIENCE).toHaveLength(1);
-        const writer = await mount();
-        await writer.shows(WHOLE, "done");
-        await refused.shows(WHOLE, "done");
-      });
-
-      test("when the writer throws: `error`, with all its text", async () => {
-        const reader = await mount({
-          url: writeUrl({ sentences: 10, delay: 1, failAt: 20 }),
-        });
-        await reader.shows(story(10).slice(0, 100), "error");
-      });
-
-      test("when the action is killed: the body just ends", async () => {
-        const reader = await inMidStream();
-        deployment.faults.killActions();
-        // Nobody writes any more. The cron would say so after 20 minutes.
-        await deployment.call(
-          "lib:setStreamStatus",
-          { streamId, status: "timeout" },
-          { component: "persistentTextStreaming" },
-        );
-        await expect
-          .poll(async () => (await reader.state()).status, PATIENCE)
-          .toBe("timeout");
-        const { text, stepBack } = await reader.state();
-        // What came over HTTP and was not saved when the action died stays.
-        expect(text.startsWith((await saved(streamId)).text)).toBe(true);
-        expect(stepBack).toBeNull();
-      });
-
-      test("when the stream is stopped: `aborted`, with all its text", async () => {
-        const reader = await mount({
-          url: writeUrl({ sentences: SENTENCES, delay: 1, hang: 50 }),
-        });
-        await expect
-          .poll(async () => (await reader.text()).length, PATIENCE)
-          .toBe(250);
-        await deployment.call("chat:stop", { streamId });
-        await reader.shows(WHOLE.slice(0, 250), "aborted");
-      });
-
       test("when the site is offline; it is asked again when it is back", async () => {
         await deployment.faults.siteOffline();
         const [reader] = await Promise.all([

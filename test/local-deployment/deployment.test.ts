@@ -1,8 +1,5 @@
 // @vitest-environment node
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ConvexClient } from "convex/browser";
@@ -25,43 +22,11 @@ async function start(options: { port?: number; log?: (line: string) => void }) {
 }
 
 describe("starting", () => {
-  test("it says once what it is", async () => {
-    const lines: string[] = [];
-    const deployment = await start({ log: (line) => lines.push(line) });
-    await deployment.stop();
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toContain("for trying out and for tests");
-    expect(lines[0]).toContain(deployment.url);
-  });
-
   test("a port that is taken is an error, and nothing stays open", async () => {
     const first = await start({});
     const port = Number(new URL(first.url).port);
     await expect(start({ port })).rejects.toMatchObject({ code: "EADDRINUSE" });
     await first.stop();
-  });
-
-  test("a module that throws when it is loaded fails the start", async () => {
-    const directory = await mkdtemp(join(tmpdir(), "functions-"));
-    try {
-      await writeFile(
-        join(directory, "broken.js"),
-        'throw new Error("at module scope");',
-      );
-      await expect(
-        startDeployment({ functionsDir: directory, log: () => {} }),
-      ).rejects.toThrow("at module scope");
-    } finally {
-      await rm(directory, { recursive: true });
-    }
-  });
-
-  test("two at a time do not share data", async () => {
-    const [one, two] = await Promise.all([start({}), start({})]);
-    await one.run(api.notes.add, { topic: "a", text: "x" });
-    expect(await one.run(api.notes.everything, {})).toBe(1);
-    expect(await two.run(api.notes.everything, {})).toBe(0);
-    await Promise.all([one.stop(), two.stop()]);
   });
 });
 

@@ -1,8 +1,6 @@
 // @vitest-environment node
 import { request as httpRequest, type IncomingMessage } from "node:http";
-import { ConvexHttpClient } from "convex/browser";
 import { describe, expect, test } from "vitest";
-import { localToken } from "./deployment.js";
 import { api } from "./fixture/api.js";
 import { deployForEachTest, eventually } from "./fixture/start.js";
 import { memory } from "./memory.js";
@@ -53,26 +51,6 @@ test("what a response has sent does not stay in memory while it goes on", async 
 });
 
 describe("requests and responses", () => {
-  test("the handler sees the request as it was sent, the client the response as it was made", async () => {
-    const response = await fetch(at("/mirror?q=1"), {
-      method: "POST",
-      body: "hello ✓",
-      headers: {
-        "x-test": "1",
-        authorization: `Bearer ${localToken("ann")}`,
-      },
-    });
-    expect(response.status).toBe(201);
-    expect(response.headers.get("x-answer")).toBe("yes");
-    expect(await response.json()).toEqual({
-      method: "POST",
-      url: at("/mirror?q=1"),
-      header: "1",
-      body: "hello ✓",
-      subject: "ann",
-    });
-  });
-
   test("a bearer token that is not Convex's leaves the action without an identity", async () => {
     const response = await fetch(at("/mirror"), {
       method: "POST",
@@ -85,19 +63,6 @@ describe("requests and responses", () => {
     const response = await fetch(at("/nothing"));
     expect(response.status).toBe(205);
     expect(await response.text()).toBe("");
-  });
-
-  test("a route that is not there is 404, one by prefix is found", async () => {
-    expect((await fetch(at("/nowhere"))).status).toBe(404);
-    expect((await fetch(at("/nothing"), { method: "POST" })).status).toBe(404);
-    expect(await (await fetch(at("/prefix/a/b"))).text()).toBe("/prefix/a/b");
-  });
-
-  test("a handler that throws is 500, and logged", async () => {
-    const response = await fetch(at("/throws"));
-    expect(response.status).toBe(500);
-    expect(await response.text()).toContain("out of order");
-    expect(local.log.join("\n")).toContain("GET /throws failed");
   });
 });
 
@@ -161,14 +126,6 @@ describe("the life of an HTTP action", () => {
     expect(local.log.join("\n")).toContain("in a timer");
   });
 
-  test("what an action schedules runs, though the action is over by then", async () => {
-    const name = fresh();
-    await (await post("/schedules", name)).text();
-    await eventually(async () =>
-      expect(await list(name)).toEqual(["scheduled"]),
-    );
-  });
-
   test("past 20 MiB, chunks are dropped without an error", async () => {
     const MiB = 1024 * 1024;
     const response = await fetch(at(`/flood?count=25&size=${MiB}`));
@@ -201,16 +158,6 @@ describe("faults", () => {
     expect(await list(name)).toEqual([]);
   });
 
-  test("offline, the site refuses connections; the sync port still serves", async () => {
-    const { deployment } = local;
-    await deployment.faults.siteOffline();
-    await expect(fetch(at("/nothing"))).rejects.toThrow();
-    const http = new ConvexHttpClient(deployment.url);
-    expect(await http.query(api.notes.everything, {})).toBe(0);
-    await deployment.faults.siteOnline();
-    expect((await fetch(at("/nothing"))).status).toBe(205);
-  });
-
   test("a refused commit writes nothing, a lost answer hides one that was written", async () => {
     const { deployment } = local;
     const add = () => deployment.run(api.notes.add, { topic: "a", text: "x" });
@@ -221,18 +168,6 @@ describe("faults", () => {
     await expect(add()).rejects.toThrow("was lost");
     expect(await list("a")).toEqual(["x"]);
     expect(await add()).toBe(1);
-  });
-
-  test("an action meets the same faults as a client", async () => {
-    const { deployment } = local;
-    const act = () =>
-      deployment.run(api.notes.addThroughAction, { topic: "a", text: "x" });
-    deployment.faults.set({ refuseCommits: 1 });
-    await expect(act()).rejects.toThrow("was refused");
-    expect(await list("a")).toEqual([]);
-    deployment.faults.set({ loseAnswers: 1 });
-    await expect(act()).rejects.toThrow("was lost");
-    expect(await list("a")).toEqual(["x"]);
   });
 
   test("faults may concern some functions only, and a share of commits", async () => {
@@ -288,43 +223,6 @@ describe("the controls over HTTP", () => {
     expect(local.deployment.faults.settings.commitDelayMs).toBe(7);
     expect(await control("/faults", { commitDelay: 7 })).toMatchObject({
       error: expect.stringContaining("There are: commitDelayMs") as string,
-    });
-  });
-
-  test("functions and crons can be called", async () => {
-    expect(
-      await control("/run", {
-        path: "lib:add",
-        args: { amount: 5 },
-        component: "counter",
-      }),
-    ).toEqual({ value: null });
-    expect(await control("/run", { path: "notes:total" })).toEqual({
-      value: 5,
-    });
-    await control("/cron", { name: "reset the counter", component: "counter" });
-    expect(await control("/run", { path: "notes:total" })).toEqual({
-      value: 0,
-    });
-  });
-
-  test("a site that was taken offline comes back through the sync port", async () => {
-    await control("/faults", { site: "offline" });
-    await expect(control("/counters")).rejects.toThrow();
-    await fetch(`${local.deployment.url}/_local/faults`, {
-      method: "POST",
-      body: JSON.stringify({ site: "online" }),
-    });
-    expect(await control("/counters")).toBeDefined();
-  });
-
-  test("the backend can be restarted", async () => {
-    await local.deployment.run(api.notes.add, { topic: "a", text: "kept" });
-    await control("/restart", {});
-    await eventually(async () => {
-      expect(await control("/run", { path: "notes:everything" })).toEqual({
-        value: 1,
-      });
     });
   });
 });

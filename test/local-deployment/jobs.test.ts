@@ -9,17 +9,6 @@ import { deployForEachTest, eventually } from "./fixture/start.js";
 const local = deployForEachTest();
 const list = (topic: string) => local.deployment.run(api.notes.list, { topic });
 
-test("a scheduled function runs, and is billed", async () => {
-  const { deployment } = local;
-  await deployment.run(api.notes.addLater, { topic: "a", text: "x", ms: 0 });
-  await eventually(async () => expect(await list("a")).toEqual(["x"]));
-  deployment.counters.reset();
-  await deployment.run(api.notes.addLater, { topic: "a", text: "y", ms: 0 });
-  await eventually(() =>
-    expect(deployment.counters.read().functionCalls).toBe(2),
-  );
-});
-
 test("a component schedules its own functions", async () => {
   const { deployment } = local;
   await deployment.run(api.notes.countLater, {});
@@ -65,18 +54,6 @@ test("crons run on their intervals", async () => {
   } finally {
     await deployment.stop();
   }
-});
-
-test("crons of the app and of components run when they are told to", async () => {
-  const { deployment } = local;
-  await deployment.runCron("note the time");
-  expect(await deployment.run(api.notes.ticks, {})).toContain("cron");
-  await deployment.run(api.notes.count, {});
-  await deployment.runCron("reset the counter", "counter");
-  expect(await deployment.run(api.notes.total, {})).toBe(0);
-  await expect(deployment.runCron("no such")).rejects.toThrow(
-    'There are: "note the time", "reset the counter" in "counter".',
-  );
 });
 
 test("the time until a schedule's next run", () => {

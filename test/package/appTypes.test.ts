@@ -12,7 +12,7 @@ import {
   repository,
   run,
   write,
-} from "./app.js";
+} from "./fresh-app.js";
 
 const { tarball } = inject("packed");
 const { peerDependencies } = JSON.parse(

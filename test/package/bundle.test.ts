@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { brotliCompressSync } from "node:zlib";
 import { build, type BuildOptions } from "esbuild";
 import { beforeAll, describe, expect, inject, test } from "vitest";
-import { copySources, generate, newApp, write } from "./app.js";
+import { copySources, generate, newApp, write } from "./fresh-app.js";
 
 const { tarball } = inject("packed");
 const name = "@convex-dev/persistent-text-streaming";

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { beforeAll, describe, expect, inject, test } from "vitest";
-import { copySources, generate, newApp, repository, write } from "./app.js";
+import { copySources, generate, newApp, repository, write } from "./fresh-app.js";
 
 const { tarball } = inject("packed");
 

@@ -3,7 +3,7 @@ import { join, posix } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { describe, expect, inject, test } from "vitest";
-import { repository, run } from "./app.js";
+import { repository, run } from "./fresh-app.js";
 
 const { tarball, files } = inject("packed");
 const read = (file: string) => readFileSync(join(repository, file), "utf8");
