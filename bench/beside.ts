@@ -1,6 +1,6 @@
 /** What a reply costs what is beside it, and what a long one costs itself, in Chromium. */
 import type { RequestListener } from "node:http";
-import type { Host } from "./host.js";
+import type { Host } from "./bench-host.js";
 import { metric, withPage } from "./hook.js";
 import type { Hook, How } from "./hook/beside-page.js";
 import { median } from "./statistics.js";
