@@ -33,7 +33,6 @@ declare global {
 
 const query = makeFunctionReference<"query">("streams:body");
 const page = makeFunctionReference<"query">("streams:page");
-type Text = { text: string };
 type Props = { hook: Hook; url: URL; id: string };
 
 const hooks = {
@@ -64,7 +63,7 @@ let length = 0;
 let onLength = () => {};
 
 function Reply(props: Props) {
-  const { text } = hooks[props.hook as keyof typeof hooks](props) as Text;
+  const { text } = hooks[props.hook as keyof typeof hooks](props);
   useLayoutEffect(() => {
     length = text.length;
     onLength();

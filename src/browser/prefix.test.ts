@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type StreamStatus, isFinal } from "../shared.js";
-import { Prefix } from "./prefix.js";
+import { GrowingText, Prefix } from "./prefix.js";
 
 describe("the text", () => {
   test.each([
@@ -54,6 +54,61 @@ describe("the text as a whole, from a query", () => {
     for (const whole of ["abc▍", "abc", ""]) prefix.replace(whole, "streaming");
     expect(prefix.text).toBe("abc");
   });
+});
+
+describe("where the two differ, the database is right", () => {
+  test("from a piece on, for HTTP's text before and after", () => {
+    const prefix = new Prefix();
+    prefix.receive(0, "abcdef");
+    expect(prefix.save(2, "cd")).toBe(false);
+    expect(prefix.save(2, "cX")).toBe(true);
+    expect(prefix.text).toBe("abcX");
+    prefix.receive(6, "gh");
+    expect(prefix.text).toBe("abcX");
+    expect(prefix.save(0, "YYYYY")).toBe(false);
+    expect(prefix.text).toBe("YYYYY");
+  });
+
+  test.each([
+    {
+      whole: "ab▍",
+      status: "streaming",
+      shows: "abcdef",
+      why: "a cursor lags",
+    },
+    { whole: "ab▍", status: "done", shows: "ab▍", why: "it is the end" },
+    {
+      whole: "Wait…",
+      status: "pending",
+      shows: "abcdef",
+      why: "a placeholder",
+    },
+  ] as const)("$whole while $status shows $shows: $why", (row) => {
+    const prefix = new Prefix();
+    prefix.replace(row.whole, row.status);
+    expect(prefix.text).toBe(row.whole);
+    prefix.receive(0, "abcdef");
+    prefix.replace(row.whole, row.status);
+    prefix.receive(6, "");
+    expect(prefix.text).toBe(row.status === "pending" ? "abcdef" : row.shows);
+  });
+
+  test("of a text of which only the end is read", () => {
+    const prefix = new Prefix();
+    prefix.save(100, "abc");
+    prefix.save(102, "cdef");
+    prefix.receive(0, "x".repeat(100) + "abcdefgh");
+    expect(prefix.text).toBe("abcdefgh");
+    expect(prefix.end).toBe(108);
+  });
+});
+
+test("the end of a long text is read without the rest", () => {
+  const text = new GrowingText();
+  for (let i = 0; i < 50_000; i++) text.append(`${i} `);
+  for (const index of [0, 1000, text.text.length - 7, text.text.length]) {
+    expect(text.from(index)).toBe(text.text.slice(index));
+  }
 });
 
 describe("the status", () => {

@@ -70,15 +70,21 @@ export class Prefix {
     this.compare();
   }
 
-  /** Takes on a piece from the database, which is right where the two differ. */
-  save(offset: number, text: string): void {
+  /**
+   * Takes on a piece from the database, which is right where the two differ.
+   * Returns whether they do, for the first time: then what comes before the
+   * piece is in doubt, too.
+   */
+  save(offset: number, text: string): boolean {
     this.whole = "";
-    if (this.extend(offset, text)) return;
+    if (this.extend(offset, text)) return false;
     const start = Math.min(this.start ?? 0, offset);
     const before = this.pieces.text.slice(0, offset - start);
     this.start = start;
     this.pieces = new GrowingText(before + text);
+    const isFirst = !this.isOverruled;
     this.isOverruled = true;
+    return isFirst;
   }
 
   /** Appends what is new in a piece. False if it contradicts what is there. */

@@ -24,6 +24,8 @@ const LINGER_MS = 5000;
 /** How many such readers are kept for each client, and of how many streams it is known that they were asked for. */
 const LINGERING = 50;
 const REMEMBERED = 1000;
+/** How much of the end of HTTP's text (UTF-16 code units) is compared with the database's. */
+const OVERLAP = 1024;
 /** In development, a stream that nobody starts for this long is reported. */
 const UNCLAIMED_MS = 10_000;
 /** In development, text that HTTP does not bring for this long while the database has it is reported. */
@@ -168,6 +170,8 @@ export class StreamReader {
   private result: QueryResult | null = null;
   private isAnswered = false;
   private failure: { error: unknown } | null = null;
+  /** Whether the text before the newest page may be another one than the database's. */
+  private isInDoubt = false;
   private isLoading = true;
 
   private isSettling = false;
@@ -294,7 +298,8 @@ export class StreamReader {
    */
   private get isComplete(): boolean {
     const { status } = this.prefix;
-    return this.source.incremental && (status === "done" || status === "error");
+    if (!this.source.incremental || this.isInDoubt) return false;
+    return status === "done" || status === "error";
   }
 
   // HTTP
@@ -321,10 +326,12 @@ export class StreamReader {
   private setHttp(http: Http): void {
     clearTimeout(this.timer);
     this.http = http;
-    // Who got text over HTTP asks the database for what comes after it. All
-    // others ask from the same offsets, so that one answer serves them all.
+    // Who got text over HTTP asks the database for what comes after it, and for
+    // the end of it, to see that both have the same. All others ask from the
+    // same offsets, so that one answer serves them all.
     if ((http === "quiet" || http === "over") && this.received > 0) {
-      this.position = this.prefix.end;
+      const from = this.prefix.end - OVERLAP;
+      this.position = Math.max(this.position ?? 0, from, 0);
     }
     this.settle();
   }
@@ -565,8 +572,12 @@ export class StreamReader {
     this.result = page;
     const { text, from, status } = page;
     if (from !== undefined) {
-      this.prefix.save(from, text);
-      if (!isFinal(status) && page.next !== undefined) {
+      const isOther = this.prefix.save(from, text);
+      // All that a writer appended is saved when its stream is done.
+      const isShort = status === "done" && from + text.length < this.prefix.end;
+      this.isInDoubt = from > 0 && (isOther || isShort || this.isInDoubt);
+      if (this.isInDoubt) this.position = 0;
+      else if (!isFinal(status) && page.next !== undefined) {
         this.position = Math.max(this.position ?? 0, page.next);
       }
     } else if (!this.source.incremental) {

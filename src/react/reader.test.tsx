@@ -339,6 +339,21 @@ describe("who asks", () => {
   });
 });
 
+test.each([true, false])(
+  "the database is right where HTTP brings another text (incremental: %s)",
+  async (incremental) => {
+    const { url } = answering((response) => {
+      response.write("Welcome to the hotel's network. ".repeat(80));
+    });
+    const query = incremental ? chat.page : chat.body;
+    const { now, streamId } = await watch({ url, incremental }, query as never);
+    await waitFor(() => expect(now().text).toContain("Welcome"));
+    await drive(streamId);
+    await waitFor(() => expect(now().text).toBe(story(3)), { timeout: 5000 });
+    expect(now().status).toBe("done");
+  },
+);
+
 describe("the query of the page that drives", () => {
   test.each([
     ["throws", chat.refused],
