@@ -18,7 +18,12 @@ import type * as App from "./app.js";
 import type { Host } from "./globals.js";
 
 /** The runtime's clock is so much faster than the machine's. */
-const SPEED = 10;
+export const SPEED = Number(process.env.RUNTIME_SPEED ?? 10);
+
+/** How long (ms) a query or mutation takes to get there, and its answer to get back. */
+const TRAVEL_MS = 15;
+const travel = () =>
+  new Promise((resolve) => setTimeout(resolve, TRAVEL_MS / SPEED));
 
 /** The package's client, to run another version of it under the same tests. */
 const CLIENT =
@@ -223,15 +228,25 @@ export class Action {
     const args = JSON.parse(JSON.stringify(call.args)) as FunctionArgs<
       typeof reference
     >;
-    if (kind === "query") {
-      return t.query(reference as unknown as typeof lib.read, args);
-    }
+    await travel();
+    if (this.invocation.over) return null;
+    const answer = await this.carryOut(kind, () =>
+      kind === "query"
+        ? t.query(reference as unknown as typeof lib.read, args)
+        : t.mutation(reference, args),
+    );
+    await travel();
+    return answer;
+  }
+
+  private async carryOut(kind: string, run: () => Promise<unknown>) {
+    if (kind === "query") return run();
     this.onMutation();
     if (this.refuseMutations) {
       this.refused++;
       throw new Error("The commit was refused.");
     }
-    return t.mutation(reference, args);
+    return run();
   }
 }
 

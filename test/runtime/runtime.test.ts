@@ -8,7 +8,7 @@ import {
   watchStrayErrors,
 } from "../local-deployment/stray-errors.js";
 import { setUp } from "../support/setup.js";
-import { Runtime, type Action } from "./host.js";
+import { Runtime, SPEED, type Action } from "./host.js";
 
 let runtime: Runtime;
 let model: Model;
@@ -16,8 +16,8 @@ let model: Model;
 beforeAll(async () => {
   watchStrayErrors();
   runtime = await Runtime.load();
-  // At the runtime's speed, 60 tokens a second.
-  model = await startModel({ firstTokenMs: 0, tokensPerSecond: 600 });
+
+  model = await startModel({ firstTokenMs: 0, tokensPerSecond: 60 * SPEED });
 });
 afterAll(async () => {
   await model.close();
