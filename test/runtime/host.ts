@@ -123,6 +123,8 @@ export class Action {
       await run(context.app as typeof App);
       // The end of a response is the end of its body.
       if (this.client.status !== null) await body;
+      // Node tells of unhandled rejections after the microtasks.
+      await new Promise((resolve) => setImmediate(resolve));
     });
     this.ended = Promise.race([work, invocation.failed])
       .then(() => null, String)
