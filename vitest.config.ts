@@ -66,7 +66,16 @@ export default defineConfig({
         extends: true,
         test: {
           name: "local",
-          include: ["test/{local-deployment,deployment,runtime}/**/*.test.ts"],
+          include: ["test/{local-deployment,runtime}/**/*.test.ts"],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // A deployment may be far away, and busy.
+          name: "deployment",
+          include: ["test/deployment/**/*.test.ts"],
+          testTimeout: 180_000,
         },
       },
       {

@@ -99,9 +99,12 @@ function replyTo(
   if (/\brefuse\b/.test(prompt)) {
     return { kind: "refusal", message: "It was asked to refuse." };
   }
+  const size = Number(/\b(\d+) mib\b/.exec(prompt)?.[1] ?? 0);
   const text = /what did i (say|ask)/.test(prompt)
     ? recall(prompts.slice(0, -1))
-    : (textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "");
+    : size > 0
+      ? lines(size * 1024 * 1024)
+      : (textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "");
   const how = /\bhalf[- ]?way\b/.test(prompt)
     ? Object.entries(breaks).find(([, words]) => words.test(prompt))
     : undefined;
@@ -119,6 +122,15 @@ function textFor(prompt: string): string | undefined {
         : prompt.includes(word),
     ),
   )?.text;
+}
+
+/** So much text, in numbered lines. */
+function lines(length: number): string {
+  let text = "";
+  for (let line = 1; text.length < length; line++) {
+    text += `${line}. The same procedure as in every line before this one.\n`;
+  }
+  return text.slice(0, length);
 }
 
 function recall(earlier: string[]): string {

@@ -1,0 +1,308 @@
+/**
+ * The example on a deployment, from outside: nothing but HTTP, Convex's clients
+ * and the example's functions. It starts the local stand-in, or runs against
+ * CONVEX_URL and CONVEX_SITE_URL. There, MODEL_PORT says where the deployment's
+ * OPENAI_BASE_URL expects the fake model; without it, its own model is asked,
+ * and what needs the fake one is left out.
+ */
+import { ConvexClient, ConvexHttpClient } from "convex/browser";
+import { anyApi, type FunctionReference } from "convex/server";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  startDeployment,
+  type LocalDeployment,
+} from "../local-deployment/deployment.js";
+import {
+  startModel,
+  type Model,
+} from "../local-deployment/model/model-server.js";
+
+const { CONVEX_URL, CONVEX_SITE_URL, MODEL_PORT } = process.env;
+const hasFakeModel = CONVEX_URL === undefined || MODEL_PORT !== undefined;
+
+type Body = { text: string; status: string; next: number; from: number };
+const api = anyApi as unknown as Record<
+  string,
+  Record<string, FunctionReference<"query" | "mutation">>
+>;
+
+let model: Model | undefined;
+let local: LocalDeployment | undefined;
+let url: string;
+let site: string;
+let client: ConvexHttpClient;
+
+beforeAll(async () => {
+  if (hasFakeModel) {
+    model = await startModel({
+      port: Number(MODEL_PORT ?? 0),
+      firstTokenMs: 0,
+    });
+  }
+  if (CONVEX_URL === undefined) {
+    process.env.OPENAI_API_KEY = "none-needed";
+    process.env.OPENAI_BASE_URL = model?.baseURL;
+    local = await startDeployment({
+      functionsDir: folder("example/convex"),
+      components: { persistentTextStreaming: folder("src/component") },
+      log: () => {},
+    });
+  } else if (CONVEX_SITE_URL === undefined) {
+    throw new Error("Set CONVEX_SITE_URL as well: the URL of HTTP actions.");
+  }
+  url = local?.url ?? CONVEX_URL ?? "";
+  site = local?.siteUrl ?? CONVEX_SITE_URL ?? "";
+  client = new ConvexHttpClient(url);
+  await pace(300);
+});
+afterAll(async () => {
+  await local?.stop();
+  await model?.close();
+});
+
+const folder = (path: string) =>
+  fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+async function pace(tokensPerSecond: number) {
+  if (model === undefined) return;
+  await fetch(new URL("/pace", model.baseURL), {
+    method: "POST",
+    body: JSON.stringify({ tokensPerSecond }),
+  });
+}
+
+const call = <Result>(
+  kind: "mutation" | "query",
+  module: string,
+  name: string,
+  args: object,
+): Promise<Result> => {
+  const reference = api[module]?.[name];
+  return (
+    kind === "query"
+      ? client.query(reference as FunctionReference<"query">, args)
+      : client.mutation(reference as FunctionReference<"mutation">, args)
+  ) as Promise<Result>;
+};
+
+const send = async (prompt: string): Promise<string> =>
+  (
+    await call<{ streamId: string }>("mutation", "chat", "sendMessage", {
+      prompt,
+    })
+  ).streamId;
+
+const ask = async (prompt: string, generation: string): Promise<string> =>
+  (
+    await call<{ streamId: string }>("mutation", "assistant", "send", {
+      prompt,
+      messageId: crypto.randomUUID(),
+      generation,
+    })
+  ).streamId;
+
+const post = (streamId: string, path = "/chat-stream", signal?: AbortSignal) =>
+  fetch(site + path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ streamId }),
+    signal: signal ?? null,
+  });
+
+const page = (streamId: string, from = 0) =>
+  call<Body>("query", "chat", "getStreamBody", { streamId, from });
+
+/** All of a stream's saved text, page by page, once it has ended. */
+async function ended(
+  streamId: string,
+): Promise<{ text: string; status: string }> {
+  let text = "";
+  for (;;) {
+    const { text: more, status, from } = await page(streamId, text.length);
+    text = text.slice(0, from) + more;
+    if (status !== "pending" && status !== "streaming") return { text, status };
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** The text of a response as it comes, with what has come by now. */
+function reading(response: Response) {
+  const seen = { text: "" };
+  const whole = (async () => {
+    const decoder = new TextDecoder();
+    for await (const bytes of response.body ?? []) {
+      seen.text += decoder.decode(bytes, { stream: true });
+    }
+    return seen.text;
+  })();
+  return { seen, whole };
+}
+
+async function until(condition: () => boolean | Promise<boolean>) {
+  while (!(await condition())) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const LONG = "Tell me a long story.";
+const SHORT = "Say hello, please.";
+
+test("who drives and who follows have the same text, and so has the database", async () => {
+  const streamId = await send(SHORT);
+  const follower = new ConvexClient(url);
+  const states: Body[] = [];
+  follower.onUpdate(
+    api.chat?.getStreamBody as FunctionReference<"query">,
+    { streamId, from: 0 },
+    (state) => states.push(state as Body),
+  );
+  const text = await (await post(streamId)).text();
+  expect(text).not.toBe("");
+  await until(() => states.at(-1)?.status === "done");
+  await follower.close();
+  for (const state of states) expect(text.startsWith(state.text)).toBe(true);
+  expect(states.at(-1)?.text).toBe(text);
+  expect(await ended(streamId)).toEqual({ text, status: "done" });
+});
+
+describe("stopped in mid-stream, nothing that was shown is lost:", () => {
+  beforeAll(() => pace(60));
+  afterAll(() => pace(300));
+
+  test("OpenAI's SDK", async () => {
+    const streamId = await send(LONG);
+    const { seen, whole } = reading(await post(streamId));
+    await until(() => seen.text.length > 300);
+    await call("mutation", "chat", "stop", { streamId });
+    const text = await whole;
+    expect(await ended(streamId)).toEqual({ text, status: "aborted" });
+  });
+
+  test.each(["request", "action", "node"])(
+    "the AI SDK, in a %s",
+    async (where) => {
+      const streamId = await ask(LONG, where);
+      const response =
+        where === "request"
+          ? await post(streamId, "/assistant")
+          : await until(async () => (await page(streamId)).text !== "").then(
+              () => fetch(`${site}/assistant?streamId=${streamId}`),
+            );
+      const { seen, whole } = reading(response);
+      await until(() => seen.text.length > 300);
+      await call("mutation", "chat", "stop", { streamId });
+      const text = await whole;
+      const saved = await ended(streamId);
+      expect(saved.status).toBe("aborted");
+      expect(saved.text.startsWith(text)).toBe(true);
+      if (where === "request") expect(saved.text).toBe(text);
+    },
+  );
+});
+
+test("deleted in mid-stream, the response ends, and the text is gone", async () => {
+  const { streamId, conversationId } = await call<{
+    streamId: string;
+    conversationId: string;
+  }>("mutation", "chat", "sendMessage", { prompt: LONG });
+  const { seen, whole } = reading(await post(streamId));
+  await until(() => seen.text.length > 300);
+  await call("mutation", "conversations", "remove", { conversationId });
+  await whole;
+  expect(await ended(streamId)).toEqual({ text: "", status: "error" });
+});
+
+test("a client that leaves, whenever it does, costs no text", async () => {
+  const moments = [0, 2, 5, 10, 20, 40, 80, 160, 320, 640];
+  const whole = await (await post(await send(SHORT))).text();
+  await Promise.all(
+    moments.map(async (moment) => {
+      const streamId = await send(SHORT);
+      const leaving = new AbortController();
+      setTimeout(() => leaving.abort(), moment);
+      await post(streamId, "/chat-stream", leaving.signal)
+        .then((response) => response.text())
+        .catch(() => {});
+      // If that never arrived, this one writes.
+      expect((await post(streamId)).status).toBeOneOf([200, 205]);
+      const saved = await ended(streamId);
+      expect(saved.status).toBe("done");
+      if (hasFakeModel) expect(saved.text).toBe(whole);
+    }),
+  );
+});
+
+test("of two who drive, one writes", async () => {
+  const streamId = await send(SHORT);
+  const responses = await Promise.all([post(streamId), post(streamId)]);
+  expect(responses.map(({ status }) => status).sort()).toEqual([200, 205]);
+  const texts = await Promise.all(responses.map((each) => each.text()));
+  expect(await ended(streamId)).toEqual({
+    text: texts.join(""),
+    status: "done",
+  });
+  expect((await post(streamId)).status).toBe(205);
+});
+
+test("a reply can be read again from any offset, while it is written and after", async () => {
+  const streamId = await ask(SHORT, "action");
+  const resume = (offset: number) =>
+    fetch(`${site}/assistant?streamId=${streamId}&offset=${offset}`);
+  await until(async () => (await page(streamId)).text !== "");
+  const text = await (await resume(0)).text();
+  expect(await ended(streamId)).toEqual({ text, status: "done" });
+  for (const offset of [1, 100, text.length - 1]) {
+    expect(await (await resume(offset)).text()).toBe(text.slice(offset));
+  }
+  expect((await resume(text.length)).status).toBe(204);
+});
+
+test("fifty streams at once", async () => {
+  const texts = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const streamId = await send(SHORT);
+      // A deployment that has too much to do says 503.
+      let response = await post(streamId);
+      while (response.status === 503) response = await post(streamId);
+      const text = await response.text();
+      expect(await ended(streamId)).toEqual({ text, status: "done" });
+      return text;
+    }),
+  );
+  expect(texts).not.toContain("");
+});
+
+describe.runIf(hasFakeModel)("with the fake model:", () => {
+  test.each(["Fail", "Overload", "Cut", "End", "Talk rubbish"])(
+    "%s half way: an error, with what there was",
+    async (what) => {
+      const streamId = await send(`${what} half way, please.`);
+      const text = await (await post(streamId)).text();
+      expect(text.length).toBeGreaterThan(100);
+      expect(await ended(streamId)).toEqual({ text, status: "error" });
+    },
+  );
+
+  test.each(["length", "filter"])(
+    "a reply that ended with %s is not done",
+    async (what) => {
+      const streamId = await send(`Mind the ${what} half way, please.`);
+      const text = await (await post(streamId)).text();
+      expect(await ended(streamId)).toEqual({ text, status: "error" });
+    },
+  );
+
+  test("21 MiB: 20 over HTTP, as Convex has it, and all in the database", async () => {
+    await pace(2000);
+    const streamId = await send("Write 21 MiB, please.");
+    const response = await post(streamId);
+    const shown = await response.text();
+    const { text, status } = await ended(streamId);
+    await pace(300);
+    expect(status).toBe("done");
+    expect(text).toHaveLength(21 * 1024 * 1024);
+    expect(shown).toHaveLength(20 * 1024 * 1024);
+    expect(text.startsWith(shown)).toBe(true);
+  });
+});
