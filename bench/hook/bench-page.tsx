@@ -47,7 +47,7 @@ const hooks = {
   dropIn: (url: URL, streamId: StreamId) =>
     useStream(body, url, true, streamId),
   published: (url: URL, streamId: StreamId) =>
-    usePublishedStream(body as never, url, true, streamId),
+    usePublishedStream(body, url, true, streamId),
 };
 
 interface MessageProps {

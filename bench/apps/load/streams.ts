@@ -48,7 +48,7 @@ export const body = queryGeneric({
 export const page = queryGeneric({
   args: streamBodyArgs,
   handler: (ctx, { streamId, from }) =>
-    streaming.getStreamBody(ctx, streamId as StreamId, from),
+    streaming.getStreamBody(ctx, streamId, from),
 });
 
 export const http = httpRouter();

@@ -25,7 +25,7 @@ export const { create, body, http } = streamsApp(streaming);
 export const page = queryGeneric({
   args: streamBodyArgs,
   handler: (ctx, { streamId, from }) =>
-    streaming.getStreamBody(ctx, streamId as StreamId, from),
+    streaming.getStreamBody(ctx, streamId, from),
 });
 
 /** For `readStream`. */

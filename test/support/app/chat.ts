@@ -74,7 +74,7 @@ export const page = query({
   args: streamBodyArgs,
   handler: async (ctx, { streamId, from }) => {
     await failIfTroubled(ctx, streamId);
-    return await streaming.getStreamBody(ctx, streamId as StreamId, from);
+    return await streaming.getStreamBody(ctx, streamId, from);
   },
 });
 
@@ -222,7 +222,7 @@ export const stripped = query({
   handler: async (ctx, { streamId, from }) => {
     const { text, status } = await streaming.getStreamBody(
       ctx,
-      streamId as StreamId,
+      streamId,
       from,
     );
     return { text, status };
