@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import * as arbitrary from "../test/support/arbitraries.js";
-import { expect, test } from "vitest";
-import { cutLength, isFinal } from "./shared.js";
+import { ConvexError } from "convex/values";
+import { describe, expect, test } from "vitest";
+import { cutLength, isFinal, isStreamError, streamError } from "./shared.js";
 
 test("a stream has ended when its status is none of these two", () => {
   expect(isFinal("pending")).toBe(false);
@@ -38,4 +39,41 @@ test("a cut leaves two texts that are valid Unicode, and moves by one at most", 
       expect(cut).toBeGreaterThanOrEqual(Math.min(length, text.length) - 1);
     }),
   );
+});
+
+describe("isStreamError", () => {
+  const error = streamError("StreamNotFound", "k57", "There is no stream k57.");
+
+  test("knows this package's errors by their kind", () => {
+    expect(isStreamError(error)).toBe(true);
+    expect(isStreamError(error, "StreamNotFound")).toBe(true);
+    expect(isStreamError(error, "StreamEnded")).toBe(false);
+    expect(error).toBeInstanceOf(ConvexError);
+    expect(error.message).toBe("There is no stream k57.");
+    expect(error.data).toEqual({
+      kind: "StreamNotFound",
+      message: "There is no stream k57.",
+      streamId: "k57",
+    });
+  });
+
+  test.each([
+    undefined,
+    null,
+    "StreamNotFound",
+    new Error("There is no stream k57."),
+    new ConvexError("StreamNotFound"),
+    new ConvexError({ kind: "StreamNotFound" }),
+    new ConvexError({ kind: "toString", message: "", streamId: "" }),
+    new ConvexError({ kind: "Refused", message: "Not yours.", streamId: "" }),
+  ])("does not take %s for one", (thrown) => {
+    expect(isStreamError(thrown)).toBe(false);
+  });
+
+  test("the id in its data can always be sent", () => {
+    const { streamId } = streamError("StreamNotFound", "\ud83d", "None.").data;
+    expect(streamId).toBe("\ufffd");
+    const long = streamError("StreamNotFound", "x".repeat(1e6), "None.");
+    expect(long.data.streamId.length).toBeLessThan(200);
+  });
 });

@@ -1,11 +1,7 @@
-import {
-  v,
-  type Infer,
-  type OptionalProperty,
-  type Validator,
-  type VAny,
-  type VString,
-} from "convex/values";
+import type { ConvexError, Infer } from "convex/values";
+import type { vStreamStatus } from "./validators.js";
+
+export * from "./validators.js";
 
 /** The id of a stream: a string with a brand. */
 export type StreamId = string & {
@@ -13,25 +9,6 @@ export type StreamId = string & {
   __isStreamId: true;
 };
 
-/**
- * The validator of stream ids, for schemas, `args` and `returns`. On the wire
- * an id is any string; in TypeScript it is a `StreamId`, so no cast is needed.
- */
-export const vStreamId = v.string() as unknown as VString<StreamId>;
-
-/** The validator of stream ids as version 0.3 has it: the type is `string`. */
-export const StreamIdValidator = v.string();
-
-const statusesOf03 = [
-  v.literal("pending"),
-  v.literal("streaming"),
-  v.literal("done"),
-  v.literal("error"),
-  v.literal("timeout"),
-] as const;
-
-/** The validator of a `StreamStatus`: all six. */
-export const vStreamStatus = v.union(...statusesOf03, v.literal("aborted"));
 /**
  * The status of a stream.
  *
@@ -48,11 +25,6 @@ export type StreamStatus = Infer<typeof vStreamStatus>;
 // The component's functions return them under these validators and the client
 // takes them from there, so the compiler checks that both say the same.
 
-/** The validator of a `StreamBody`, for the `returns` of a query that returns one. */
-export const vStreamBody = v.object({
-  text: v.string(),
-  status: v.union(...statusesOf03),
-});
 /**
  * All the saved text of a stream, and its status: one of the five that version
  * 0.3 knew. A stream that was aborted reads as `done` here. `getStreamStatus`
@@ -65,17 +37,6 @@ export type StreamBody = {
   status: Exclude<StreamStatus, "aborted">;
 };
 
-/** The validator of a `StreamError`. */
-export const vStreamError = v.object({
-  kind: v.union(
-    v.literal("WriterFailed"),
-    v.literal("CannotSave"),
-    v.literal("Stopped"),
-    v.literal("TimedOut"),
-  ),
-  message: v.string(),
-  data: v.optional(v.any()),
-});
 /** Why a stream ended before its text was complete. */
 export type StreamError = {
   /**
@@ -91,15 +52,73 @@ export type StreamError = {
   data?: any;
 };
 
-/** The validator of a `StreamPage`, for the `returns` of a query that returns one. */
-export const vStreamPage = v.object({
-  text: v.string(),
-  status: vStreamStatus,
-  from: v.number(),
-  next: v.number(),
-  claimed: v.boolean(),
-  error: v.optional(vStreamError),
-});
+/**
+ * What an error of this package is about:
+ *
+ * - `StreamNotFound`: there is no such stream, or no longer.
+ * - `StreamEnded`: the stream has ended, and nothing can be added to it.
+ * - `StreamClaimed`: a call of `stream()` or `generate()` holds the stream.
+ * - `InvalidOffset`: not a whole number from 0 on.
+ * - `TextTooLong`: more text than Convex reads or writes at once.
+ */
+export type StreamErrorKind =
+  | "StreamNotFound"
+  | "StreamEnded"
+  | "StreamClaimed"
+  | "InvalidOffset"
+  | "TextTooLong";
+
+/** The `data` of an error that `isStreamError` recognizes. */
+export type StreamErrorData<Kind extends StreamErrorKind = StreamErrorKind> = {
+  /** What the error is about. */
+  kind: Kind;
+  /** What was expected, what came instead, and what to do. */
+  message: string;
+  /** The id that was given. */
+  streamId: string;
+};
+
+const errorKinds: readonly StreamErrorKind[] = [
+  "StreamNotFound",
+  "StreamEnded",
+  "StreamClaimed",
+  "InvalidOffset",
+  "TextTooLong",
+];
+
+/**
+ * Whether something that was thrown is an error of this package, of one kind or
+ * of any. Works in functions and in the browser.
+ *
+ * ```ts
+ * try {
+ *   await streaming.deleteStream(ctx, streamId);
+ * } catch (error) {
+ *   if (!isStreamError(error, "StreamNotFound")) throw error;
+ * }
+ * ```
+ *
+ * @param kind The kind to look for. Default: any.
+ */
+export function isStreamError<Kind extends StreamErrorKind = StreamErrorKind>(
+  error: unknown,
+  kind?: Kind,
+): error is ConvexError<StreamErrorData<Kind>> {
+  const { data } = Object(error) as { data?: unknown };
+  const {
+    kind: its,
+    message,
+    streamId,
+  } = Object(data) as Partial<StreamErrorData>;
+  return (
+    its !== undefined &&
+    errorKinds.includes(its) &&
+    typeof message === "string" &&
+    typeof streamId === "string" &&
+    (kind === undefined || its === kind)
+  );
+}
+
 /**
  * The saved text of a stream from an offset on. Offsets count UTF-16 code
  * units, as `string.length` does. Its status is final only if its text reaches
@@ -167,27 +186,9 @@ export function isFinal(status: StreamStatus): status is FinalStatus {
   return status !== "pending" && status !== "streaming";
 }
 
-/** The validator of a `StreamEnd`. */
-export const vStreamEnd = v.union(
-  v.literal("done"),
-  v.literal("error"),
-  v.literal("timeout"),
-  v.literal("aborted"),
-  v.literal("deleted"),
-);
 /** How a stream ended: its final status, or `"deleted"` if it was deleted before it had ended. */
 export type StreamEnd = FinalStatus | "deleted";
 
-/** The validator of a `StreamInfo`. */
-export const vStreamInfo = v.object({
-  status: vStreamStatus,
-  error: v.optional(vStreamError),
-  result: v.optional(v.any()),
-  createdAt: v.number(),
-  firstTextAt: v.optional(v.number()),
-  endedAt: v.optional(v.number()),
-  length: v.number(),
-});
 /** Everything about a stream but its text. Times are in ms since 1970. */
 export type StreamInfo = {
   /** The status of the stream. */
@@ -205,35 +206,6 @@ export type StreamInfo = {
   /** The length of its saved text (UTF-16 code units). */
   length: number;
 };
-
-/**
- * The arguments of an `onComplete`: `{ streamId, status, error?, result?,
- * length, context }`.
- *
- * ```ts
- * export const onReplyDone = internalMutation({
- *   args: vOnCompleteArgs(v.object({ messageId: v.id("messages") })),
- *   handler: async (ctx, { status, context }) => {
- *     await ctx.db.patch(context.messageId, { status });
- *   },
- * });
- * ```
- *
- * @param context The validator of the `context` that `createStream` is given.
- *   Default: any, or none.
- */
-export function vOnCompleteArgs<
-  Context extends Validator<any, OptionalProperty, any> = VAny<any, "optional">,
->(context?: Context) {
-  return v.object({
-    streamId: vStreamId,
-    status: vStreamEnd,
-    error: v.optional(vStreamError),
-    result: v.optional(v.any()),
-    length: v.number(),
-    context: (context ?? v.optional(v.any())) as Context,
-  });
-}
 
 /** What an `onComplete` receives. */
 export type OnCompleteArgs<Context = any> = {

@@ -38,7 +38,11 @@ async function use(t: ReturnType<typeof emptyApp>, component: ComponentApi) {
 
 test("register makes the component usable under its default name", async () => {
   const t = emptyApp();
-  register(t);
+  const api: ComponentApi = register(t);
+  expect(await use(t, api)).toEqual({
+    text: "Text.",
+    status: "done",
+  });
   expect(await use(t, components.persistentTextStreaming)).toEqual({
     text: "Text.",
     status: "done",

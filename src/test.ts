@@ -1,6 +1,6 @@
 /// <reference types="vite/client" />
-import type { TestConvex } from "convex-test";
-import type { GenericSchema, SchemaDefinition } from "convex/server";
+import { componentsGeneric } from "convex/server";
+import type { ComponentApi } from "./component/_generated/component.js";
 import schema from "./component/schema.js";
 
 const modules = import.meta.glob("./component/**/*.ts");
@@ -13,16 +13,33 @@ const modules = import.meta.glob("./component/**/*.ts");
  * register(t);
  * ```
  *
+ * `defineTestApp` of convex-test 0.0.70 takes it as it is.
+ *
  * @param t What `convexTest()` returned.
  * @param name The name under which the app uses the component: the `name` of
  *   `app.use(component, { name })`, or its default.
+ * @returns The component's functions, as the app's `components` has them.
  */
 export function register(
-  t: TestConvex<SchemaDefinition<GenericSchema, boolean>>,
+  t: TestApp,
   name: string = "persistentTextStreaming",
-) {
+): ComponentApi {
   t.registerComponent(name, schema, modules);
+  const components = componentsGeneric() as unknown as Record<
+    string,
+    ComponentApi
+  >;
+  return components[name] as ComponentApi;
 }
+
+/** What `convexTest()` returns, with any version of convex-test. */
+type TestApp = {
+  registerComponent(
+    name: string,
+    definition: typeof schema,
+    modules: Record<string, () => Promise<unknown>>,
+  ): unknown;
+};
 
 /** `register`, and what it registers: for tests that call `t.registerComponent` themselves. */
 const component: {

@@ -12,7 +12,7 @@ import {
 } from "./read-stream.js";
 import { leavable } from "./request.js";
 
-export { isFinal } from "../shared.js";
+export { isFinal, isStreamError } from "../shared.js";
 export { InvalidLineError } from "./lines.js";
 export { ReadStreamError } from "./request.js";
 export {

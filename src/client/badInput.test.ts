@@ -114,9 +114,10 @@ describe("what names no stream", () => {
         claimed: false,
       });
       expect(await app.abort(id)).toBeNull();
-      await expect(
-        app.act((ctx) => streaming.deleteStream(ctx, id)),
-      ).rejects.toThrow(/Stream not found|Expected ID/);
+      const deleting = app.act((ctx) => streaming.deleteStream(ctx, id));
+      // The second deletion of a stream changes nothing.
+      if (what === "an id of a deleted stream") await deleting;
+      else await expect(deleting).rejects.toThrow("Expected ID");
     },
   );
 

@@ -5,6 +5,7 @@ import {
   type StreamPage,
   cutLength,
   isFinal,
+  streamError,
 } from "../shared.js";
 import { now, pause, retry } from "../time.js";
 import { Body } from "./body.js";
@@ -183,7 +184,9 @@ export async function* followText(
   start: Start,
 ): AsyncGenerator<string, void> {
   const missing = () =>
-    new Error(
+    streamError(
+      "StreamNotFound",
+      streamId,
       `There is no stream ${shown(streamId)}. It may have been deleted.`,
     );
   if (!mayBeId(streamId)) throw missing();

@@ -552,9 +552,10 @@ describe("deleteStream", () => {
     expect((await body(streamId)).status).toBe("error");
   });
 
-  test("of a stream that is not there is an error", async () => {
+  test("a second time changes nothing; an id that no stream ever had is an error", async () => {
     const { streamId, remove } = await deletedStream();
-    await expect(remove(streamId)).rejects.toThrow("Stream not found");
+    await remove(streamId);
+    await expect(remove(malformed)).rejects.toThrow("Expected ID");
   });
 });
 

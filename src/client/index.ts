@@ -2,7 +2,9 @@ import type { FunctionReference, HttpRouter } from "convex/server";
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import {
+  isStreamError,
   statusOf03,
+  streamError,
   vStreamId,
   type StreamBody,
   type StreamId,
@@ -32,6 +34,7 @@ import { write, type ChunkAppender } from "./write.js";
 
 export {
   isFinal,
+  isStreamError,
   StreamIdValidator,
   vStreamBody,
   vStreamId,
@@ -42,6 +45,8 @@ export type {
   FinalStatus,
   StreamBody,
   StreamError,
+  StreamErrorData,
+  StreamErrorKind,
   StreamId,
   StreamPage,
   StreamStatus,
@@ -433,10 +438,17 @@ export class PersistentTextStreaming {
   /**
    * Deletes a stream and its text. A writer that is at it is stopped.
    *
-   * @throws If there is no such stream.
+   * Deleting a stream again changes nothing and is no error.
+   *
+   * @throws For an id that no stream ever had.
    */
   async deleteStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
-    await ctx.runMutation(this.lib.deleteStream, { streamId });
+    try {
+      await ctx.runMutation(this.lib.deleteStream, { streamId });
+    } catch (error) {
+      // An id of a stream, and no stream: it has been deleted before.
+      if (!isStreamError(error, "StreamNotFound")) throw error;
+    }
   }
 
   /**
@@ -519,16 +531,22 @@ function checkWriter(method: string, writer: unknown): void {
 function notClaimed(streamId: string, status: StreamStatus | null): Error {
   switch (status) {
     case null:
-      return new Error(
+      return streamError(
+        "StreamNotFound",
+        streamId,
         `There is no stream ${shown(streamId)}; it may have been deleted. Create a stream with createStream(ctx) first.`,
       );
     case "pending":
     case "streaming":
-      return new Error(
+      return streamError(
+        "StreamClaimed",
+        streamId,
         `Stream ${streamId} has been claimed by another writer. A stream is written once; create a new one to generate again.`,
       );
     default:
-      return new Error(
+      return streamError(
+        "StreamEnded",
+        streamId,
         `Stream ${streamId} has ended (${status}). A stream is written once; create a new one to generate again.`,
       );
   }

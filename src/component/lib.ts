@@ -154,8 +154,8 @@ export const append = mutation({
   handler: async (ctx, args) => {
     const { streamId, writer, start, text, final, error, owe } = args;
     const result = args.result as unknown;
-    checkOffset("start", start);
-    checkLength(text);
+    checkOffset(streamId, "start", start);
+    checkLength(streamId, text);
     const stream = await ctx.db.get(streamId);
     if (stream === null) return null;
     const ended = isFinal(stream.status);
@@ -265,8 +265,8 @@ export const read = query({
   handler: async (ctx, args) => {
     const { tail } = args;
     let { from } = args;
-    if (from !== undefined) from = checkOffset("from", from);
-    if (tail !== undefined) checkTail(tail);
+    if (from !== undefined) from = checkOffset(args.streamId, "from", from);
+    if (tail !== undefined) checkTail(args.streamId, tail);
     const stream = await getStream(ctx, args.streamId);
     if (stream === null) return null;
     if (tail !== undefined && from === undefined) {

@@ -1,6 +1,7 @@
 /** The document of a stream: how to find it, and what others are told about it. */
 import {
   isFinal,
+  streamError,
   type FinalStatus,
   type StreamError,
   type StreamInfo,
@@ -24,7 +25,9 @@ export async function getStreamOrThrow(
 ): Promise<Doc<"streams">> {
   const stream = await ctx.db.get(streamId);
   if (stream === null) {
-    throw new Error(
+    throw streamError(
+      "StreamNotFound",
+      streamId,
       `Stream not found: there is no stream ${streamId}. It may have been deleted.`,
     );
   }

@@ -9,6 +9,7 @@ import {
   cutLength,
   isLowSurrogate,
   isFinal,
+  streamError,
   type StreamPage,
   type StreamStatus,
 } from "../shared.js";
@@ -107,12 +108,14 @@ export async function appendText(
   }
 }
 
-export function checkLength(text: string): void {
+export function checkLength(streamId: string, text: string): void {
   // No character takes more than three bytes for each of its code units.
   if (text.length * 3 <= ADDED_LIMIT) return;
   const bytes = new TextEncoder().encode(text).length;
   if (bytes <= ADDED_LIMIT) return;
-  throw new Error(
+  throw streamError(
+    "TextTooLong",
+    streamId,
     `This text has ${(bytes / MiB).toFixed(1)} MiB; at most 15 MiB can be added at once, as a Convex mutation may write 16 MiB. Add it in parts.`,
   );
 }
@@ -193,16 +196,24 @@ export async function readText(
 }
 
 /** @returns The same number; 0 for -0, which the database would look for before 0. */
-export function checkOffset(name: string, offset: number): number {
+export function checkOffset(
+  streamId: string,
+  name: string,
+  offset: number,
+): number {
   if (Number.isSafeInteger(offset) && offset >= 0) return offset + 0;
-  throw new Error(
+  throw streamError(
+    "InvalidOffset",
+    streamId,
     `${name} must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${offset}.`,
   );
 }
 
-export function checkTail(tail: number): void {
+export function checkTail(streamId: string, tail: number): void {
   if (Number.isSafeInteger(tail) && tail >= 0) return;
-  throw new Error(
+  throw streamError(
+    "InvalidOffset",
+    streamId,
     `tail must say how much of the text's end to read, a whole number from 0 on (UTF-16 code units); it is ${tail}.`,
   );
 }
@@ -210,7 +221,9 @@ export function checkTail(tail: number): void {
 export async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {
   const { page, complete } = await readText(ctx.db, stream, 0, WHOLE_LIMIT);
   if (!complete) {
-    throw new Error(
+    throw streamError(
+      "TextTooLong",
+      stream._id,
       `Stream ${stream._id} has more text than one query may return (16 MiB). Read it in pages: getStreamBody(ctx, streamId, from), beginning with from = 0 and going on from the page's \`next\`.`,
     );
   }

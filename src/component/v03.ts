@@ -8,6 +8,7 @@ import { v } from "convex/values";
 import {
   isFinal,
   statusOf03,
+  streamError,
   vStreamBody,
   vStreamStatus,
   type StreamStatus,
@@ -38,16 +39,20 @@ export const addChunk = {
     args: { streamId: Id<"streams">; text: string; final: boolean },
   ) => {
     const { streamId, text, final } = args;
-    checkLength(text);
+    checkLength(streamId, text);
     const stream = await getStreamOrThrow(ctx, streamId);
     if (isFinal(stream.status)) {
-      throw new Error(
+      throw streamError(
+        "StreamEnded",
+        streamId,
         `Stream ${streamId} is not streaming, it is ${stream.status}: nothing can be added to it. Create a new stream.`,
       );
     }
     if (isClaimed(stream)) {
       // Text in between would not fit the offsets of the writer's own.
-      throw new Error(
+      throw streamError(
+        "StreamClaimed",
+        streamId,
         `A call of stream() or generate() holds stream ${streamId}, so addChunk cannot add to it. Append in that call's writer, or create a stream that only addChunk writes.`,
       );
     }
@@ -170,7 +175,9 @@ export async function lengthOfRows(
 
 /** For a text that version 0.3 could not have read either. */
 export function tooManyRows(streamId: Id<"streams">, offset: number): Error {
-  return new Error(
+  return streamError(
+    "TextTooLong",
+    streamId,
     `Stream ${streamId} has more text of version 0.3 before offset ${offset} than one function may read (16 MiB, 32,000 documents), and it has to be counted to find that offset. Read it from the beginning, in pages: getStreamBody(ctx, streamId, 0). It can be deleted, too.`,
   );
 }

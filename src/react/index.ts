@@ -36,7 +36,7 @@ import type { StreamPage, StreamStatus } from "../shared.js";
 
 export { InvalidLineError } from "../browser/lines.js";
 export { useSmoothText, type SmoothTextOptions } from "./useSmoothText.js";
-export { isFinal } from "../shared.js";
+export { isFinal, isStreamError } from "../shared.js";
 export type {
   Fetch,
   HeaderValues,
