@@ -493,7 +493,7 @@ export class PersistentTextStreaming {
    *   path: "/chat",
    *   authorize: internal.chat.authorizeStream,
    *   write: async function* (ctx, { streamId, signal }) {
-   *     const prompt = await ctx.runQuery(internal.chat.prompt, { streamId });
+   *     const prompt = await ctx.runQuery(internal.chat.getPrompt, { streamId });
    *     yield* answer(prompt, signal);
    *   },
    * });

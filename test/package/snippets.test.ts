@@ -1,9 +1,20 @@
-/** The code in the documents compiles, so that it cannot rot. */
-import { readdirSync, readFileSync } from "node:fs";
+/**
+ * Code in the documents cannot rot. Each block of a guide is part of a file of the
+ * example or of a test, and those of `apps/docs` are compiled and run here, in an
+ * app of their own. Blocks in docstrings are compiled.
+ */
+import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { beforeAll, describe, expect, inject, test } from "vitest";
-import { copySources, generate, newApp, repository, write } from "./fresh-app.js";
+import {
+  copySources,
+  generate,
+  newApp,
+  repository,
+  run,
+  write,
+} from "./fresh-app.js";
 
 const { tarball } = inject("packed");
 
@@ -40,41 +51,54 @@ const filesIn = (folder: string, end: RegExp) =>
     .filter((file) => end.test(file))
     .map((file) => join(folder, file))
     .sort();
-const documents = [
-  ...filesIn("docs", /^[^/]*\.md$/),
+const guides = [
   "README.md",
-  "CONTRIBUTING.md",
-  "CHANGELOG.md",
-  ...filesIn("src", /^(?!.*_generated|.*\.test\.).*\.tsx?$/),
+  "example/README.md",
+  ...filesIn("docs", /^[^/]*\.md$/),
 ];
-const snippets = documents.flatMap(snippetsOf);
+const blocks = guides.flatMap(snippetsOf);
+const fragments = filesIn(
+  "src",
+  /^(?!.*_generated|.*\.test\.).*\.tsx?$/,
+).flatMap(snippetsOf);
 
-/** A snippet that begins with `// convex/chat.ts` is that file of an app. */
-const fileOf = ({ code }: Snippet) => /^\/\/ (\S+\.tsx?)\n/.exec(code)?.[1];
-const files = snippets.filter((snippet) => fileOf(snippet) !== undefined);
-const fragments = snippets.filter((snippet) => fileOf(snippet) === undefined);
+/** The pages of `docs` that have an app. Each is the quick start with other files on top. */
+const pages = readdirSync(join(repository, "test/package/apps/docs")).sort();
+
 const fragmentFile = ({ where, language }: Snippet) =>
   `fragments/${where.replace(/\W/g, "_")}.${language}`;
 
+let app: string;
 let errors: Map<string, string[]>;
 beforeAll(async () => {
-  const app = await newApp(
+  app = await newApp(
     tarball,
     "convex",
     "convex-test",
+    "convex-helpers",
+    "vitest",
+    "@edge-runtime/vm",
     "openai",
-    "ai",
+    "ai@6",
+    "@ai-sdk/openai@3",
+    "@ai-sdk/react@3",
     "zod",
     "vite",
+    "@types/node",
     "react",
     "@types/react",
   );
-  for (const snippet of files) write(app, fileOf(snippet) ?? "", snippet.code);
+  for (const page of ["", ...pages]) {
+    const folder = join(app, page);
+    cpSync(join(repository, "example/minimal"), folder, { recursive: true });
+    copySources("docs/shared", folder);
+    if (page !== "") copySources(`docs/${page}`, folder);
+    generate(folder);
+  }
   for (const snippet of fragments) {
     write(app, fragmentFile(snippet), `${snippet.code}\nexport {};\n`);
   }
   copySources("snippets", app);
-  generate(app);
   errors = compile(app);
 });
 
@@ -87,7 +111,7 @@ function compile(app: string): Map<string, string[]> {
       jsx: "react-jsx",
       module: "ESNext",
       moduleResolution: "Bundler",
-      types: ["vite/client"],
+      types: ["vite/client", "node"],
       isolatedModules: true,
       verbatimModuleSyntax: true,
       strict: true,
@@ -97,9 +121,12 @@ function compile(app: string): Map<string, string[]> {
     },
     app,
   );
-  const roots = ["convex", "src", "fragments"].flatMap((folder) =>
-    ts.sys.readDirectory(join(app, folder), [".ts", ".tsx"]),
-  );
+  const roots = ["convex", "src", "fragments"]
+    .map((folder) => join(app, folder))
+    .concat(pages.map((page) => join(app, page)))
+    .flatMap((folder) => ts.sys.readDirectory(folder, [".ts", ".tsx"]))
+    // A page may have replaced the functions that the quick start's page calls.
+    .filter((file) => !/\w\/src\/App\.tsx$/.test(file.slice(app.length + 1)));
   const host = ts.createCompilerHost(options);
   host.getCurrentDirectory = () => app;
   const program = ts.createProgram(roots, options, host);
@@ -113,30 +140,43 @@ function compile(app: string): Map<string, string[]> {
   return found;
 }
 
-describe("the app in the README", () => {
-  test("has all its files", () => {
-    expect(files.map(fileOf).sort()).toEqual([
-      "convex/chat.ts",
-      "convex/convex.config.ts",
-      "convex/http.ts",
-      "convex/schema.ts",
-      "src/Chat.tsx",
-      "src/Reply.tsx",
-    ]);
-  });
+/** Without the white space: excerpts are indented and wrapped anew. */
+const squeezed = (code: string) => code.replaceAll(/\s|,(?=\s*[)\]}])/g, "");
+const sources = ["example", "test"]
+  .flatMap((folder) => filesIn(folder, /^(?!.*_generated).*\.tsx?$/))
+  .map((file) => squeezed(readFileSync(join(repository, file), "utf8")));
 
-  test.each(files)("$where compiles", (snippet) => {
-    expect(errors.get(fileOf(snippet) ?? "")).toEqual([]);
-  });
-});
+test.each(blocks)(
+  "$where is part of a file of the example or a test",
+  ({ code }) => {
+    expect(sources.some((source) => source.includes(squeezed(code)))).toBe(
+      true,
+    );
+  },
+);
 
-describe("with the names that it takes for granted,", () => {
-  test.each(fragments)("$where compiles", (snippet) => {
+describe("compiles:", () => {
+  test.each(fragments)("$where", (snippet) => {
     expect(errors.get(fragmentFile(snippet))).toEqual([]);
   });
 
-  test("and these names are right", () => {
-    for (const [file, found] of errors)
-      expect({ file, found }).toEqual({ file, found: [] });
+  test("the quick start and each page's files", () => {
+    const wrong = [...errors].filter(([, found]) => found.length > 0);
+    expect(Object.fromEntries(wrong)).toEqual({});
   });
+});
+
+test("the pages' own tests pass", async () => {
+  await run(
+    app,
+    "npx",
+    "vitest",
+    "run",
+    "--config",
+    "testing/vitest.config.ts",
+  );
+}, 120_000);
+
+test("llms-full.txt is what `npm run llms` makes", async () => {
+  await run(repository, "npm", "run", "llms", "--", "--check");
 });

@@ -52,7 +52,7 @@ export function Composer({
           aria-describedby="composer-hint"
           placeholder="Ask something…"
           rows={1}
-          className="max-h-48 min-h-9 flex-1 resize-none [field-sizing:content] bg-transparent px-2.5 py-1.5 outline-none placeholder:text-muted-foreground"
+          className="max-h-48 min-h-9 flex-1 resize-none [field-sizing:content] bg-transparent px-2.5 py-1.5 max-md:py-2.5 outline-none placeholder:text-muted-foreground"
           value={draft}
           readOnly={sending}
           onChange={(event) => {

@@ -370,10 +370,10 @@ function Slider(props: {
     };
   }, [own, write]);
   return (
-    <label className="flex min-w-44 flex-1 flex-col gap-1 text-xs text-muted-foreground sm:max-w-56">
-      <span className="flex justify-between gap-2">
+    <label className="flex min-w-52 flex-1 flex-col gap-1 text-xs text-muted-foreground sm:max-w-56">
+      <span className="flex justify-between gap-2 whitespace-nowrap">
         {props.label}
-        <output className="font-medium text-foreground tabular-nums">
+        <output className="font-medium whitespace-nowrap text-foreground tabular-nums">
           {value} {props.unit}
         </output>
       </span>

@@ -1,21 +1,21 @@
 /**
- * What the documents' shorter examples take for granted: that an app has a
- * `streaming`, a `ctx` of the right kind, a model.
+ * The names that examples in docstrings take for granted: an app's `streaming`, a
+ * `ctx` of the right kind, a model.
  */
 import type * as package_ from "@convex-dev/persistent-text-streaming";
 import type * as browser from "@convex-dev/persistent-text-streaming/browser";
+import type * as durable from "@convex-dev/persistent-text-streaming/durable";
 import type * as react from "@convex-dev/persistent-text-streaming/react";
 import type * as test from "@convex-dev/persistent-text-streaming/test";
 import type * as convexTest_ from "convex-test";
-import type {
-  FunctionReference,
-  HttpRouter,
-  PublicHttpAction,
-} from "convex/server";
+import type * as convexBrowser from "convex/browser";
+import type * as server from "convex/server";
 import type * as values from "convex/values";
-import type { LanguageModel, UIMessage } from "ai";
+import type * as aiReact from "@ai-sdk/react";
+import type * as aiSdk from "ai";
+import type * as convexReact from "convex/react";
+import type * as ai from "@convex-dev/persistent-text-streaming/ai";
 import type * as generatedApi from "../convex/_generated/api";
-import type * as server from "../convex/_generated/server";
 import type schema_ from "../convex/schema";
 
 declare global {
@@ -23,58 +23,59 @@ declare global {
   const PersistentTextStreaming: typeof package_.PersistentTextStreaming;
   const StreamIdValidator: typeof package_.StreamIdValidator;
   const streamBodyArgs: typeof package_.streamBodyArgs;
-  const useStream: typeof react.useStream;
+  const vOnCompleteArgs: typeof package_.vOnCompleteArgs;
+  const vStreamId: typeof package_.vStreamId;
+  const isStreamError: typeof package_.isStreamError;
+  const {
+    useStream,
+    useStreamBody,
+    useStreamLines,
+    useSmoothText,
+  }: typeof react;
+  const { readStream, readLines, watchStream }: typeof browser;
+  const serveDurableStream: typeof durable.serveDurableStream;
   const register: typeof test.register;
-  const readStream: typeof browser.readStream;
-  const readLines: typeof browser.readLines;
-  const useStreamLines: typeof react.useStreamLines;
   const convexTest: typeof convexTest_.convexTest;
-  const v: typeof values.v;
-  const { query, mutation, internalAction, httpAction }: typeof server;
-  const api: typeof generatedApi.api;
-  const components: typeof generatedApi.components;
+  const ConvexClient: typeof convexBrowser.ConvexClient;
+  const { v, ConvexError }: typeof values;
+  const httpRouter: typeof server.httpRouter;
+  const query: typeof server.queryGeneric;
+  const mutation: typeof server.mutationGeneric;
+  const internalMutation: typeof server.internalMutationGeneric;
+  const internalAction: typeof server.internalActionGeneric;
+  const httpAction: typeof server.httpActionGeneric;
+  type QueryCtx = server.GenericQueryCtx<server.GenericDataModel>;
+  const { components }: typeof generatedApi;
+  // The app's own, whatever it is called.
+  const api: any;
+  const internal: any;
+  const { PersistentChatTransport, encodeUIMessageStream }: typeof ai;
+  const { useChat }: typeof aiReact;
+  const { streamText, convertToModelMessages }: typeof aiSdk;
+  const convex: convexReact.ConvexReactClient;
 
   const streaming: package_.PersistentTextStreaming;
-  const ctx: server.MutationCtx;
+  const ctx: server.GenericMutationCtx<server.GenericDataModel> &
+    server.GenericActionCtx<server.GenericDataModel>;
   const schema: typeof schema_;
   const modules: Record<string, () => Promise<unknown>>;
   const args: { prompt: string };
-  const writer: package_.StreamWriter<server.ActionCtx>;
-  const internal: {
-    chat: {
-      ownerOf: FunctionReference<
-        "query",
-        "internal",
-        { streamId: string },
-        string | null
-      >;
-      answer: FunctionReference<"action", "internal", { streamId: string }>;
-      history: FunctionReference<
-        "query",
-        "internal",
-        { streamId: string },
-        UIMessage[]
-      >;
-    };
-  };
-  function tokensOfYourModel(signal: AbortSignal): AsyncIterable<string>;
+  const writer: package_.StreamWriter<
+    server.GenericActionCtx<server.GenericDataModel>
+  >;
+  const http: server.HttpRouter;
+  const model: aiSdk.LanguageModel & { textStream(): AsyncIterable<string> };
+  function answer(prompt: string, signal: AbortSignal): AsyncIterable<string>;
+  function getAuthUserId(ctx: QueryCtx): Promise<string | null>;
+  function send(text: string): Promise<void>;
   type ChatEvent =
     | { type: "reasoning" | "text"; delta: string }
     | { type: "tool"; name: string; input: unknown };
-  function eventsOfYourModel(signal: AbortSignal): AsyncIterable<ChatEvent>;
   function show(event: ChatEvent): void;
-  const events: package_.PersistentTextStreaming;
-  function languageModel(): LanguageModel;
-  const http: HttpRouter;
-  const resumeStream: PublicHttpAction;
-  const preflight: PublicHttpAction;
-  function withCors(response: Response): Response;
-  const model: { textStream(): AsyncIterable<string> };
 
   const siteUrl: string;
-  const url: URL;
-  const driven: boolean;
+  const url: string;
+  const output: HTMLElement;
   const streamId: StreamId;
-  const message: { responseStreamId: StreamId };
-  const authToken: string | null;
+  const message: { streamId: StreamId; responseStreamId: StreamId };
 }

@@ -1,0 +1,20 @@
+// convex/http.ts
+import { httpRouter } from "convex/server";
+import { internal } from "./_generated/api";
+import { streaming } from "./chat";
+import { think } from "./model";
+
+const http = httpRouter();
+
+streaming.registerRoutes(http, {
+  path: "/chat",
+  authorize: internal.chat.authorizeStream,
+  write: async function* (ctx, { streamId, signal }) {
+    const prompt = await ctx.runQuery(internal.chat.getPrompt, { streamId });
+    for await (const event of think(prompt ?? "", signal)) {
+      yield `${JSON.stringify(event)}\n`;
+    }
+  },
+});
+
+export default http;
