@@ -19,24 +19,6 @@ export type AssistantMessage = UIMessage<
 >;
 
 /**
- * A UI message stream of the AI SDK as text: the events that `useChat` reads, one
- * line each. Append it to a stream that is saved by lines.
- *
- * @throws What the model's error said, behind it all: the stream ends in `error`.
- */
-export async function* eventLines(
-  chunks: AsyncIterable<UIMessageChunk> | Iterable<UIMessageChunk>,
-): AsyncGenerator<string, void> {
-  let error: string | undefined;
-  for await (const chunk of chunks) {
-    if (chunk.type === "error") error = chunk.errorText;
-    yield `data: ${JSON.stringify(chunk)}\n\n`;
-  }
-  yield "data: [DONE]\n\n";
-  if (error !== undefined) throw new Error(error);
-}
-
-/**
  * The message that a saved text holds, however far it got: of a reply that was
  * stopped or broke off, what there is.
  */

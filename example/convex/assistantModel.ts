@@ -1,4 +1,5 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { encodeUIMessageStream } from "@convex-dev/persistent-text-streaming/ai";
 import {
   APICallError,
   jsonSchema,
@@ -10,7 +11,7 @@ import {
 } from "ai";
 import { ConvexError } from "convex/values";
 import type { Turn } from "./assistant";
-import { eventLines, modelMessages } from "./assistantMessages";
+import { modelMessages } from "./assistantMessages";
 import {
   checkFinish,
   modelName,
@@ -51,7 +52,10 @@ export async function* answer(
   const model = languageModel();
   if (model === null) {
     const start = { type: "start" as const, messageId };
-    yield* eventLines([start, { type: "error", errorText: SET_KEY }]);
+    yield* encodeUIMessageStream([
+      start,
+      { type: "error", errorText: SET_KEY },
+    ]);
     return;
   }
   const result = streamText({
@@ -68,7 +72,7 @@ export async function* answer(
     generateMessageId: () => messageId,
     onError: explanation,
   });
-  yield* eventLines(withProblems(chunks));
+  yield* encodeUIMessageStream(withProblems(chunks));
 }
 
 /** The chunks of a reply, with an error among them if it is not complete. */

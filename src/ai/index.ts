@@ -38,10 +38,15 @@ export interface PersistentChatTransportOptions<
    * something else writes the stream, such as a scheduled action.
    */
   send: (request: ChatRequest<Message>) => ChatStream | Promise<ChatStream>;
-  /** The stream whose reply is to be gone on with when the page was loaded anew; null if there is none. Default: none. */
+  /**
+   * The stream to continue after a reload, or null if no reply is being written.
+   * Called for `resume: true` and `resumeStream()`, with what was given as
+   * `body`, as in `resumeStream({ body })`. Default: none.
+   */
   activeStream?:
     | ((
         chatId: string,
+        call: { body: object | undefined },
       ) =>
         ChatStream | null | undefined | Promise<ChatStream | null | undefined>)
     | undefined;
@@ -129,10 +134,11 @@ export class PersistentChatTransport<
   /** Reads the reply that `activeStream` names, from its beginning. */
   reconnectToStream: ChatTransport<Message>["reconnectToStream"] = async ({
     chatId,
+    body,
     headers,
     abortSignal,
   }) => {
-    const stream = await this.options.activeStream?.(chatId);
+    const stream = await this.options.activeStream?.(chatId, { body });
     if (stream === null || stream === undefined) return null;
     // A page that died before its request has left a stream that nobody writes.
     return this.read(stream, "auto", { headers, signal: abortSignal });

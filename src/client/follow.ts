@@ -53,7 +53,7 @@ export function isLast(page: SavedPage): boolean {
  * before, until the stream has ended or been deleted or the reader has gone. A
  * page may be empty.
  */
-export async function* follow(
+async function* follow(
   first: SavedPage,
   read: ReadPage,
   gone: AbortSignal,

@@ -1,4 +1,8 @@
 import { useChat, type UseChatHelpers } from "@ai-sdk/react";
+import {
+  PersistentChatTransport,
+  type ChatStream,
+} from "@convex-dev/persistent-text-streaming/ai";
 import { useMutation } from "convex/react";
 import { useEffect, useRef, useState } from "react";
 import { api } from "../../convex/_generated/api";
@@ -9,6 +13,8 @@ import {
 import { Announcement } from "../chat/Announcement";
 import { Composer } from "../chat/Composer";
 import { BelowMessages, MessageList, Turn } from "../MessageList";
+import { siteAddress } from "../backend";
+import { authToken } from "../identity";
 import { isLive } from "../status";
 import { useAttempt } from "../useAttempt";
 import { useComposer } from "../useComposer";
@@ -17,7 +23,6 @@ import type { Turns } from "./Assistant";
 import { AssistantReply } from "./AssistantReply";
 import { Gate } from "./Gate";
 import { GenerationSelect } from "./GenerationSelect";
-import { transport, type Reading } from "./transport";
 import { useLoadMessages } from "./useSavedMessages";
 
 /**
@@ -44,8 +49,17 @@ export function AssistantConversation(props: {
   const [sending, setSending] = useState<string>();
 
   const [unread] = useState(() => turns.find(isUnreadIn(props.saved)));
-  const [chatTransport] = useState(() =>
-    transport(unread === undefined ? undefined : readingOf(unread)),
+  // The mutation that creates a reply's stream runs before `useChat` is told of
+  // it, so both functions pass on the stream that comes with the call.
+  const [chatTransport] = useState(
+    () =>
+      new PersistentChatTransport<AssistantMessage>({
+        url: siteAddress("/assistant"),
+        headers: authorization,
+        send: ({ body }) => body as ChatStream,
+        activeStream: (_chatId, { body }) =>
+          (body as ChatStream | undefined) ?? (unread && streamOf(unread)),
+      }),
   );
   const chat = useChat<AssistantMessage>({
     id: conversationId,
@@ -84,7 +98,7 @@ export function AssistantConversation(props: {
       // The last words of a stopped reply may still be on their way.
       void idle.passage().then(() =>
         chat.sendMessage(userMessage(messageId, prompt.trim()), {
-          body: { streamId, driven: generation === "request" },
+          body: { streamId, drive: generation === "request" },
         }),
       );
     });
@@ -178,7 +192,7 @@ function useOtherWindows(
       const live = fresh.find(({ status }) => isLive(status));
       if (live === undefined) return;
       await idle.passage();
-      await resumeStream({ body: readingOf(live) });
+      await resumeStream({ body: streamOf(live) });
     });
   }, [turns, messages, load, setMessages, resumeStream, idle]);
 }
@@ -189,9 +203,9 @@ const isUnreadIn = (messages: AssistantMessage[]) => {
 };
 
 /** A reply that nobody has started to write waits for a request from any window. */
-function readingOf({ streamId, generation, status }: Turns[number]): Reading {
-  return {
-    streamId,
-    driven: generation === "request" && status === "pending",
-  };
+function streamOf({ streamId, generation }: Turns[number]) {
+  return { streamId, drive: generation === "request" } satisfies ChatStream;
 }
+
+const authorization: Record<string, string> =
+  authToken === undefined ? {} : { Authorization: `Bearer ${authToken}` };
