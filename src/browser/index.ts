@@ -4,6 +4,7 @@ import {
   type LineOptions,
   type LineSchema,
   type ParseLine,
+  type SchemaResult,
 } from "./lines.js";
 import {
   streamText,
@@ -21,11 +22,17 @@ export {
   type WatchStreamOptions,
 } from "./watch-stream.js";
 export type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
-export type { Snapshot, StreamProblem } from "./stream-reader.js";
+export type {
+  Client,
+  QueryResult,
+  Snapshot,
+  StreamProblem,
+} from "./stream-reader.js";
 export type {
   LineOptions,
   LineSchema,
   ParseLine,
+  SchemaResult,
   ReadStreamOptions,
   StreamError,
   StreamStatus,

@@ -10,18 +10,24 @@ export type ParseLine<T> = (line: string) => T | undefined;
  * It has to be synchronous.
  */
 export interface LineSchema<T> {
+  /** What Standard Schema asks for. */
   readonly "~standard": {
+    /** Of Standard Schema. */
     readonly version: 1;
+    /** The library. */
     readonly vendor: string;
+    /** Checks a value. */
     readonly validate: (
       value: unknown,
     ) => SchemaResult<T> | Promise<SchemaResult<T>>;
+    /** For the compiler. */
     readonly types?:
       { readonly input: unknown; readonly output: T } | undefined;
   };
 }
 
-type SchemaResult<T> =
+/** What a schema says of a value. */
+export type SchemaResult<T> =
   | { readonly value: T; readonly issues?: undefined }
   | { readonly issues: readonly { readonly message: string }[] };
 

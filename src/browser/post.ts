@@ -204,7 +204,7 @@ export function mayChangeUnseen({
 }
 
 /** What an answer means by its head alone; null if its body is the stream's text. */
-export function endOf(response: Response, place: string): PostEnd | null {
+function endOf(response: Response, place: string): PostEnd | null {
   const { status, headers } = response;
   const problem = (trouble: Trouble, what: string) => ({
     trouble,

@@ -50,10 +50,13 @@ export interface StreamProblem {
 
 /** What a reader has of a stream: a new object with each change. */
 export interface Snapshot {
+  /** The text so far. */
   text: string;
+  /** What the stream is up to. */
   status: StreamStatus;
   /** Whether nothing is known of the stream yet. */
   isLoading: boolean;
+  /** Why the stream ended in `error`, or why the HTTP action refused to write it. */
   error?: StreamProblem;
   /** Asks again, after the request was refused or has failed. */
   retry: () => void;
@@ -67,11 +70,17 @@ export interface View {
 
 /** What the app's query returns: what `getStreamBody` does, and fields of its own. */
 export interface QueryResult {
+  /** The text, from `from` on if there is one. */
   text: string;
+  /** What the stream is up to. */
   status: StreamStatus;
+  /** The offset at which the text starts. */
   from?: number;
+  /** The offset to ask from in future. */
   next?: number;
+  /** Whether somebody writes the stream. */
   claimed?: boolean;
+  /** Why it ended in `error`. */
   error?: StreamProblem | undefined;
 }
 

@@ -18,6 +18,7 @@ import {
   type LineOptions,
   type LineSchema,
   type ParseLine,
+  type SchemaResult,
 } from "../browser/lines.js";
 import { rendered, rendering } from "../browser/pace.js";
 import type { Fetch, HeaderValues, ValueOrFunction } from "../browser/post.js";
@@ -43,6 +44,7 @@ export type {
   LineOptions,
   LineSchema,
   ParseLine,
+  SchemaResult,
   StreamProblem,
   ValueOrFunction,
 };
@@ -78,12 +80,12 @@ export type Incremental<Query extends StreamBodyQuery> =
     : false | { needs: "a query that takes `from`: `args: streamBodyArgs`" };
 
 /** What the query returns, if it does not return null. */
-type Result<Query extends StreamBodyQuery> = NonNullable<
+export type Result<Query extends StreamBodyQuery> = NonNullable<
   FunctionReturnType<Query>
 >;
 
 /** The fields that the app's query returns beside the text and its status. */
-type FurtherFields<Body> = Body extends unknown
+export type FurtherFields<Body> = Body extends unknown
   ? Omit<Body, keyof QueryResult | "isLoading" | "retry">
   : never;
 

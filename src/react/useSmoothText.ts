@@ -35,7 +35,13 @@ export interface SmoothTextOptions {
 export function useSmoothText(
   text: string,
   { status, startStreaming = false }: SmoothTextOptions = {},
-): [visibleText: string, { isStreaming: boolean }] {
+): [
+  visibleText: string,
+  {
+    /** Whether more of the text is about to be shown. */
+    isStreaming: boolean;
+  },
+] {
   const [flow, setFlow] = useState(() => flowOf(text, startStreaming));
   const isEnd = status !== undefined && isFinal(status);
   const visible = isEnd || !continues(flow, text) ? text.length : flow.visible;
@@ -84,11 +90,12 @@ function flowOf(text: string, startStreaming: boolean): Flow {
 
 /** Whether what is visible is the beginning of a text. Looking at all of a long one would copy it. */
 function continues({ text: before, visible }: Flow, text: string): boolean {
+  const same = (from: number, to: number) =>
+    text.slice(from, to) === before.slice(from, to);
   return (
     text.length >= visible &&
-    text.slice(0, 64) === before.slice(0, Math.min(64, text.length)) &&
-    text.slice(Math.max(0, visible - 64), visible) ===
-      before.slice(Math.max(0, visible - 64), visible)
+    same(0, Math.min(64, visible)) &&
+    same(Math.max(0, visible - 64), visible)
   );
 }
 
