@@ -212,6 +212,8 @@ export class HookReader {
   ) {
     this.client = new Client(deployment, browser, plan);
     const { incremental } = plan;
+    reader.reads03 =
+      !incremental || plan.changes.some(({ what }) => what === "other query");
     const { streamId } = deployment;
     this.props = { url, driven, streamId, incremental, authToken: "first" };
   }

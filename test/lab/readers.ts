@@ -12,6 +12,8 @@ export class Reader implements Owner {
   status: StreamStatus = "pending";
   /** Whether it knows that it has all. */
   ended = false;
+  /** Whether it reads the shape of 0.3, in which an aborted stream is done. */
+  reads03 = false;
   /** Whether it was told that there is no such stream. */
   refused = false;
   /** Sentences, with what the invariant that they break is called. */
@@ -118,6 +120,7 @@ export class Reader implements Owner {
     enough: () => boolean,
   ): Promise<void> {
     const { streaming, streamId, app } = this.deployment;
+    this.reads03 = !incremental;
     let from = this.text.length;
     let patience = 1;
     for (let i = 0; this.alive; i++) {
