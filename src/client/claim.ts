@@ -18,7 +18,8 @@ export type RunActionCtx = RunQueryCtx & RunMutationCtx;
 const CLAIM_ATTEMPTS = 5;
 
 /**
- * Claims a stream for one writer. Of any number of callers exactly one gets it.
+ * Claims a stream for one writer. Of any number of callers exactly one gets it;
+ * with `takeOver`, each gets it from the one before.
  *
  * @returns The stream to append to; or why not: the status of a stream that
  *   another has claimed or that has ended, null for an id that names no stream.
@@ -27,24 +28,23 @@ export async function claim(
   lib: ComponentApi["lib"],
   ctx: RunActionCtx,
   streamId: string,
+  timeoutMs: number,
+  takeOver = false,
 ): Promise<{ stream: ClaimedStream } | { status: StreamStatus | null }> {
   if (!mayBeId(streamId)) return { status: null };
   // The name makes a claim repeatable: a claim whose answer was lost is still ours.
   const writer = crypto.randomUUID();
-  const { claimed, status } = await retry(CLAIM_ATTEMPTS, () =>
-    ctx.runMutation(lib.claim, { streamId, writer }),
+  const { claimed, status, start } = await retry(CLAIM_ATTEMPTS, () =>
+    ctx.runMutation(lib.claim, { streamId, writer, timeoutMs, takeOver }),
   );
   if (!claimed) return { status };
   return {
     stream: {
-      append: async (start, text, final) => {
-        const save = { streamId, writer, start, text, final };
-        const status = await ctx.runMutation(lib.append, save);
-        if (status !== "takenOver") return status;
-        throw new Error(`Stream ${streamId} has been taken over.`);
-      },
-      status: async () =>
-        (await ctx.runQuery(lib.getStatus, { streamId })) ?? "error",
+      start,
+      timeoutMs,
+      append: (start, text, last) =>
+        ctx.runMutation(lib.append, { streamId, writer, start, text, ...last }),
+      status: () => ctx.runQuery(lib.getClaim, { streamId, writer }),
     },
   };
 }

@@ -2,12 +2,14 @@ import type { FunctionReference, HttpRouter } from "convex/server";
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import {
+  DEFAULT_TIMEOUT_MS,
   isStreamError,
   statusOf03,
   streamError,
   vStreamId,
   type StreamBody,
   type StreamId,
+  type StreamInfo,
   type StreamPage,
   type StreamStatus,
 } from "../shared.js";
@@ -30,12 +32,14 @@ import {
   type RegisterRoutesOptions,
 } from "./routes.js";
 import { shown } from "./errors.js";
-import { write, type ChunkAppender } from "./write.js";
+import { callbackOf, type CreateStreamOptions } from "./callback.js";
+import { write, type ChunkAppender, type Written } from "./write.js";
 
 export {
   isFinal,
   isStreamError,
   StreamIdValidator,
+  vOnCompleteArgs,
   vStreamBody,
   vStreamId,
   vStreamPage,
@@ -43,14 +47,19 @@ export {
 } from "../shared.js";
 export type {
   FinalStatus,
+  OnCompleteArgs,
   StreamBody,
+  StreamEnd,
   StreamError,
   StreamErrorData,
   StreamErrorKind,
   StreamId,
+  StreamInfo,
   StreamPage,
   StreamStatus,
 } from "../shared.js";
+export type { CreateStreamOptions } from "./callback.js";
+export type { Written } from "./write.js";
 export type { FlushBoundary, FlushOptions } from "./flush.js";
 export type {
   HookAPI,
@@ -67,8 +76,8 @@ export type { ChunkAppender };
  * ```ts
  * export const getStreamBody = query({
  *   args: streamBodyArgs,
- *   handler: (ctx, { streamId, from }) =>
- *     streaming.getStreamBody(ctx, streamId, from),
+ *   handler: (ctx, { streamId, from, tail }) =>
+ *     streaming.getStreamBody(ctx, streamId, { from, tail }),
  * });
  * ```
  */
@@ -77,6 +86,8 @@ export const streamBodyArgs = {
   streamId: vStreamId,
   /** The offset to read from (UTF-16 code units); without it, all of the text is read. */
   from: v.optional(v.number()),
+  /** How much of the end of the text to read (UTF-16 code units), if there is no `from`. */
+  tail: v.optional(v.number()),
 };
 
 /**
@@ -90,13 +101,13 @@ export type StreamWriter<Ctx> = (
   streamId: StreamId,
   append: ChunkAppender,
   signal: AbortSignal,
-) => Promise<void> | AsyncIterable<string>;
+) => Written;
 
 /** Writes a stream in the background, for `generate`. */
 export type BackgroundWriter = (
   append: ChunkAppender,
   signal: AbortSignal,
-) => Promise<void> | AsyncIterable<string>;
+) => Written;
 
 /**
  * The functions of version 0.3, which every app's `_generated/api` has, also
@@ -136,6 +147,13 @@ type StreamingComponent = {
 export interface PersistentTextStreamingOptions {
   /** When appended text is saved. Default: `"sentence"`, with the limits of `FlushOptions`. */
   flush?: "sentence" | "line" | FlushOptions;
+  /**
+   * How long (ms) a writer that has claimed a stream may show no sign of life
+   * before the stream ends as `timeout`: from 1,000 to a day. Default: 2 minutes.
+   * A live writer shows at least four signs in that time, also while it is
+   * silent. Streams that nobody has claimed have 20 minutes.
+   */
+  timeoutMs?: number;
 }
 
 /**
@@ -151,11 +169,12 @@ export class PersistentTextStreaming {
   /** `components.persistentTextStreaming`, as it was given. */
   readonly component: ComponentApi;
   private readonly flush: FlushPolicy;
+  private readonly timeoutMs: number;
 
   /**
    * @param component `components.persistentTextStreaming`, from the app's
    *   `_generated/api`.
-   * @param options When text is saved.
+   * @param options When text is saved, and when a silent writer counts as dead.
    * @throws TypeError for options that cannot be meant.
    */
   constructor(
@@ -170,6 +189,7 @@ export class PersistentTextStreaming {
       );
     }
     this.flush = flushPolicy(options?.flush);
+    this.timeoutMs = checkTimeout(options?.timeoutMs);
   }
 
   /** Not before it is used: an app's tests may load its modules without components. */
@@ -189,9 +209,35 @@ export class PersistentTextStreaming {
    * const responseStreamId = await streaming.createStream(ctx);
    * await ctx.db.insert("userMessages", { ...args, responseStreamId });
    * ```
+   *
+   * With `onComplete`, the end of the stream and what the app makes of it are
+   * one transaction:
+   *
+   * ```ts
+   * const streamId = await streaming.createStream(ctx, {
+   *   onComplete: internal.chat.onReplyEnd,
+   *   context: { messageId },
+   * });
+   *
+   * export const onReplyEnd = internalMutation({
+   *   args: vOnCompleteArgs(v.object({ messageId: v.id("messages") })),
+   *   handler: async (ctx, { status, context }) => {
+   *     await ctx.db.patch(context.messageId, { status });
+   *   },
+   * });
+   * ```
+   *
+   * @throws TypeError for an `onComplete` that is no function reference, or a
+   *   `context` that is no Convex value or has more than 64 KiB. An error if
+   *   `onComplete` is not deployed.
    */
-  async createStream(ctx: RunMutationCtx): Promise<StreamId> {
-    const id = await ctx.runMutation(this.lib.createStream, {});
+  async createStream(
+    ctx: RunMutationCtx,
+    options: CreateStreamOptions = {},
+  ): Promise<StreamId> {
+    const onComplete = await callbackOf(options);
+    const args = onComplete === undefined ? {} : { onComplete };
+    const id = await ctx.runMutation(this.lib.createStream, args);
     return id as StreamId;
   }
 
@@ -222,7 +268,7 @@ export class PersistentTextStreaming {
     writer: StreamWriter<Ctx>,
   ): Promise<Response> {
     checkWriter("stream", writer);
-    const claimed = await claim(this.lib, ctx, streamId);
+    const claimed = await claim(this.lib, ctx, streamId, this.timeoutMs);
     if (!("stream" in claimed)) {
       if (claimed.status === null) return notFound(streamId);
       return emptyResponse(205);
@@ -234,13 +280,14 @@ export class PersistentTextStreaming {
       this.flush,
       body,
       (append, signal) => writer(ctx, request, streamId, append, signal),
-      (ending) => {
-        if ("error" in ending) {
+      {
+        onSaved: (ending) => {
+          if (!("error" in ending)) return;
           console.error(
             `Stream ${streamId} ended with an error:`,
             ending.error,
           );
-        }
+        },
       },
       // Last of all: the end of the body ends the action on a deployment.
     ).then(() => body.close());
@@ -265,28 +312,45 @@ export class PersistentTextStreaming {
    * });
    * ```
    *
-   * @returns When everything is saved. That the stream was aborted, deleted or
-   *   timed out meanwhile is no error.
+   * So an app can make sure that every message gets its reply, even if the tab
+   * closes before it asks for it. In the mutation that creates the stream:
+   *
+   * ```ts
+   * await ctx.scheduler.runAfter(5_000, internal.chat.answer, { streamId });
+   * ```
+   *
+   * @param options.takeOver For jobs that are retried: claim the stream even if
+   *   another writer has it, unless it has ended. That writer can save no more,
+   *   and its signal fires. The new one appends behind what is saved, which
+   *   `getStreamBody` tells it. If it throws, its text is saved and the stream
+   *   stays open for the next attempt; if none comes within `timeoutMs`, the
+   *   stream ends as `error`, for that reason.
+   * @returns `true` when everything is saved. That the stream was aborted,
+   *   deleted or taken over, or timed out meanwhile is no error. `false`, without
+   *   running the writer, if another has claimed the stream or it has ended.
    * @throws What the writer threw, once what it had appended is saved; an error
-   *   if the stream was started before, has ended or does not exist, and then
-   *   the writer does not run.
+   *   if there is no such stream.
    */
   async generate(
     ctx: RunActionCtx,
     streamId: StreamId,
     writer: BackgroundWriter,
-  ): Promise<void> {
+    options: { takeOver?: boolean } = {},
+  ): Promise<boolean> {
     checkWriter("generate", writer);
-    const claimed = await claim(this.lib, ctx, streamId);
-    if (!("stream" in claimed)) throw notClaimed(streamId, claimed.status);
-    const ending = await write(
-      streamId,
-      claimed.stream,
-      this.flush,
-      null,
-      writer,
-    );
+    const { lib, timeoutMs } = this;
+    const takeOver = options.takeOver === true;
+    const claimed = await claim(lib, ctx, streamId, timeoutMs, takeOver);
+    if (!("stream" in claimed)) {
+      if (claimed.status === null) throw streamNotFound(streamId);
+      return false;
+    }
+    const { stream } = claimed;
+    const ending = await write(streamId, stream, this.flush, null, writer, {
+      takeOver,
+    });
     if ("error" in ending) throw ending.error;
+    return true;
   }
 
   /**
@@ -404,26 +468,62 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     from: number,
   ): Promise<StreamPage>;
+  /**
+   * The end of the saved text, and its status. Go on from the page's `next`.
+   *
+   * @param options.tail How much of the end (UTF-16 code units); one more where
+   *   that would cut a character in two.
+   * @param options.from An offset to read from instead.
+   */
+  getStreamBody(
+    ctx: RunQueryCtx,
+    streamId: StreamId,
+    options: { tail: number; from?: number | undefined },
+  ): Promise<StreamPage>;
   /** One or the other, as a query with `args: streamBodyArgs` is asked for it. */
   getStreamBody(
     ctx: RunQueryCtx,
     streamId: StreamId,
-    from: number | undefined,
+    options:
+      | number
+      | { from?: number | undefined; tail?: number | undefined }
+      | undefined,
   ): Promise<StreamBody | StreamPage>;
   async getStreamBody(
     ctx: RunQueryCtx,
     streamId: StreamId,
-    from?: number,
+    options?: number | { from?: number | undefined; tail?: number | undefined },
   ): Promise<StreamBody | StreamPage> {
     const { read } = this.lib;
-    const page = await ctx.runQuery(read, { streamId, from });
-    if (from === undefined) {
+    const { from, tail } = rangeOf(options);
+    checkTail(tail);
+    const page = await ctx.runQuery(read, { streamId, from, tail });
+    if (from === undefined && tail === undefined) {
       const { text, status } = page ?? noStream;
       return { text, status: statusOf03(status) };
     }
-    if (page === null) return { ...noStream, from, next: from, claimed: false };
+    if (page === null) {
+      const offset = from ?? 0;
+      return { ...noStream, from: offset, next: offset, claimed: false };
+    }
     const { upToDate: _, draining: __, ...rest } = page;
     return rest;
+  }
+
+  /**
+   * Everything about a stream but its text: its status, times, length, what its
+   * writer returned, and why it ended. Null if there is no such stream.
+   *
+   * ```ts
+   * const info = await streaming.getStreamInfo(ctx, streamId);
+   * if (info?.firstTextAt) console.log(info.firstTextAt - info.createdAt, "ms");
+   * ```
+   */
+  async getStreamInfo(
+    ctx: RunQueryCtx,
+    streamId: StreamId,
+  ): Promise<StreamInfo | null> {
+    return ctx.runQuery(this.lib.getStreamInfo, { streamId });
   }
 
   /**
@@ -520,6 +620,39 @@ export class PersistentTextStreaming {
 
 const noStream = { text: "", status: "error" } as const;
 
+const SECOND_MS = 1000;
+const DAY_MS = 24 * 60 * 60 * SECOND_MS;
+
+function checkTimeout(timeoutMs: unknown = DEFAULT_TIMEOUT_MS): number {
+  if (
+    typeof timeoutMs === "number" &&
+    timeoutMs >= SECOND_MS &&
+    timeoutMs <= DAY_MS
+  ) {
+    return timeoutMs;
+  }
+  throw new TypeError(
+    `timeoutMs must be a number of milliseconds from 1,000 to 86,400,000 (a day); it is ${shown(timeoutMs)}.`,
+  );
+}
+
+/** What was asked of `getStreamBody`. What is neither an offset nor options is taken for an offset, and refused as one. */
+function rangeOf(
+  options: number | { from?: number; tail?: number } | undefined,
+): { from?: number; tail?: number } {
+  const isRange = "from" in Object(options) || "tail" in Object(options);
+  if (isRange) return options as { from?: number; tail?: number };
+  return options === undefined ? {} : { from: options as number };
+}
+
+function checkTail(tail: unknown): void {
+  if (tail === undefined) return;
+  if (typeof tail === "number" && isOffset(tail)) return;
+  throw new TypeError(
+    `tail must say how much of the text's end to read, a whole number from 0 on (UTF-16 code units); it is ${shown(tail)}.`,
+  );
+}
+
 /** Before the stream is claimed: it could not be written a second time. */
 function checkWriter(method: string, writer: unknown): void {
   if (typeof writer === "function") return;
@@ -528,26 +661,10 @@ function checkWriter(method: string, writer: unknown): void {
   );
 }
 
-function notClaimed(streamId: string, status: StreamStatus | null): Error {
-  switch (status) {
-    case null:
-      return streamError(
-        "StreamNotFound",
-        streamId,
-        `There is no stream ${shown(streamId)}; it may have been deleted. Create a stream with createStream(ctx) first.`,
-      );
-    case "pending":
-    case "streaming":
-      return streamError(
-        "StreamClaimed",
-        streamId,
-        `Stream ${streamId} has been claimed by another writer. A stream is written once; create a new one to generate again.`,
-      );
-    default:
-      return streamError(
-        "StreamEnded",
-        streamId,
-        `Stream ${streamId} has ended (${status}). A stream is written once; create a new one to generate again.`,
-      );
-  }
+function streamNotFound(streamId: string): Error {
+  return streamError(
+    "StreamNotFound",
+    streamId,
+    `There is no stream ${shown(streamId)}; it may have been deleted. Create a stream with createStream(ctx) first.`,
+  );
 }

@@ -62,7 +62,11 @@ export type HookAPI = {
   /** A page of a stream, for `useStream` and the other hooks. */
   getStreamBody: RegisteredQuery<
     "public",
-    { streamId: string; from?: number | undefined },
+    {
+      streamId: string;
+      from?: number | undefined;
+      tail?: number | undefined;
+    },
     Promise<StreamPage>
   >;
   /** Stops a stream. */
@@ -150,8 +154,13 @@ export function hookAPI(streaming: Methods, options: HookAPIOptions): HookAPI {
     getStreamBody: queryGeneric({
       args: { ...streamBodyArgs, streamId: StreamIdValidator },
       returns: vStreamPage,
-      handler: async (ctx: QueryCtx, { streamId, from = 0 }) =>
-        streaming.getStreamBody(ctx, await allow(ctx, streamId, "read"), from),
+      handler: async (ctx: QueryCtx, args): Promise<StreamPage> => {
+        const { from, tail } = args;
+        const streamId = await allow(ctx, args.streamId, "read");
+        return from === undefined && tail !== undefined
+          ? streaming.getStreamBody(ctx, streamId, { tail })
+          : streaming.getStreamBody(ctx, streamId, from ?? 0);
+      },
     }),
     abortStream: mutationGeneric({
       args: { streamId: StreamIdValidator },

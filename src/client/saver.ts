@@ -1,21 +1,39 @@
-import { cutLength, type StreamStatus, isFinal } from "../shared.js";
+import type { Value } from "convex/values";
+import {
+  cutLength,
+  DEFAULT_TIMEOUT_MS,
+  isFinal,
+  type StreamError,
+  type StreamStatus,
+} from "../shared.js";
 import { due, mayEnd, type FlushPolicy } from "./flush.js";
 import { backOff, now, sleep } from "../time.js";
 
-/** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
-export interface ClaimedStream {
-  /** Saves text that starts at offset `start`. Null says that the stream has been deleted. */
-  append(
-    start: number,
-    text: string,
-    final?: "done" | "error",
-  ): Promise<StreamStatus | null>;
-  /** `error` for a stream that has been deleted. */
-  status(): Promise<StreamStatus>;
+/** What the database says of a claimed stream: its status, null if it was deleted, or that another writer has the claim now. */
+export type ClaimStatus = StreamStatus | "takenOver" | null;
+
+/** How a writer gives up its claim. `"open"` leaves the stream to a writer that takes it over. */
+export interface LastSave {
+  final: "done" | "error" | "open";
+  /** Why the writer failed. */
+  error?: StreamError | undefined;
+  /** What the writer returned. */
+  result?: Value | undefined;
+  /** Leave the app's `onComplete` for later: with it, the stream could not be ended. */
+  owe?: boolean | undefined;
 }
 
-/** The shortest time (ms) between the starts of two commits. Few readers notice; a third fewer calls than at 250. */
-const COMMIT_DISTANCE_MS = 400;
+/** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
+export interface ClaimedStream {
+  /** The offset at which the writer begins. Default: 0. */
+  start?: number | undefined;
+  /** How long (ms) the writer may show no sign of life. Default: 2 minutes. */
+  timeoutMs?: number | undefined;
+  /** Saves text that starts at offset `start`. */
+  append(start: number, text: string, last?: LastSave): Promise<ClaimStatus>;
+  status(): Promise<ClaimStatus>;
+}
+
 /** The largest commit (UTF-16 code units). At 3 bytes each, this is far from the 16 MiB that arguments may have. */
 const COMMIT_LIMIT_CHARS = 1024 * 1024;
 /** Appending waits while more than this is unsaved (UTF-16 code units). Saving then ignores boundaries: so much text may have none. */
@@ -24,8 +42,9 @@ const UNSAVED_LIMIT_CHARS = 1024 * 1024;
 const WATCH_INTERVAL_MS = 1000;
 /** The longest timer (ms). On a deployment a cleared timer keeps running, and 1,000 of them end the function. */
 const LONGEST_TIMER_MS = 10_000;
-/** In a long pause, a sign of life is given this often (ms): the cron takes a stream for dead after 20 minutes. */
-const HEARTBEAT_INTERVAL_MS = 5 * 60 * 1000;
+/** In a pause, this part of the time-out passes between two signs of life; and between two looks, at most that one. Together, four signs come in the time. */
+const HEARTBEAT_PART = 1 / 5;
+const WATCH_PART = 1 / 20;
 /** Consecutive failed saves (about 6 s) before the stream accepts no more text: tokens that cannot be saved should not be paid for. */
 const ATTEMPTS = 7;
 /** Consecutive failed saves (another 75 s) before the last save is given up, and the stream is left to the cron. */
@@ -46,9 +65,11 @@ export class Saver {
   /** How much of it a save that failed has brought, perhaps: the next brings no less. */
   private attempted = 0;
   /** The offset up to which everything is saved. */
-  private saved = 0;
-  private finishing = false;
-  private deleted = false;
+  private saved: number;
+  /** How this writer is ending the stream, while it does. */
+  private ending: LastSave | null = null;
+  /** Whether the stream is no longer this writer's: deleted, or taken over. */
+  private isGone = false;
   private inFlight: Promise<void> | null = null;
   private failures = 0;
   private lastError: unknown;
@@ -62,12 +83,18 @@ export class Saver {
   private watching: Promise<void> | null = null;
   private waiting: (() => void)[] = [];
   private resolveStopped!: () => void;
+  private readonly watchIntervalMs: number;
+  private readonly heartbeatIntervalMs: number;
 
   constructor(
     private readonly streamId: string,
     private readonly stream: ClaimedStream,
     private readonly policy: FlushPolicy,
   ) {
+    const { start = 0, timeoutMs = DEFAULT_TIMEOUT_MS } = stream;
+    this.saved = start;
+    this.heartbeatIntervalMs = timeoutMs * HEARTBEAT_PART;
+    this.watchIntervalMs = Math.min(WATCH_INTERVAL_MS, timeoutMs * WATCH_PART);
     this.watch();
   }
 
@@ -104,29 +131,42 @@ export class Saver {
    * Saves what is left and ends the stream, in one commit. A stream that was
    * ended from outside keeps the status it was given.
    *
-   * @returns The stream's status, or null if it was deleted.
+   * With the stream ends whatever the app's `onComplete` does. Should that make
+   * the commit fail, the text is saved without it, then the stream is ended once
+   * more, and then with the callback left for later.
+   *
+   * @returns The stream's status, or null if it was deleted or taken over.
    * @throws If it cannot be saved, the error of the last attempt.
    */
-  async finish(final: "done" | "error"): Promise<StreamStatus | null> {
-    this.finishing = true;
+  async finish(last: LastSave): Promise<StreamStatus | null> {
+    this.ending = last;
     this.stopTimers();
     await this.inFlight;
     // No call may be in flight when the action ends.
     await this.watching;
+    let refusals = 0;
     while (this.failures < LAST_ATTEMPTS) {
-      if (this.deleted) return null;
+      if (this.isGone) return null;
       if (this.failures > 0) await sleep(this.notBefore - now());
-      const last = this.unsaved.length <= COMMIT_LIMIT_CHARS;
-      const length = last ? this.unsaved.length : this.fullBatch();
-      const status = await this.commit(length, last ? final : undefined);
-      if (last && status !== undefined) return status;
+      const { length } = this.unsaved;
+      if (length > COMMIT_LIMIT_CHARS) {
+        await this.commit(this.fullBatch());
+      } else if (refusals > 0 && length > 0) {
+        await this.commit(length);
+      } else {
+        const owe = refusals > 1 ? { owe: true } : {};
+        const status = await this.commit(length, { ...last, ...owe });
+        if (status === "takenOver") return null;
+        if (status !== undefined) return status;
+        refusals++;
+      }
     }
     throw this.lastError;
   }
 
   /** Begins a commit if one is due, or sets a timer for when it may be. */
   private pump(): void {
-    if (this.finishing || this.stopReason !== null) return;
+    if (this.ending !== null || this.stopReason !== null) return;
     if (this.inFlight !== null) return;
     if (this.unsaved.length === 0) return;
     const time = now();
@@ -180,16 +220,16 @@ export class Saver {
   /**
    * One attempt to save the first `length` code units.
    *
-   * @returns The stream's status (null if deleted), undefined if there was no answer. Never rejects.
+   * @returns What the database says of the stream, undefined if there was no answer. Never rejects.
    */
   private async commit(
     length: number,
-    final?: "done" | "error",
-  ): Promise<StreamStatus | null | undefined> {
+    last?: LastSave,
+  ): Promise<ClaimStatus | undefined> {
     const text = this.unsaved.text.slice(0, length);
-    let status: StreamStatus | null;
+    let status: ClaimStatus;
     try {
-      status = await this.stream.append(this.saved, text, final);
+      status = await this.stream.append(this.saved, text, last);
     } catch (error) {
       this.attempted = length;
       this.failures++;
@@ -199,24 +239,28 @@ export class Saver {
       return undefined;
     }
     this.failures = 0;
+    if (status === "takenOver") {
+      this.heard(status);
+      return status;
+    }
     // Ended from outside or not, the text is saved.
     this.unsaved.drop(length);
     this.fresh = this.unsaved.text;
     this.attempted = 0;
     this.saved += length;
     this.savedAt = now();
-    this.heard(status, final);
-    this.notBefore =
-      this.savedAt + Math.min(COMMIT_DISTANCE_MS, this.policy.maxDelayMs);
+    this.heard(status);
+    this.notBefore = this.savedAt + this.policy.minDelayMs;
     this.letWaitersGoOn();
     return status;
   }
 
-  /** Takes in what the database says of the stream. `final` is the status it was just given. */
-  private heard(status: StreamStatus | null, final?: "done" | "error"): void {
+  /** Takes in what the database says of the stream. */
+  private heard(status: ClaimStatus): void {
     this.heardAt = now();
-    if (status === null) this.deleted = true;
-    if (status === null || (isFinal(status) && status !== final)) {
+    this.isGone = status === null || status === "takenOver";
+    const isOver = this.isGone || isFinal(status as StreamStatus);
+    if (isOver && status !== this.ending?.final) {
       this.stop(endedError(this.streamId, status, this.length));
     }
   }
@@ -268,36 +312,36 @@ export class Saver {
   /** Reads the status during pauses, so a stop is noticed even when nothing is being saved. */
   private watch(): void {
     const quiet = now() - this.heardAt;
-    const left = WATCH_INTERVAL_MS - quiet;
+    const left = this.watchIntervalMs - quiet;
     this.watchTimer = setTimeout(
       () => {
         this.watching = this.checkStatus().then(() => {
-          if (!this.finishing && this.stopReason === null) this.watch();
+          if (this.ending === null && this.stopReason === null) this.watch();
         });
       },
-      left > 0 ? left : WATCH_INTERVAL_MS,
+      left > 0 ? left : this.watchIntervalMs,
     );
   }
 
   private async checkStatus(): Promise<void> {
     const time = now();
-    if (time - this.heardAt < WATCH_INTERVAL_MS) return;
+    if (time - this.heardAt < this.watchIntervalMs) return;
     // The answer to a commit in flight, or about to be, says as much.
-    if (this.inFlight !== null || this.wakeAt - time < WATCH_INTERVAL_MS / 4)
-      return;
+    if (this.inFlight !== null) return;
+    if (this.wakeAt - time < this.watchIntervalMs / 4) return;
     try {
       const status =
-        time - this.savedAt < HEARTBEAT_INTERVAL_MS
+        time - this.savedAt < this.heartbeatIntervalMs
           ? await this.stream.status()
           : await this.heartbeat();
       // While the stream is being ended, the answer to the last save counts.
-      if (!this.finishing) this.heard(status);
+      if (this.ending === null) this.heard(status);
     } catch {
       // The next check or the next commit will tell.
     }
   }
 
-  private async heartbeat(): Promise<StreamStatus | null> {
+  private async heartbeat(): Promise<ClaimStatus> {
     const status = await this.stream.append(this.saved, "");
     this.savedAt = now();
     return status;
@@ -311,14 +355,15 @@ export class Saver {
 
 function endedError(
   streamId: string,
-  status: StreamStatus | null,
+  status: ClaimStatus,
   offset: number,
 ): Error {
   const how = {
     aborted: "was aborted",
     timeout: "has timed out",
     done: "was set to done",
-    error: "was deleted or set to error",
+    error: "was set to error",
+    takenOver: "was taken over by another writer",
     deleted: "was deleted",
     pending: "has ended",
     streaming: "has ended",

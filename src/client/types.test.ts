@@ -239,7 +239,7 @@ describe("the methods", () => {
         ? R
         : never;
     expectTypeOf<Returned<"createStream">>().toEqualTypeOf<Promise<StreamId>>();
-    expectTypeOf<Returned<"generate">>().toEqualTypeOf<Promise<void>>();
+    expectTypeOf<Returned<"generate">>().toEqualTypeOf<Promise<boolean>>();
     expectTypeOf<Returned<"abortStream">>().toEqualTypeOf<Promise<void>>();
     expectTypeOf<Returned<"deleteStream">>().toEqualTypeOf<Promise<void>>();
     expectTypeOf<Returned<"resume">>().toEqualTypeOf<Promise<Response>>();

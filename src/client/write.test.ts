@@ -637,7 +637,7 @@ test("past the limit of a response, the database gets everything", async () => {
   const streamId = await create();
   const body = new Body({ limit: 12 });
   const writing = act(async (ctx) => {
-    const claimed = await claim(lib, ctx, streamId);
+    const claimed = await claim(lib, ctx, streamId, 120_000);
     if (!("stream" in claimed)) throw new Error("Somebody else claimed it.");
     return write(
       streamId,

@@ -1,15 +1,20 @@
+import type { Value } from "convex/values";
 import type { Body } from "./body.js";
 import { CharacterJoiner } from "./characters.js";
 import type { FlushPolicy } from "./flush.js";
 import { shown } from "./errors.js";
 import { Saver, type ClaimedStream } from "./saver.js";
 import { waitAtMost } from "../time.js";
+import { cannotSave, reasonOf, resultOf } from "./outcome.js";
 
 /** Appends text to the stream: to the response at once, to the database as `flush` says. */
 export type ChunkAppender = (text: string) => Promise<void>;
 
-/** What a writer gives back: a promise of its end, or the text itself, piece by piece. */
-export type Written = Promise<void> | AsyncIterable<string>;
+/**
+ * What a writer gives back: a promise of its end, or the text itself, piece by
+ * piece. An object that it returns at its end is the stream's `result`.
+ */
+export type Written = Promise<void | object> | AsyncIterable<string>;
 
 /** How the writing of a stream ended. */
 export type Ending = {
@@ -34,7 +39,10 @@ const GRACE_MS = 5000;
  *
  * Never rejects: on a deployment an unhandled rejection would end the action.
  *
- * @param onSaved Called when everything is saved, before the signal fires.
+ * @param options.takeOver If the writer fails, leave the stream open for the
+ *   next writer.
+ * @param options.onSaved Called when everything is saved, before the signal
+ *   fires.
  */
 export async function write(
   streamId: string,
@@ -42,7 +50,10 @@ export async function write(
   policy: FlushPolicy,
   body: Body | null,
   writer: (append: ChunkAppender, signal: AbortSignal) => Written,
-  onSaved: (ending: Ending) => void = () => {},
+  {
+    takeOver = false,
+    onSaved = () => {},
+  }: { takeOver?: boolean; onSaved?: (ending: Ending) => void } = {},
 ): Promise<Ending> {
   const saver = new Saver(streamId, stream, policy);
   const joiner = new CharacterJoiner();
@@ -91,8 +102,10 @@ export async function write(
   };
 
   const ending: Ending = {};
+  let result: Value | undefined;
   const running = run(writer, append, stop.signal).then((returned) => {
     if (!hasAppended) checkReturned(streamId, returned);
+    result = resultOf(streamId, returned);
   });
   const writing = running.then(
     () => {
@@ -109,7 +122,13 @@ export async function write(
   if (saver.failure !== null) ending.error = saver.failure;
 
   try {
-    await saver.finish("error" in ending ? "error" : "done");
+    if ("error" in ending) {
+      const error =
+        saver.failure === null ? reasonOf(streamId, ending.error) : cannotSave;
+      await saver.finish({ final: takeOver ? "open" : "error", error });
+    } else {
+      await saver.finish({ final: "done", result });
+    }
   } catch (unsaved) {
     if (!("error" in ending)) ending.error = unsaved;
   }
@@ -140,10 +159,17 @@ async function run(
   // A generator that waits for its model's next token does not see that append
   // would reject. This tells it, so that the model is not paid for the rest.
   signal.addEventListener("abort", () => void close(iterator));
-  for await (const text of { [Symbol.asyncIterator]: () => iterator }) {
-    await append(text);
+  // Not `for await`, which drops what a generator returns.
+  for (;;) {
+    const next = await iterator.next();
+    if (next.done === true) return next.value as unknown;
+    try {
+      await append(next.value);
+    } catch (error) {
+      await close(iterator);
+      throw error;
+    }
   }
-  return undefined;
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<string> {

@@ -1,0 +1,83 @@
+/** What a writer leaves behind beside its text: its result, or why it failed. */
+import { convexToJson, jsonToConvex, type Value } from "convex/values";
+import type { StreamError } from "../shared.js";
+import { shown } from "./errors.js";
+
+/** How large (bytes of JSON) a result, or the data of an error, may be. */
+const OUTCOME_LIMIT_BYTES = 4 * 1024;
+
+export const cannotSave: StreamError = {
+  kind: "CannotSave",
+  message: "The text could not be saved.",
+};
+
+/**
+ * A value as Convex stores it, without fields that are `undefined`.
+ *
+ * @throws Error, in words that continue "It", for what Convex cannot store or
+ *   what is too large.
+ */
+export function storable(value: unknown, limitBytes: number): Value {
+  const json = convexToJson(value as Value);
+  const text = JSON.stringify(json);
+  if (/\\ud[89a-f]/i.test(text)) {
+    throw new Error("It has half a surrogate pair in a string.");
+  }
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes > limitBytes) {
+    throw new Error(
+      `It has ${bytes} bytes of JSON; the limit is ${limitBytes / 1024} KiB.`,
+    );
+  }
+  return jsonToConvex(json);
+}
+
+/** The result of a writer that has returned this: an object. It never costs the text: what cannot be stored is left out, and logged. */
+export function resultOf(
+  streamId: string,
+  returned: unknown,
+): Value | undefined {
+  if (typeof returned !== "object" || returned === null) return undefined;
+  if (Symbol.iterator in returned || Symbol.asyncIterator in returned) {
+    return undefined;
+  }
+  try {
+    return storable(returned, OUTCOME_LIMIT_BYTES);
+  } catch (error) {
+    console.error(
+      `The writer of stream ${streamId} has returned ${shown(returned)}, which cannot be saved as the stream's result. Return a small object of Convex values, such as { usage, finishReason }.`,
+      error,
+    );
+    return undefined;
+  }
+}
+
+/** Why a writer that has thrown this has failed: in the app's own words, if it threw a `ConvexError`. Other errors are for the log. */
+export function reasonOf(streamId: string, thrown: unknown): StreamError {
+  const generic: StreamError = {
+    kind: "WriterFailed",
+    message: "The writer failed.",
+  };
+  if (!isConvexError(thrown)) return generic;
+  try {
+    const data = storable(thrown.data, OUTCOME_LIMIT_BYTES);
+    return { ...generic, message: messageOf(data) ?? generic.message, data };
+  } catch (error) {
+    console.error(
+      `The ConvexError of stream ${streamId}'s writer has data that cannot be saved, so readers are not told.`,
+      error,
+    );
+    return generic;
+  }
+}
+
+/** By its mark, not its class: an app may have another copy of `convex`. */
+function isConvexError(thrown: unknown): thrown is { data: unknown } {
+  return Symbol.for("ConvexError") in Object(thrown);
+}
+
+function messageOf(data: Value): string | undefined {
+  if (typeof data === "string") return data;
+  const { message } = Object(data) as { message?: unknown };
+  return typeof message === "string" ? message : undefined;
+}
