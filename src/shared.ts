@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-explicit-any -- an app's own values, which it types itself */
 import type { ConvexError, Infer } from "convex/values";
 import type { vStreamStatus } from "./validators.js";
 

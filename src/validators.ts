@@ -2,6 +2,7 @@
  * Validators, and the errors that keep their data: all of what both sides share
  * that needs `convex/values` at run time. Readers over HTTP do not.
  */
+/* eslint-disable @typescript-eslint/no-explicit-any -- an app's own values, which it types itself */
 import {
   ConvexError,
   v,

@@ -115,6 +115,7 @@ export type BackgroundWriter = (
  */
 type StreamingComponent = {
   lib: {
+    // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- as codegen writes it
     createStream: FunctionReference<"mutation", "internal", {}, string>;
     addChunk: FunctionReference<
       "mutation",

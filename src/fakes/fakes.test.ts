@@ -47,7 +47,7 @@ describe("fakeModel", () => {
     );
     controller.abort();
     // OpenAI's client ends its iteration quietly.
-    for await (const chunk of stream) expect.unreachable(String(chunk));
+    for await (const chunk of stream) expect.unreachable(chunk.id);
   });
 });
 

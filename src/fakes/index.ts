@@ -227,13 +227,13 @@ function bodyOf(
   const encoder = new TextEncoder();
   return new ReadableStream({
     async pull(controller) {
-      const { done, value } = await pieces.next();
+      const next = await pieces.next();
       if (signal?.aborted) {
-        const reason: unknown = signal.reason;
-        throw reason ?? new DOMException("Aborted", "AbortError");
+        throw new DOMException("The request was aborted.", "AbortError");
       }
-      if (done) controller.close();
+      if (next.done) controller.close();
       else {
+        const { value } = next;
         controller.enqueue(
           typeof value === "string" ? encoder.encode(value) : value,
         );
@@ -280,7 +280,7 @@ function checkNumbers(what: string, options: Record<string, unknown>): void {
     }
     if (name === "seed" && typeof value === "number") continue;
     throw new TypeError(
-      `The option ${name} of ${what}() is a number from 0 on; it is ${String(value)}.`,
+      `The option ${name} of ${what}() is a number from 0 on; it is ${typeof value === "number" ? value : typeof value}.`,
     );
   }
 }
