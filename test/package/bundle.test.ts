@@ -107,7 +107,7 @@ describe("minified and compressed", () => {
     const size = brotliCompressSync(text).length;
     expect(size).toBeLessThan(kB * 1000);
     // First aid is for development.
-    expect(text).not.toContain("registerRoutes");
+    expect(text).not.toContain("browser has blocked");
   });
 });
 
