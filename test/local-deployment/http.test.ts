@@ -126,6 +126,35 @@ describe("the life of an HTTP action", () => {
     expect(local.log.join("\n")).toContain("in a timer");
   });
 
+  test("and one in an abort listener", async () => {
+    expect(await (await post("/throws-aborted", "")).text()).toBe("before");
+    expect(local.log.join("\n")).toContain("in a listener");
+    local.gates.open("throws-aborted");
+    const other = fresh();
+    local.gates.open(other);
+    await (await post("/gated", other)).text();
+    expect(local.gates.hasReached("throws-aborted went on")).toBe(false);
+  });
+
+  test("and a client that leaves before the response's head", async () => {
+    const name = fresh();
+    const leaving = new AbortController();
+    const answer = fetch(at("/late-head"), {
+      method: "POST",
+      body: name,
+      signal: leaving.signal,
+    });
+    await local.gates.passed(`${name} began`);
+    leaving.abort();
+    await expect(answer).rejects.toThrow();
+    await local.gates.passed(`${name} tried`);
+    const other = fresh();
+    local.gates.open(other);
+    await (await post("/gated", other)).text();
+    expect(await list(name)).toEqual([]);
+    expect(local.log.join("\n")).toContain("before the response's head");
+  });
+
   test("past 20 MiB, chunks are dropped without an error", async () => {
     const MiB = 1024 * 1024;
     const response = await fetch(at(`/flood?count=25&size=${MiB}`));

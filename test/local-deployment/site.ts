@@ -60,6 +60,10 @@ export class Site {
     response: Response,
     outgoing: ServerResponse,
   ): Promise<void> {
+    if (outgoing.destroyed) {
+      // As on a deployment, this ends the action.
+      throw new Error("The client left before the response's head was sent.");
+    }
     outgoing.statusCode = response.status;
     for (const [name, value] of response.headers) {
       if (name !== "set-cookie") outgoing.setHeader(name, value);
@@ -108,6 +112,7 @@ export class Site {
 
   /** To the client, a body that fails looks like one that ends. */
   private fail(outgoing: ServerResponse, error: unknown): void {
+    if (outgoing.destroyed) return;
     if (!outgoing.headersSent) {
       outgoing.statusCode = 500;
       outgoing.setHeader("content-type", "application/json");
