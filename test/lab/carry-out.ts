@@ -545,11 +545,14 @@ class Run {
     const { action, manuscript } = winner;
     if (action.fate === "died") happenings.add("writer's action died");
     if (manuscript.ended === "threw") happenings.add("writer threw");
-    if (
-      manuscript.stoppedAt !== null &&
-      this.schedule.writing.style === "ignores its signal"
-    ) {
-      happenings.add("writer ignored its signal");
+    const { style } = this.schedule.writing;
+    if (manuscript.stoppedAt !== null) {
+      if (style === "ignores its signal") {
+        happenings.add("writer ignored its signal");
+      }
+      if (style === "throws when stopped") {
+        happenings.add("writer's abort listener threw");
+      }
     }
     const { changes } = deployment;
     const grewAfterItsEnd = changes.some(({ tail }, i) => {

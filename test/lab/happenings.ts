@@ -35,6 +35,7 @@ export const faults = [
   "scheduled function late",
   "writer threw",
   "writer ignored its signal",
+  "writer's abort listener threw",
   "text of more than one document",
 ] as const;
 export type Fault = (typeof faults)[number];

@@ -79,6 +79,8 @@ export class Manuscript {
       this.started = true;
       signal.addEventListener("abort", () => {
         this.stoppedAt = clock.time;
+        // On a deployment, a listener that throws ends the action.
+        if (writing.style === "throws when stopped") action.end();
       });
       if (writing.style === "generates") return this.generated(texts(), signal);
       return this.appended(texts(), append, signal);

@@ -27,7 +27,11 @@ export interface Writing {
   throws: boolean;
 }
 export type WriterStyle =
-  "generates" | "awaits its appends" | "does not await" | "ignores its signal";
+  | "generates"
+  | "awaits its appends"
+  | "does not await"
+  | "ignores its signal"
+  | "throws when stopped";
 
 /** What becomes of one call of a mutation or query by an action. */
 export type CallPlan =
@@ -340,6 +344,7 @@ export function schedules(kind: Kind): fc.Arbitrary<Schedule> {
         "awaits its appends",
         "does not await",
         "ignores its signal",
+        "throws when stopped",
       ),
       throws: rarely(5, false, fc.constant(true)),
     }),
