@@ -475,8 +475,13 @@ describe("beside the chat", () => {
     vi.setSystemTime(Date.now() + 1000);
     const assistant = await send(alice, "B");
     expect(await alice.query(api.conversations.list)).toEqual([
-      { _id: assistant.conversationId, title: "B", kind: "assistant" },
-      { _id: chat.conversationId, title: "A", kind: "chat" },
+      {
+        _id: assistant.conversationId,
+        title: "B",
+        kind: "assistant",
+        writing: true,
+      },
+      { _id: chat.conversationId, title: "A", kind: "chat", writing: true },
     ]);
 
     await expect(send(alice, "C", chat)).rejects.toThrow("does not exist");

@@ -25,6 +25,7 @@ import {
 import {
   checkedPrompt,
   conversationFor,
+  createReply,
   earlierReplies,
   latestMessages,
   messagesBefore,
@@ -122,7 +123,7 @@ export const send = mutation({
         "The reply to the last message is still being written. Wait for its end, or stop it.",
       );
     }
-    const streamId = await lineStreaming.createStream(ctx);
+    const streamId = await createReply(ctx, conversationId);
     await ctx.db.insert("userMessages", {
       owner: await viewer(ctx),
       conversationId,

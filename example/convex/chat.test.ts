@@ -162,6 +162,7 @@ describe("sending", () => {
         _id: sent.conversationId,
         kind: "chat",
         title: expect.stringMatching(/^word .+…$/) as string,
+        writing: true,
       },
     ]);
     expect(await messagesOf(alice, sent.conversationId)).toMatchObject([
@@ -357,6 +358,42 @@ describe("a reply", () => {
     expect(await bodyOf(alice, streams[2]!)).toMatchObject({
       status: "aborted",
     });
+  });
+
+  test.each<
+    [
+      string,
+      (streamId: StreamId, messageId: Id<"userMessages">) => Promise<unknown>,
+    ]
+  >([
+    ["is written", (streamId) => drive(alice, streamId)],
+    [
+      "is stopped",
+      (streamId) => alice.mutation(api.chat.abortStream, { streamId }),
+    ],
+    [
+      "is deleted",
+      (_, messageId) => alice.mutation(api.chat.deleteMessage, { messageId }),
+    ],
+    [
+      "is retried and written",
+      async (_, messageId) => {
+        const again = await alice.mutation(api.chat.retry, { messageId });
+        await drive(alice, again.streamId);
+      },
+    ],
+  ])("that %s: its conversation is no longer writing", async (_, end) => {
+    stubModel(["Hello."]);
+    const { streamId, conversationId } = await alice.mutation(
+      api.chat.sendMessage,
+      { prompt: "Hi" },
+    );
+    const [message] = await messagesOf(alice, conversationId);
+    const writing = async () =>
+      (await alice.query(api.conversations.list)).map((c) => c.writing);
+    expect(await writing()).toEqual([true]);
+    await end(streamId, message!._id);
+    expect(await writing()).toEqual([false]);
   });
 
   test("that was stopped is not written any more", async () => {

@@ -21,6 +21,7 @@ import {
 import {
   checkedPrompt,
   conversationFor,
+  createReply,
   deleteMessageAndReplies,
   earlierReplies,
   latestMessages,
@@ -112,7 +113,7 @@ export const sendMessage = mutation({
     const prompt = checkedPrompt(args.prompt);
     const owner = await viewer(ctx);
     const conversationId = await conversationFor(ctx, "chat", prompt, args);
-    const streamId = await streaming.createStream(ctx);
+    const streamId = await createReply(ctx, conversationId);
     await ctx.db.insert("userMessages", {
       owner,
       conversationId,

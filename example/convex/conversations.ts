@@ -1,3 +1,4 @@
+import { vOnCompleteArgs } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
 import { internal } from "./_generated/api";
 import { internalMutation, mutation, query } from "./_generated/server";
@@ -12,6 +13,8 @@ export const list = query({
       _id: v.id("conversations"),
       title: v.string(),
       kind: v.union(v.literal("chat"), v.literal("assistant")),
+      /** Whether a reply is being written in it. */
+      writing: v.boolean(),
     }),
   ),
   handler: async (ctx) => {
@@ -25,7 +28,22 @@ export const list = query({
       _id: conversation._id,
       title: conversation.title,
       kind: kindOf(conversation),
+      writing: (conversation.writing ?? 0) > 0,
     }));
+  },
+});
+
+/**
+ * Runs in the very transaction that ends a reply, in whatever way it ends. So the
+ * count of replies that are being written is always right.
+ */
+export const onReplyEnd = internalMutation({
+  args: vOnCompleteArgs(v.object({ conversationId: v.id("conversations") })),
+  handler: async (ctx, { context: { conversationId } }) => {
+    const conversation = await ctx.db.get("conversations", conversationId);
+    if (conversation === null) return;
+    const writing = Math.max(0, (conversation.writing ?? 0) - 1);
+    await ctx.db.patch("conversations", conversationId, { writing });
   },
 });
 

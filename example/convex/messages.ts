@@ -3,6 +3,7 @@ import type {
   StreamId,
   StreamStatus,
 } from "@convex-dev/persistent-text-streaming";
+import { internal } from "./_generated/api";
 import type { Doc, Id } from "./_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "./_generated/server";
 import {
@@ -96,6 +97,23 @@ export async function messagesBefore(
   return earlier.reverse();
 }
 
+/**
+ * Creates the stream of a reply. Until it ends, in whatever way, its conversation
+ * counts it as one that is being written.
+ */
+export async function createReply(
+  ctx: MutationCtx,
+  conversationId: Id<"conversations">,
+): Promise<StreamId> {
+  const conversation = await ctx.db.get("conversations", conversationId);
+  const writing = (conversation?.writing ?? 0) + 1;
+  await ctx.db.patch("conversations", conversationId, { writing });
+  return await streaming.createStream(ctx, {
+    onComplete: internal.conversations.onReplyEnd,
+    context: { conversationId },
+  });
+}
+
 /** The replies that retries have replaced, the oldest first. */
 export async function earlierReplies(
   ctx: QueryCtx,
@@ -116,7 +134,7 @@ export async function replaceReply(
   message: Doc<"userMessages">,
 ): Promise<StreamId> {
   const before = message.responseStreamId;
-  const streamId = await streaming.createStream(ctx);
+  const streamId = await createReply(ctx, message.conversationId);
   await ctx.db.patch("userMessages", message._id, {
     responseStreamId: streamId,
   });
@@ -140,8 +158,8 @@ export async function deleteMessageAndReplies(
   for (const reply of await earlierReplies(ctx, message._id)) {
     await deleteEarlierReply(ctx, reply);
   }
-  await ctx.db.delete("userMessages", message._id);
   await streaming.deleteStream(ctx, message.responseStreamId);
+  await ctx.db.delete("userMessages", message._id);
 }
 
 async function deleteEarlierReply(

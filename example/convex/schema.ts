@@ -20,6 +20,8 @@ export default defineSchema({
     lastMessageAt: v.number(),
     /** Not there in a chat, whose replies are plain text. */
     kind: v.optional(v.literal("assistant")),
+    /** How many replies are being written in it. */
+    writing: v.optional(v.number()),
   }).index("byOwner", ["owner", "lastMessageAt"]),
 
   // What the user wrote. The reply is not here: it is the stream's text, which

@@ -30,7 +30,7 @@ export function Sidebar(props: { current: string | undefined }) {
           </p>
         ) : null}
         <ul>
-          {conversations?.map(({ _id, title, kind }) => (
+          {conversations?.map(({ _id, title, kind, writing }) => (
             <li
               key={_id}
               className={`group flex items-center rounded-lg pr-1 transition-colors ${_id === props.current ? "bg-foreground/8" : "hover:bg-foreground/5"}`}
@@ -49,6 +49,13 @@ export function Sidebar(props: { current: string | undefined }) {
                   />
                 ) : null}
                 {title}
+                {writing ? (
+                  <span
+                    role="img"
+                    aria-label="A reply is being written"
+                    className="ml-2 inline-block size-2 animate-pulse rounded-full bg-foreground/60"
+                  />
+                ) : null}
               </Link>
               <ConfirmButton
                 label={`Delete «${title}»`}
