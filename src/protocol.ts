@@ -1,21 +1,21 @@
 /**
- * Every name on the wire where a stream is read over HTTP. What Durable Streams
- * has a name for is called by that name.
+ * Every name on the wire for reading a stream over HTTP. Names are those of Durable
+ * Streams where it has one.
  */
 export const wire = {
-  /** The query parameter that says which stream. */
+  /** Query parameter: the stream. */
   streamId: "streamId",
-  /** The query parameter that says where to begin. */
+  /** Query parameter: the offset to begin at. */
   offset: "offset",
-  /** The query parameter that says how much of the end of the text to begin with, in place of an offset. */
+  /** Query parameter: how much of the end of the text to begin with, instead of an offset. */
   tail: "tail",
-  /** The query parameter that says how to wait for text: `long-poll`, or left out. */
+  /** Query parameter: how to wait for text; `long-poll` or absent. */
   live: "live",
   /** Header: the offset at which the text of the response starts. */
   startOffset: "Stream-Offset",
-  /** Header: the offset behind the text that was saved when the response began. */
+  /** Header: the end of the text that was saved when the response began. */
   nextOffset: "Stream-Next-Offset",
-  /** Header: `true` if the stream has ended and the response brings the rest of it. */
+  /** Header: `true` if the stream has ended and the response has the rest of its text. */
   closed: "Stream-Closed",
   /** Header: the stream's status when the response began. */
   status: "Stream-Status",
@@ -33,7 +33,7 @@ export const durable = {
   encoding: "Stream-SSE-Data-Encoding",
 } as const;
 
-/** What a log may say of a URL: there may be a secret in its query. */
+/** A URL as a log may show it: without its query, which may hold a secret. */
 export function withoutQuery(url: string): string {
   return url.split("?")[0] ?? "";
 }
@@ -46,21 +46,21 @@ export function formatOffset(offset: number): string {
   return String(offset).padStart(DIGITS, "0");
 }
 
-/** An offset as it came over the wire; `-1` is the beginning. Null for what is none. */
+/** Parses an offset from the wire. `-1` is the beginning. Null if it is invalid. */
 export function parseOffset(token: string): number | null {
   if (token === "-1") return 0;
   const offset = /^\d{1,16}$/.test(token) ? Number(token) : NaN;
   return isOffset(offset) ? offset : null;
 }
 
-/** Whether a number can be an offset into a text. */
+/** Whether a number is a valid offset into a text. */
 export function isOffset(offset: number): boolean {
   return Number.isSafeInteger(offset) && offset >= 0;
 }
 
 /**
- * What is new to a reader who has `known` code units of a text in a piece of it
- * that starts at offset `start`. Null if there is a gap between the two.
+ * The part of a piece at offset `start` that is new to a reader with `known` code
+ * units of the text. Null if there is a gap between the two.
  */
 export function continuation(
   known: number,

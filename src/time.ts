@@ -4,8 +4,8 @@ let latest = -Infinity;
 let correction = 0;
 
 /**
- * The time by a clock that is never set back, for measuring how long something
- * takes. Where `Date.now()` goes back, as NTP may have it, this one goes on.
+ * A clock that never goes backwards, for measuring durations. `Date.now()` may jump,
+ * for example when NTP corrects it.
  */
 export function now(): number {
   const time = Date.now() + correction;
@@ -44,7 +44,7 @@ export function fired(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-/** Waits for a promise, but not longer than so. It must not reject. */
+/** Waits for a promise, up to a limit. The promise must not reject. */
 export async function waitAtMost(
   time: number,
   promise: Promise<unknown>,
@@ -57,12 +57,12 @@ export async function waitAtMost(
   clearTimeout(timer);
 }
 
-/** How long to wait after so many failures in a row: 100 ms, doubling to 5 s. */
+/** How long to wait after a number of consecutive failures: 100 ms, doubling to 5 s. */
 export function backOff(failures: number): number {
   return Math.min(5000, 100 * 2 ** (failures - 1));
 }
 
-/** The result of the first of so many attempts that succeeds, or the error of the last one. */
+/** The result of the first attempt that succeeds, or the error of the last one. */
 export async function retry<T>(
   attempts: number,
   attempt: () => Promise<T>,

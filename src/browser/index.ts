@@ -40,9 +40,9 @@ export type {
 };
 
 /**
- * Reads a stream over HTTP, in a browser, in Node or at the edge: what is saved
- * from an offset on, then what comes, to the end of the stream. It reconnects
- * by itself and yields every character once.
+ * Reads a stream over HTTP, in a browser, in Node or at the edge: the saved text from
+ * an offset on, then new text as it arrives, until the stream ends. It reconnects by
+ * itself and yields each character once.
  *
  * ```ts
  * const text = readStream(`${siteUrl}/resume`, { streamId });
@@ -50,15 +50,14 @@ export type {
  * console.log(text.status);
  * ```
  *
- * With `drive`, it is who starts the stream, as `useStream` is with `driven`.
+ * With `drive`, it also starts the stream, like `useStream` with `driven`.
  *
  * @param url The URL of an HTTP action that returns `streaming.resume(…)`. It is
  *   asked with GET; `streamId` and `offset` are added to its query.
  * @throws While iterating: the signal's reason, once that has fired; a
  *   `ReadStreamError` if the server refuses the stream (404, 401 and the like)
- *   or its answer is not one of `resume()`; what the function `headers` throws.
- *   A network that fails or a server that is down (5xx) is tried again, for as
- *   long as it takes.
+ *   or its answer does not come from `resume()`; anything that the function `headers`
+ *   throws. Network failures and server errors (5xx) are retried indefinitely.
  */
 export function readStream(
   url: URL | string,
@@ -68,7 +67,7 @@ export function readStream(
 }
 
 /**
- * What the lines of a text say, one after the other, as they become whole.
+ * Parses the lines of a text, each as soon as it is complete.
  *
  * ```ts
  * for await (const event of readLines<ChatEvent>(readStream(url, { streamId }))) {
@@ -76,16 +75,16 @@ export function readStream(
  * }
  * ```
  *
- * A last line without a line break is left out if `texts` has a `status`, as what
- * `readStream` gives has, and that is not `done`: it may be half a line. Read the
- * lines of a stream to their end: what has come of a line is gone when they are left.
+ * A last line without a line break is left out if `texts` has a `status` other than
+ * `done`, as `readStream`'s result may have: it may be half a line. Read to the end:
+ * leaving the loop early loses the part of a line that has arrived.
  *
  * @param texts A text in pieces, cut anywhere.
- * @param parse Makes a value of a line, `undefined` of one that says nothing; or
- *   a schema (zod, valibot, arktype…) for lines of JSON. Default: `JSON.parse`.
- *   Blank lines are left out.
- * @param options.onInvalid What becomes of a line that cannot be parsed. Default:
- *   it is skipped, and the first one reported in the console.
+ * @param parse Returns the value of a line, or `undefined` to leave it out; or a
+ *   schema (zod, valibot, arktype…) for lines of JSON. Default: `JSON.parse`. Blank
+ *   lines are left out.
+ * @param options.onInvalid Handles a line that cannot be parsed. Default: skip it, and
+ *   report the first one in the console.
  */
 export function readLines<T = unknown>(
   texts: AsyncIterable<string>,

@@ -1,13 +1,12 @@
 import type { StreamStatus } from "../shared.js";
 import type { GrowingText } from "./prefix.js";
 
-/** Makes a value of a line; `undefined` if the line says nothing, as the comments of server-sent events do. */
+/** Returns the value of a line, or `undefined` to leave the line out, such as a comment of server-sent events. */
 export type ParseLine<T> = (line: string) => T | undefined;
 
 /**
- * What a line of JSON has to look like: a schema of zod, valibot, arktype or any
- * other library that implements Standard Schema (https://standardschema.dev).
- * It has to be synchronous.
+ * The shape of a line of JSON: a schema of zod, valibot, arktype or any other library
+ * that implements Standard Schema (https://standardschema.dev). It must be synchronous.
  */
 export interface LineSchema<T> {
   /** What Standard Schema asks for. */
@@ -33,11 +32,11 @@ export type SchemaResult<T> =
 
 /** A line that could not be parsed. `cause` is what the parser threw, or the schema's issues. */
 export class InvalidLineError extends Error {
-  /** The name by which logs call it. */
+  /** The error's name in logs. */
   override name = "InvalidLineError";
 
   /**
-   * Says which line it is.
+   * Creates the error for one line.
    *
    * @param line The line.
    * @param number Its number, from 1.
@@ -55,12 +54,12 @@ export class InvalidLineError extends Error {
   }
 }
 
-/** What to do with lines that cannot be parsed. */
+/** Options for lines that cannot be parsed. */
 export interface LineOptions<T> {
   /**
-   * Called with each line that cannot be parsed. What it returns takes the
-   * line's place; `undefined` skips it; what it throws ends the reading.
-   * Default: skips the line, and reports the first of a stream in the console.
+   * Called with each line that cannot be parsed. Its result replaces the line;
+   * `undefined` skips it; an error that it throws ends the reading. Default: skip the
+   * line, and report the first of a stream in the console.
    */
   onInvalid?: ((error: InvalidLineError) => T | undefined | void) | undefined;
 }

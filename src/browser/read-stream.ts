@@ -12,17 +12,17 @@ import {
   type Answer,
 } from "./request.js";
 
-/** A response that brings no text for so long (ms) may be held back somewhere: the text is asked for another way, too. */
+/** A response without text for this long (ms) may be buffered somewhere, so the text is also requested another way. */
 const HELD_BACK_MS = 2500;
-/** The same for a response that has brought text, or of which it is known that it is not held back. */
+/** The same, for a response that has delivered text or is known not to be buffered. */
 const SILENCE_MS = 10_000;
-/** How long (ms) a response may lag behind what another request has brought. A reader of saved text looks every 2 s. */
+/** How long (ms) a response may lag behind another request's text. A reader of saved text checks every 2 s. */
 const LAG_MS = 2500;
-/** A request of which nothing is heard for so long (ms) is given up. A long-poll is answered after 20 s. */
+/** A request without any news for this long (ms) is abandoned. A long-poll is answered after 20 s. */
 const ABANDONED_MS = 30_000;
 /** The least time (ms) between two long-polls. */
 const POLL_MS = 500;
-/** After so many losses in a row, that is said: the URL may be wrong, or CORS. */
+/** Consecutive failures after which a warning is logged: the URL or CORS may be wrong. */
 const LOSSES_TO_TELL = 3;
 
 /** Options of `readStream`. */
@@ -38,15 +38,15 @@ export interface ReadStreamOptions {
    * returns `streaming.stream(…)`.
    */
   drive?: URL | string | boolean | undefined;
-  /** Further fields of the JSON that is posted to drive the stream. */
+  /** Further fields of the POST's JSON. */
   body?: Record<string, unknown> | undefined;
   /** The offset to begin at (UTF-16 code units). Default: 0. */
   from?: number | undefined;
-  /** Begin with so much of the end of the saved text (UTF-16 code units), instead of at an offset. */
+  /** Start with this much text from the end (UTF-16 code units), instead of at an offset. */
   tail?: number | undefined;
-  /** Ends the reading: its reason is thrown to whoever waits for text. */
+  /** Stops the reading. Its reason is thrown while iterating. */
   signal?: AbortSignal | undefined;
-  /** Added to each request. A function is called for each: a token may have expired since the last. */
+  /** Added to each request. A function is called for each request, so that tokens stay fresh. */
   headers?:
     HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
   /** Makes the requests. Default: the platform's `fetch`. */
@@ -54,11 +54,11 @@ export interface ReadStreamOptions {
 }
 
 /**
- * The text of a stream, read over HTTP: each character once, whatever becomes
- * of the connections that bring it. Iterating again goes on where it was left.
+ * The text of a stream, read over HTTP. It yields each character once, even if
+ * connections break. Iterating again continues where it stopped.
  */
 export interface StreamText extends AsyncGenerator<string, void> {
-  /** The offset behind what has been read (UTF-16 code units): where to begin another time. */
+  /** The end of the text read so far (UTF-16 code units). Start here another time. */
   readonly offset: number;
   /** `pending` before there is text, `streaming` while there is more to read, then how the stream ended. */
   readonly status: StreamStatus;

@@ -3,7 +3,7 @@ import { parseOffset, wire, withoutQuery } from "../protocol.js";
 
 /** The answer of a server that will say the same if it is asked again. */
 export class ReadStreamError extends Error {
-  /** The name by which logs call it. */
+  /** The error's name in logs. */
   override name = "ReadStreamError";
 
   /**
@@ -26,7 +26,7 @@ export interface Answer {
   start: number;
   /** The offset behind what is saved by now. */
   next: number;
-  /** What the stream is up to. */
+  /** The stream's status. */
   status: StreamStatus;
   /** Whether nothing comes behind `next`. */
   isEnd: boolean;

@@ -20,15 +20,15 @@ export interface WatchStreamOptions {
    * `"auto"`, when the database says that the stream has not begun. Default: false.
    */
   driven?: boolean | "auto" | undefined;
-  /** Reads what is new from the database instead of the whole text. The query has to take `from`. Default: false. */
+  /** Reads only new text from the database with each update. The query must take `from`. Default: false. */
   incremental?: boolean | undefined;
-  /** Reads the last so much text (UTF-16 code units), and then what follows. The query has to take `tail`. */
+  /** Starts with this much text from the end (UTF-16 code units). The query must take `tail`. */
   tail?: number | undefined;
   /** Further arguments of the query. */
   args?: Record<string, unknown> | undefined;
-  /** What the query returned earlier, to begin with. */
+  /** An earlier result of the query, shown at first. */
   initial?: QueryResult | null | undefined;
-  /** Added to the JSON that is sent, beside `streamId`. */
+  /** Further fields of the request's JSON, next to `streamId`. */
   body?: Record<string, unknown> | undefined;
   /** Added to the request. A function is called for each request, and may be async. */
   headers?: ValueOrFunction<HeaderValues | undefined> | undefined;
@@ -41,20 +41,19 @@ export interface WatchStreamOptions {
 /** A stream that is being watched. */
 export interface StreamWatch {
   /**
-   * What there is to show: the same object until it changes.
+   * The current text, status and so on. The same object until something changes.
    *
-   * @throws What the query threw, while the text does not arrive over HTTP.
+   * @throws The query's error, unless the text arrives over HTTP.
    */
   getSnapshot(): Snapshot;
-  /** Calls back with each change, at most once a frame. Returns how to end that. */
+  /** Calls back after each change, at most once a frame. Returns a function that unsubscribes. */
   subscribe(listener: () => void): () => void;
-  /** Ends the watching. The snapshot stays as it is. */
+  /** Stops watching. The snapshot stays as it is. */
   close(): void;
 }
 
 /**
- * Watches a stream without React: what `useStream` shows, for Vue, Svelte, Solid
- * or a plain script.
+ * `useStream` without React, for Vue, Svelte, Solid or a plain script.
  *
  * ```ts
  * const client = new ConvexClient(url);

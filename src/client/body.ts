@@ -1,7 +1,6 @@
 /**
- * How much of a response (bytes) reaches the client. Convex's limit is 20 MiB,
- * and it drops what is beyond without a word, in the middle of a character if
- * it comes to that.
+ * How much of a response (bytes) reaches the client. Convex's limit is 20 MiB. It
+ * silently drops everything beyond that, even in the middle of a character.
  */
 const BODY_LIMIT = 20 * 1024 * 1024;
 
@@ -11,12 +10,12 @@ export class Body {
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   private readonly encoder = new TextEncoder();
   private room: number;
-  /** What was written and not asked for yet; the next piece takes all of it. */
+  /** Text that was written and not read yet. The next piece takes all of it. */
   private readonly waiting = new Bytes();
 
   /**
-   * @param options.onCancel Called when the reader has gone, where the platform
-   *   says so. A deployment does not.
+   * @param options.onCancel Called when the reader has gone, if the platform reports
+   *   it. A deployment does not.
    */
   constructor(options: { limit?: number; onCancel?: () => void } = {}) {
     this.room = options.limit ?? BODY_LIMIT;
@@ -26,7 +25,7 @@ export class Body {
       },
       pull: () => this.sendWaiting(),
       cancel: () => {
-        // The reader has gone. The writer goes on, for the database.
+        // The reader has gone. The writer continues, for the database.
         this.controller = null;
         this.waiting.take();
         options.onCancel?.();
@@ -34,15 +33,15 @@ export class Body {
     });
   }
 
-  /** Sends text at once. Past the limit nothing is sent: the reader finds the rest in the database. */
+  /** Sends text at once. Beyond the limit nothing is sent, and readers take the rest from the database. */
   write(text: string): void {
     if (this.controller === null || this.room === 0 || text === "") return;
     const bytes = this.encoder.encode(text);
     const end = cutUtf8(bytes, this.room);
     this.room = end < bytes.length ? 0 : this.room - end;
     if (end === 0) return;
-    // While the reader has not taken the piece before, text gathers: a million
-    // pieces in a queue would take a runtime minutes, and a lot of memory.
+    // Text is collected until the reader has taken the previous piece. A queue of a
+    // million pieces would take minutes and a lot of memory.
     this.waiting.push(bytes.subarray(0, end));
     if ((this.controller.desiredSize ?? 0) > 0) this.sendWaiting();
   }
@@ -57,7 +56,7 @@ export class Body {
     return this.room === 0;
   }
 
-  /** Ends the response, and with it, on a deployment, the action. */
+  /** Ends the response. On a deployment, this ends the action. */
   close(): void {
     this.sendWaiting();
     this.controller?.close();
@@ -65,7 +64,7 @@ export class Body {
   }
 }
 
-/** Bytes that gather. */
+/** A growing buffer. */
 class Bytes {
   private buffer = new Uint8Array();
   private length = 0;
@@ -81,7 +80,7 @@ class Bytes {
     this.length = length;
   }
 
-  /** All of them; then there are none. */
+  /** Returns all bytes and empties the buffer. */
   take(): Uint8Array {
     const bytes = this.buffer.subarray(0, this.length);
     this.buffer = new Uint8Array();

@@ -1,14 +1,14 @@
 import { isHighSurrogate } from "../shared.js";
 
 /**
- * Makes whole characters of text that arrives cut anywhere, as a model's
- * tokens are. What comes out is valid Unicode, so both the HTTP body and the
- * database take it, and count the same offsets.
+ * Joins text that arrives cut anywhere, such as a model's tokens, into whole
+ * characters. The result is valid Unicode, so the HTTP body and the database both
+ * accept it and count the same offsets.
  */
 export class CharacterJoiner {
   private half = "";
 
-  /** The characters that are complete with `text`. A first half waits for its second. */
+  /** The characters that `text` completes. A first half waits for its second half. */
   push(text: string): string {
     const joined = this.half + text;
     const whole = isHighSurrogate(joined.charCodeAt(joined.length - 1))
@@ -18,7 +18,7 @@ export class CharacterJoiner {
     return wellFormed(joined.slice(0, whole));
   }
 
-  /** What is left at the end: a half without its other half is U+FFFD. */
+  /** The rest at the end. A half without its other half becomes U+FFFD. */
   end(): string {
     const rest = wellFormed(this.half);
     this.half = "";

@@ -66,9 +66,9 @@ export type StreamBodyQuery = FunctionReference<
 >;
 
 /**
- * What `incremental` may be: true, if the query takes `from` and returns the
- * page that `getStreamBody` gives for it. `needs` is never a value; it is what
- * the compiler shows to someone whose query does not.
+ * The type of `incremental`: true is allowed if the query takes `from` and returns
+ * the page that `getStreamBody` returns for it. `needs` is never a value: it is the
+ * message that the compiler shows otherwise.
  */
 export type Incremental<Query extends StreamBodyQuery> =
   "from" extends keyof FunctionArgs<Query>
@@ -79,12 +79,12 @@ export type Incremental<Query extends StreamBodyQuery> =
       : boolean
     : false | { needs: "a query that takes `from`: `args: streamBodyArgs`" };
 
-/** What the query returns, if it does not return null. */
+/** The query's result, without null. */
 export type Result<Query extends StreamBodyQuery> = NonNullable<
   FunctionReturnType<Query>
 >;
 
-/** The fields that the app's query returns beside the text and its status. */
+/** The fields that the app's query returns next to the text and the status. */
 export type FurtherFields<Body> = Body extends unknown
   ? Omit<Body, keyof QueryResult | "isLoading" | "retry">
   : never;
@@ -93,13 +93,13 @@ export type FurtherFields<Body> = Body extends unknown
 export type UseStreamResult<Query extends StreamBodyQuery = StreamBodyQuery> = {
   /** The text so far. While the id stays the same, it only grows. */
   text: string;
-  /** What the stream is up to. A final status never changes. */
+  /** The stream's status. A final status never changes. */
   status: Result<Query>["status"] | "pending" | "streaming";
-  /** Whether nothing is known of the stream yet. Until then its status is `pending`. */
+  /** Whether nothing is known about the stream yet. Its status is `pending` until then. */
   isLoading: boolean;
   /** Why the stream ended in `error`, or why the HTTP action refused to write it. */
   error?: StreamProblem;
-  /** Asks again, after the HTTP action has refused or failed. */
+  /** Sends the request again, after the HTTP action refused it or failed. */
   retry: () => void;
 } & Partial<FurtherFields<Result<Query>>>;
 
@@ -108,19 +108,17 @@ export interface UseStreamBodyOptions<
   Query extends StreamBodyQuery = StreamBodyQuery,
 > {
   /**
-   * With every update, read what is new from the database instead of the whole
-   * text. The query has to take `from`: give it `args: streamBodyArgs`.
-   * Default: false.
+   * Reads only new text from the database with each update, instead of the whole
+   * text. The query must take `from`: give it `args: streamBodyArgs`. Default: false.
    */
   incremental?: Incremental<Query> | undefined;
-  /** Reads the last so much text (UTF-16 code units), and then what follows. The query has to take `tail`. */
+  /** Starts with this much text from the end (UTF-16 code units). The query must take `tail`. */
   tail?: number | undefined;
   /** Further arguments of the query. */
   args?: Omit<FunctionArgs<Query>, "streamId" | "from" | "tail"> | undefined;
   /**
-   * What the query returned on the server, for example
-   * `await fetchQuery(api.chat.getStreamBody, { streamId })`. The first paint
-   * shows it.
+   * The query's result on the server, for example
+   * `await fetchQuery(api.chat.getStreamBody, { streamId })`. The first paint shows it.
    */
   initial?: FunctionReturnType<Query> | undefined;
 }
@@ -130,50 +128,48 @@ export interface UseStreamOptions<
   Query extends StreamBodyQuery = StreamBodyQuery,
 > extends UseStreamBodyOptions<Query> {
   /**
-   * Sent as `Authorization: Bearer …`, with its value at the time of the
-   * request. A function is called for each request, and may be async.
+   * Sent as `Authorization: Bearer …`. A function is called for each request, and may
+   * be async.
    */
   authToken?: ValueOrFunction<string | null | undefined> | undefined;
-  /** Added to the request, with their value at that time. A function is called for each request, and may be async. */
+  /** Added to the request. A function is called for each request, and may be async. */
   headers?: ValueOrFunction<HeaderValues | undefined> | undefined;
-  /** Added to the JSON that is sent, beside `streamId`. */
+  /** Further fields of the request's JSON, next to `streamId`. */
   body?: Record<string, unknown> | undefined;
   /** Used instead of the platform's `fetch`. */
   fetch?: Fetch | undefined;
 }
 
 /**
- * The text of a stream and its status, as they come.
+ * The text of a stream and its status, as they arrive.
  *
  * ```tsx
  * const { text, status } = useStream(
  *   api.chat.getStreamBody,
- *   new URL("/chat-stream", siteUrl),
+ *   `${siteUrl}/chat`,
  *   "auto",
- *   message.responseStreamId,
+ *   message.streamId,
  * );
  * ```
  *
- * The session that drives the stream asks the HTTP action for it, once, and
- * shows the text as it arrives. Every other session, and this one whenever HTTP
- * brings nothing, subscribes to the saved text. The text never shrinks while the
- * id stays the same, unless the database says that it is another one. A status
- * that was final never changes. All components that show the same stream share
- * one request and one text.
+ * The session that drives the stream sends one request to the HTTP action and shows
+ * the text as it arrives. Every other session, and this one whenever HTTP delivers
+ * nothing, subscribes to the saved text. The text never shrinks while the id stays
+ * the same, unless the database has a different text. A final status never changes.
+ * All components that show the same stream share one request and one text.
  *
  * @param getPersistentBody The app's query that returns
  *   `streaming.getStreamBody(ctx, streamId)`; with `incremental`, the one that
  *   returns `streaming.getStreamBody(ctx, streamId, from)`.
- * @param streamUrl The URL of the HTTP action that returns `streaming.stream(…)`.
- *   It may be a new object at each render, and null while nothing is driven.
- * @param driven Whether this session starts the stream. With true, it asks at
- *   once. With `"auto"`, it asks when the database says that the stream has not
- *   begun, so that a reload makes no request, and a page that died before its
- *   request leaves no stream that nobody writes.
+ * @param streamUrl The URL of the route or HTTP action that writes the stream. It may
+ *   be a new object at each render, and null while nothing is driven.
+ * @param driven Whether this session starts the stream. `true` sends the request at
+ *   once. `"auto"` sends it if the database says that nobody has started the stream:
+ *   a reload sends none, and a page that died before its request leaves no stream
+ *   unwritten.
  * @param streamId The stream. While it is undefined, null or `""`, nothing is
- *   asked, and the result is that of a stream without text.
- * @throws What the query throws, as `useQuery` does; but not while the text
- *   arrives over HTTP.
+ *   requested, and the text is empty.
+ * @throws The query's error, as `useQuery` does, unless the text arrives over HTTP.
  */
 export function useStream<Query extends StreamBodyQuery>(
   getPersistentBody: Query,
@@ -196,8 +192,7 @@ export function useStream<Query extends StreamBodyQuery>(
 }
 
 /**
- * The text of a stream that another session or the backend writes, and its
- * status, as they are saved.
+ * The saved text and status of a stream that another session or the backend writes.
  *
  * ```tsx
  * const { text, status } = useStreamBody(api.chat.getStreamBody, streamId);
@@ -205,7 +200,7 @@ export function useStream<Query extends StreamBodyQuery>(
  *
  * @param getPersistentBody As for `useStream`.
  * @param streamId As for `useStream`.
- * @throws What the query throws, as `useQuery` does.
+ * @throws The query's error, as `useQuery` does.
  */
 export function useStreamBody<Query extends StreamBodyQuery>(
   getPersistentBody: Query,
@@ -216,25 +211,24 @@ export function useStreamBody<Query extends StreamBodyQuery>(
 }
 
 /**
- * What the lines of a stream say: the values of those that are whole, as they
- * come. For line protocols such as NDJSON, with `flush: "line"` in the backend.
+ * The values of a stream's complete lines, as they arrive. For line protocols such as
+ * NDJSON, with `flush: "line"` in the backend.
  *
  * ```tsx
  * const body = useStream(api.chat.getStreamBody, url, "auto", streamId);
  * const events = useStreamLines<ChatEvent>(body);
  * ```
  *
- * A last line without a line break is left out, unless the stream is `done`: it
+ * A last line without a line break is left out unless the stream is `done`, since it
  * may be half a line.
  *
- * @param body What `useStream` returned, or an older one, as `useDeferredValue`
- *   gives it.
- * @param parse Makes a value of a line, `undefined` of one that says nothing; or
- *   a schema (zod, valibot, arktype…) for lines of JSON. Each line is parsed
- *   once. Default: `JSON.parse`. Blank lines are left out.
- * @param options.onInvalid What becomes of a line that cannot be parsed. It is
- *   called while rendering, as `parse` is. Default: the line is skipped, and the
- *   first one reported in the console.
+ * @param body The result of `useStream`, or an older one from `useDeferredValue`.
+ * @param parse Returns the value of a line, or `undefined` to leave it out; or a
+ *   schema (zod, valibot, arktype…) for lines of JSON. Each line is parsed once.
+ *   Default: `JSON.parse`. Blank lines are left out.
+ * @param options.onInvalid Handles a line that cannot be parsed. Like `parse`, it is
+ *   called during render. Default: skip the line, and report the first one in the
+ *   console.
  * @returns The same array until there are more lines.
  */
 export function useStreamLines<T = unknown>(
@@ -248,7 +242,7 @@ export function useStreamLines<T = unknown>(
   return lines.of(body, sourceOf(body), parse, options?.onInvalid);
 }
 
-/** What a component shows, and whose it is. */
+/** A component's view, with the reader it comes from. */
 interface Shown {
   reader: StreamReader;
   view: View;

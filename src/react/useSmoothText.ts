@@ -2,21 +2,21 @@ import { useEffect, useRef, useState } from "react";
 import { onNextFrame, rendered, rendering } from "../browser/pace.js";
 import { isFinal, type StreamStatus } from "../shared.js";
 
-/** No text is shown later than this (ms) after it has come. */
+/** Text is shown at most this long (ms) after it has arrived. */
 const LONGEST_DELAY_MS = 500;
-/** How far (UTF-16 code units) the end of a character is looked for. */
+/** How far (UTF-16 code units) to search for the end of a character. */
 const LONGEST_GRAPHEME = 64;
 
 /** Options of `useSmoothText`. */
 export interface SmoothTextOptions {
   /** The status of the stream. Once it is final, the whole text is shown. */
   status?: StreamStatus | undefined;
-  /** Whether the text that is there at mount flows too. Default: false. */
+  /** Whether text that is present at mount flows too. Default: false. */
   startStreaming?: boolean | undefined;
 }
 
 /**
- * Text that comes in steps, as it does from the database, flows at the pace at
+ * Lets text that arrives in steps, as it does from the database, flow at the pace at
  * which it arrives.
  *
  * ```tsx
@@ -24,13 +24,13 @@ export interface SmoothTextOptions {
  * const [visibleText, { isStreaming }] = useSmoothText(text, { status });
  * ```
  *
- * What is there at mount is shown at once. The visible text is never more than
- * half a second behind, never ends in the middle of a character, and is whole as
- * soon as the status is final. Nothing is animated in a hidden tab, or where the
- * user prefers reduced motion.
+ * Text that is present at mount shows at once. The visible text is never more than
+ * half a second behind, never ends in the middle of a character, and is complete as
+ * soon as the status is final. Nothing is animated in a hidden tab, or if the user
+ * prefers reduced motion.
  *
- * @param text The text so far. One that does not continue the one before is shown at once.
- * @returns The visible text, and whether more of the text is about to be shown.
+ * @param text The text so far. A text that does not continue the previous one shows at once.
+ * @returns The visible text, and whether more is about to show.
  */
 export function useSmoothText(
   text: string,
