@@ -9,6 +9,12 @@ import type { OnCompleteArgs } from "../shared.js";
 import { shown } from "./errors.js";
 import { storable } from "./outcome.js";
 
+/** The least that an `onComplete` takes. */
+type CallbackArgs = Omit<OnCompleteArgs, "streamId" | "context"> & {
+  streamId: string;
+  context?: unknown;
+};
+
 /** What `createStream` may be given. */
 export interface CreateStreamOptions {
   /**
@@ -23,12 +29,7 @@ export interface CreateStreamOptions {
    * about a second of text that the writer had appended; `length` is what is
    * saved when the callback runs.
    */
-  onComplete?: FunctionReference<
-    "mutation",
-    "internal",
-    OnCompleteArgs,
-    unknown
-  >;
+  onComplete?: FunctionReference<"mutation", "internal", CallbackArgs, unknown>;
   /** Handed to `onComplete`: any Convex value, up to 64 KiB. */
   context?: unknown;
 }

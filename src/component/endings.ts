@@ -68,7 +68,9 @@ export async function endStream(
   { status, error, result, length, drains = false, owe = false }: Ending,
 ): Promise<void> {
   const streamId = stream._id;
+  const isFirstText = stream.status === "pending" && (length ?? 0) > 0;
   await ctx.db.patch(streamId, {
+    ...(isFirstText ? { firstTextAt: Date.now() } : {}),
     status,
     error,
     result,
@@ -141,7 +143,8 @@ async function complete(
   const callback = await ctx.db.get(stream.callback);
   if (callback === null) return;
   await ctx.db.delete(callback._id);
-  const { handle, name, context } = callback;
+  const { handle, name } = callback;
+  const context = callback.context as unknown;
   if (!owe) {
     try {
       const args = argsOf(outcome, context);
@@ -158,7 +161,7 @@ async function complete(
   await ctx.db.insert("callbacks", {
     handle,
     name,
-    context: context as unknown,
+    context,
     owed: outcome,
     attempts: 0,
     dueAt,

@@ -6,7 +6,7 @@ import {
   vStreamError,
   vStreamInfo,
 } from "../shared.js";
-import type { Doc, Id } from "./_generated/dataModel.js";
+import type { Doc } from "./_generated/dataModel.js";
 import {
   internalMutation,
   mutation,
@@ -189,11 +189,10 @@ export const append = mutation({
       return final;
     }
     if (final === "open") {
-      const status = length > 0 ? "streaming" : stream.status;
+      if (length > 0) await noteSave(ctx, stream);
       const deadline = nextDeadline(stream);
-      const open = { status, deadline, error, writer: undefined };
-      await ctx.db.patch(streamId, open);
-      return status;
+      await ctx.db.patch(streamId, { deadline, error, writer: undefined });
+      return length > 0 ? "streaming" : stream.status;
     }
     if (text === "") {
       const deadline = nextDeadline(stream);

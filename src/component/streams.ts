@@ -73,11 +73,11 @@ export async function infoOf(
   ctx: QueryCtx,
   stream: Doc<"streams">,
 ): Promise<StreamInfo> {
-  const { status, result, _creationTime, firstTextAt, endedAt } = stream;
+  const { status, _creationTime, firstTextAt, endedAt } = stream;
   return {
     status,
     error: errorOf(stream),
-    result: result as unknown,
+    result: stream.result as unknown,
     createdAt: _creationTime,
     firstTextAt,
     endedAt,

@@ -38,11 +38,14 @@ export type Faults = (mutation: {
 }) => Fault | undefined;
 
 /** An app that uses the component, with the limits of a deployment. */
-export function setUp(options?: PersistentTextStreamingOptions) {
+export function setUp(
+  options?: PersistentTextStreamingOptions,
+  modules: Record<string, () => Promise<unknown>> = {},
+) {
   const t = withLimits(
     convexTest({
       schema: defineSchema({}),
-      modules: { "./_generated/api.ts": () => Promise.resolve({}) },
+      modules: { "./_generated/api.ts": () => Promise.resolve({}), ...modules },
       transactionLimits: true,
     }),
   );

@@ -1,0 +1,479 @@
+import {
+  internalMutationGeneric,
+  makeFunctionReference,
+  type GenericDataModel,
+  type GenericMutationCtx,
+  type FunctionReference,
+} from "convex/server";
+import { ConvexError, v, type Value } from "convex/values";
+import { describe, expect, test } from "vitest";
+import { internal } from "../component/_generated/api.js";
+import { pass, settled, useClock } from "../../test/support/clock.js";
+import {
+  errorsLogged,
+  readBody,
+  setUp,
+  writes,
+} from "../../test/support/setup.js";
+import {
+  vOnCompleteArgs,
+  type OnCompleteArgs,
+  type StreamId,
+} from "./index.js";
+
+// How streams end, and what the app is told.
+
+useClock();
+
+const MINUTE_MS = 60_000;
+type Callback = (
+  ctx: GenericMutationCtx<GenericDataModel>,
+  args: { streamId: StreamId },
+) => unknown;
+
+type OnEnd = FunctionReference<"mutation", "internal", OnCompleteArgs, unknown>;
+
+/** An app with an `onComplete`, which notes what it is told and what the stream then reads. */
+function appWith(onCall: Callback = () => {}) {
+  const told: (Partial<OnCompleteArgs> & { text: string })[] = [];
+  const onEnd = internalMutationGeneric({
+    args: vOnCompleteArgs(v.optional(v.any())),
+    handler: async (ctx, args) => {
+      await onCall(ctx as GenericMutationCtx<GenericDataModel>, args);
+      const { text } = await app.streaming.getStreamBody(ctx, args.streamId);
+      told.push({ ...args, text });
+      return null;
+    },
+  });
+  const rubbish = internalMutationGeneric({
+    args: vOnCompleteArgs(),
+    returns: v.null(),
+    handler: async (ctx) => {
+      await ctx.db.insert("notes", { from: "rubbish" });
+      return "rubbish" as unknown as null;
+    },
+  });
+  const app = setUp(undefined, {
+    "./chat.ts": () => Promise.resolve({ onEnd, rubbish }),
+  });
+  const { streaming } = app;
+  const create = (context?: Value, name = "chat:onEnd"): Promise<StreamId> =>
+    app.t.mutation((ctx) =>
+      streaming.createStream(ctx, {
+        onComplete: makeFunctionReference(name) as unknown as OnEnd,
+        ...(context === undefined ? {} : { context }),
+      }),
+    );
+  const info = (streamId: StreamId) =>
+    app.t.query((ctx) => streaming.getStreamInfo(ctx, streamId));
+  const check = () =>
+    app.inComponent(async (ctx) => {
+      await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {});
+    });
+  const rows = () =>
+    app.inComponent((ctx) => ctx.db.query("callbacks").collect());
+  return { ...app, create, info, check, rows, told };
+}
+type App = ReturnType<typeof appWith>;
+
+const fails = () => {
+  throw new ConvexError({ message: "The quota is used up.", code: 7 });
+};
+const appended = async (app: App, streamId: StreamId, last: () => object) => {
+  const writing = app.generate(streamId, async (append) => {
+    await append("Text. ");
+    return last();
+  });
+  await settled(writing).catch(() => {});
+};
+
+const endings: {
+  how: string;
+  end: (app: App, streamId: StreamId) => Promise<unknown>;
+  status: string;
+  error?: object;
+  result?: object;
+  text?: string;
+}[] = [
+  {
+    how: "its writer returns",
+    end: (app, id) => appended(app, id, () => ({ tokens: 3, no: undefined })),
+    status: "done",
+    result: { tokens: 3 },
+    text: "Text. ",
+  },
+  {
+    how: "its writer throws a ConvexError",
+    end: (app, id) => appended(app, id, fails),
+    status: "error",
+    error: {
+      kind: "WriterFailed",
+      message: "The quota is used up.",
+      data: { message: "The quota is used up.", code: 7 },
+    },
+    text: "Text. ",
+  },
+  {
+    how: "its writer throws anything else",
+    end: (app, id) =>
+      appended(app, id, () => {
+        throw new Error("secret");
+      }),
+    status: "error",
+    error: { kind: "WriterFailed", message: "The writer failed." },
+    text: "Text. ",
+  },
+  {
+    how: "abortStream is called",
+    end: (app, id) => app.abort(id),
+    status: "aborted",
+    error: { kind: "Stopped", message: "The stream was stopped." },
+  },
+  {
+    how: "nobody writes it for 20 minutes",
+    end: async (app) => {
+      await pass(21 * MINUTE_MS);
+      await app.finishScheduled();
+    },
+    status: "timeout",
+    error: { kind: "TimedOut", message: "The writer stopped responding." },
+  },
+  {
+    how: "it is deleted",
+    end: (app, id) => app.remove(id),
+    status: "deleted",
+  },
+  {
+    how: "setStreamStatus says so",
+    end: (app, streamId) =>
+      app.t.mutation(app.lib.setStreamStatus, { streamId, status: "error" }),
+    status: "error",
+    error: { kind: "WriterFailed", message: "The writer failed." },
+  },
+  {
+    how: "addChunk is final",
+    end: (app, streamId) =>
+      app.t.mutation(app.lib.addChunk, {
+        streamId,
+        text: "Text. ",
+        final: true,
+      }),
+    status: "done",
+    text: "Text. ",
+  },
+];
+
+describe("onComplete", () => {
+  test.each(endings)("runs once when $how", async (ending) => {
+    const { end, status, error, result, text = "" } = ending;
+    const app = appWith();
+    const streamId = await app.create({ messageId: "m1" });
+    const started = Date.now();
+    await end(app, streamId);
+    const expected = { status, length: text.length, text };
+    expect(app.told).toMatchObject([
+      { streamId, ...expected, context: { messageId: "m1" } },
+    ]);
+    expect(app.told[0]?.result).toEqual(result);
+    expect(app.told[0]?.error).toEqual(error);
+    expect(await app.rows()).toEqual([]);
+    const info = await app.info(streamId);
+    if (status === "deleted") expect(info).toBeNull();
+    else {
+      expect(info).toMatchObject({ status, length: text.length });
+      expect(info?.error).toEqual(error);
+      expect(info?.result).toEqual(result);
+      expect(info?.endedAt).toBeGreaterThanOrEqual(started);
+      expect(info?.firstTextAt === undefined).toBe(text === "");
+    }
+    await app.abort(streamId);
+    await pass(60 * MINUTE_MS);
+    expect(app.told).toHaveLength(1);
+  });
+
+  test("that throws does not keep the stream open, and is run again by itself", async () => {
+    const errors = errorsLogged();
+    let failures = 2;
+    const app = appWith(() => {
+      if (failures-- > 0) throw new Error("not today");
+    });
+    const streamId = await app.create();
+    await app.generate(streamId, writes("Text."));
+    expect((await app.body(streamId)).status).toBe("done");
+    expect(app.told).toEqual([]);
+    expect(String(errors.mock.calls)).toContain("chat:onEnd");
+    await pass(10 * MINUTE_MS);
+    await app.finishScheduled();
+    expect(app.told).toMatchObject([{ status: "done", text: "Text." }]);
+    expect(await app.rows()).toEqual([]);
+  });
+
+  test("that always throws is run five times more, within a day, and stays owed", async () => {
+    const errors = errorsLogged();
+    let calls = 0;
+    const app = appWith(() => {
+      calls++;
+      throw new Error("never");
+    });
+    await app.abort(await app.create("context"));
+    for (let hour = 0; hour < 48; hour++) {
+      await pass(60 * MINUTE_MS);
+      await app.finishScheduled();
+      if (hour === 23) expect(calls).toBe(6);
+    }
+    expect(calls).toBe(6);
+    expect(await app.rows()).toMatchObject([
+      { name: "chat:onEnd", context: "context", owed: { status: "aborted" } },
+    ]);
+    expect(String(errors.mock.calls)).toContain("is not run again");
+  });
+
+  test("whose result does not fit its returns has written nothing", async () => {
+    errorsLogged();
+    const app = appWith();
+    await app.abort(await app.create(undefined, "chat:rubbish"));
+    expect(
+      await app.t.run((ctx) => ctx.db.query("notes" as never).collect()),
+    ).toEqual([]);
+    expect(await app.rows()).toHaveLength(1);
+  });
+
+  test("that was renamed is logged by name, and owed", async () => {
+    const errors = errorsLogged();
+    const app = appWith();
+    const streamId = await app.create(undefined, "chat:renamed");
+    await app.abort(streamId);
+    expect(String(errors.mock.calls)).toContain("chat:renamed");
+    expect(await app.rows()).toMatchObject([{ owed: { status: "aborted" } }]);
+  });
+
+  test("may delete its stream", async () => {
+    let remove: Callback = () => {};
+    const app = appWith((ctx, args) => remove(ctx, args));
+    remove = (ctx, { streamId }) => app.streaming.deleteStream(ctx, streamId);
+    const streamId = await app.create();
+    expect(await app.generate(streamId, writes("Text."))).toBe(true);
+    expect(await app.info(streamId)).toBeNull();
+    expect(app.told).toMatchObject([{ status: "done", length: 5, text: "" }]);
+  });
+
+  test.each([
+    { context: "x".repeat(2_000_000), error: /at most 64 KiB/ },
+    { context: () => {}, error: /Convex value/ },
+    { context: new Date(), error: /Convex value/ },
+  ])(
+    "a context that cannot be kept is refused: %#",
+    async ({ context, error }) => {
+      const app = appWith();
+      await expect(app.create(context as never)).rejects.toThrow(error);
+      expect(await app.rows()).toEqual([]);
+    },
+  );
+});
+
+describe("takeOver", () => {
+  test("the next writer goes on behind what is saved, and the one before is stopped", async () => {
+    const app = appWith();
+    const streamId = await app.create();
+    const reasons: unknown[] = [];
+    const first = app.generate(streamId, async (append, signal) => {
+      await append("One. ");
+      await new Promise((resolve) => {
+        signal.addEventListener("abort", () => {
+          reasons.push(signal.reason);
+          resolve(undefined);
+        });
+      });
+    });
+    await pass(1000);
+    const second = app.act((ctx) =>
+      app.streaming.generate(
+        ctx,
+        streamId,
+        async (append) => {
+          const { text } = await app.streaming.getStreamBody(ctx, streamId);
+          await append(`Two, after ${JSON.stringify(text)}.`);
+        },
+        { takeOver: true },
+      ),
+    );
+    expect(await settled(second)).toBe(true);
+    expect(await settled(first)).toBe(true);
+    expect(String(reasons)).toContain("done");
+    expect((await app.body(streamId)).text).toBe('One. Two, after "One. ".');
+    expect(app.told).toHaveLength(1);
+  });
+
+  const attempt = (
+    app: App,
+    streamId: StreamId,
+    texts: string[],
+    error?: Error,
+  ) =>
+    settled(
+      app.act((ctx) =>
+        app.streaming.generate(
+          ctx,
+          streamId,
+          async (append) => {
+            for (const text of texts) await append(text);
+            if (error) throw error;
+          },
+          { takeOver: true },
+        ),
+      ),
+    );
+
+  test("a writer that throws twice and then succeeds writes one text", async () => {
+    const app = appWith();
+    const streamId = await app.create();
+    for (const text of ["One. ", "Two. "]) {
+      const failing = attempt(app, streamId, [text], new Error("429"));
+      await expect(failing).rejects.toThrow("429");
+      expect(await app.page(streamId, 0)).toMatchObject({
+        status: "streaming",
+        claimed: true,
+      });
+      expect(app.told).toEqual([]);
+    }
+    expect(await attempt(app, streamId, ["Three."])).toBe(true);
+    expect(app.told).toMatchObject([
+      { status: "done", text: "One. Two. Three." },
+    ]);
+    expect(await attempt(app, streamId, ["Four."])).toBe(false);
+  });
+
+  test("a stream that no writer takes over ends with the last one's error", async () => {
+    const app = appWith();
+    const streamId = await app.create();
+    const error = new ConvexError("Too busy.");
+    await expect(attempt(app, streamId, ["One. "], error)).rejects.toThrow();
+    await pass(3 * MINUTE_MS);
+    await app.finishScheduled();
+    expect(app.told).toMatchObject([
+      {
+        status: "error",
+        error: {
+          kind: "WriterFailed",
+          message: "Too busy.",
+          data: "Too busy.",
+        },
+        text: "One. ",
+      },
+    ]);
+  });
+});
+
+describe("signs of life", () => {
+  test("a silent writer lives as long as it wants, a dead one ends in time", async () => {
+    const app = appWith();
+    const silent = await app.create("silent");
+    let go!: () => void;
+    const writing = app.generate(silent, async (append) => {
+      await append("Text.");
+      await new Promise<void>((resolve) => (go = resolve));
+    });
+    await pass(10 * MINUTE_MS);
+    expect((await app.body(silent)).status).toBe("streaming");
+    go();
+    await settled(writing);
+    expect(app.told).toMatchObject([{ status: "done", context: "silent" }]);
+
+    const dead = await app.create("dead");
+    await app.t.mutation(app.lib.claim, {
+      streamId: dead,
+      writer: "w",
+      timeoutMs: 2 * MINUTE_MS,
+    });
+    await pass(1.9 * MINUTE_MS);
+    expect(app.told).toHaveLength(1);
+    await pass(1.1 * MINUTE_MS);
+    await app.finishScheduled();
+    expect(app.told[1]).toMatchObject({ status: "timeout", context: "dead" });
+  });
+
+  test("50 streams at once plan one check, and an idle deployment none", async () => {
+    const app = appWith();
+    const jobs = () =>
+      app.inComponent((ctx) =>
+        ctx.db.system.query("_scheduled_functions").collect(),
+      );
+    const ids = await Promise.all(
+      Array.from({ length: 50 }, () => app.create()),
+    );
+    expect(await jobs()).toHaveLength(1);
+    for (const id of ids) await app.abort(id);
+    await pass(60 * MINUTE_MS);
+    await app.finishScheduled();
+    expect(await jobs()).toHaveLength(1);
+  });
+});
+
+test("a result that cannot be saved does not cost the text", async () => {
+  const errors = errorsLogged().mockClear();
+  for (const result of [{ at: new Date() }, { large: "x".repeat(5000) }]) {
+    const app = appWith();
+    const streamId = await app.create();
+    const writer = async (append: (text: string) => Promise<void>) => {
+      await append("Text.");
+      return result;
+    };
+    expect(await settled(app.generate(streamId, writer))).toBe(true);
+    expect(await app.info(streamId)).toMatchObject({
+      status: "done",
+      length: 5,
+    });
+    expect((await app.info(streamId))?.result).toBeUndefined();
+  }
+  expect(errors).toHaveBeenCalledTimes(2);
+});
+
+test("a generator's return is the result, over HTTP too", async () => {
+  const app = appWith();
+  const streamId = await app.create();
+  const response = await app.respond(streamId, async function* () {
+    yield await Promise.resolve("Text.");
+    return { finishReason: "stop" };
+  });
+  await settled(readBody(response).whole);
+  expect((await app.info(streamId))?.result).toEqual({ finishReason: "stop" });
+});
+
+test.each([0, NaN, -1, 8_640_000_000, "2"])(
+  "timeoutMs: %s is refused",
+  (timeoutMs) => {
+    expect(() => setUp({ timeoutMs: timeoutMs as number })).toThrow(
+      "timeoutMs must be a number of milliseconds from 1,000 to 86,400,000",
+    );
+  },
+);
+
+test.each([
+  { minDelayMs: 2000 },
+  { minDelayMs: -1 },
+  { minDelayMs: NaN, maxDelayMs: 9 },
+])("flush: %j is refused", (flush) => {
+  expect(() => setUp({ flush })).toThrow("minDelayMs must be");
+});
+
+test.each([-0.5, -1, NaN, 2 ** 60])("tail: %d is refused", async (tail) => {
+  const app = appWith();
+  const streamId = await app.create();
+  await expect(
+    app.t.query((ctx) => app.streaming.getStreamBody(ctx, streamId, { tail })),
+  ).rejects.toThrow("tail must say how much");
+});
+
+test("the tail of a text, whole characters only", async () => {
+  const app = appWith();
+  const streamId = await app.create();
+  await app.generate(streamId, writes("Some 😀 text."));
+  const tail = (length: number) =>
+    app.t.query((ctx) =>
+      app.streaming.getStreamBody(ctx, streamId, { tail: length }),
+    );
+  expect(await tail(5)).toMatchObject({ text: "text.", from: 8, next: 13 });
+  expect((await tail(7)).text).toBe("😀 text.");
+  expect((await tail(100)).text).toBe("Some 😀 text.");
+  expect((await tail(0)).text).toBe("");
+});
