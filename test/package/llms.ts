@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 const guides =
-  "resume endings auth background structured ai-sdk testing production errors troubleshooting upgrading prices";
+  "resume clients endings auth background structured ai-sdk testing production errors troubleshooting upgrading prices";
 const files = [
   "README.md",
   ...guides.split(" ").map((name) => `docs/${name}.md`),

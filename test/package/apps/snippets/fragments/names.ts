@@ -15,6 +15,8 @@ import type * as aiReact from "@ai-sdk/react";
 import type * as aiSdk from "ai";
 import type * as convexReact from "convex/react";
 import type * as ai from "@convex-dev/persistent-text-streaming/ai";
+import type * as fakes from "@convex-dev/persistent-text-streaming/fakes";
+import type OpenAI_ from "openai";
 import type * as generatedApi from "../convex/_generated/api";
 import type schema_ from "../convex/schema";
 
@@ -50,6 +52,8 @@ declare global {
   const api: any;
   const internal: any;
   const { PersistentChatTransport, encodeUIMessageStream }: typeof ai;
+  const { fakeModel, faultyFetch }: typeof fakes;
+  const OpenAI: typeof OpenAI_;
   const { useChat }: typeof aiReact;
   const { streamText, convertToModelMessages }: typeof aiSdk;
   const convex: convexReact.ConvexReactClient;
@@ -77,5 +81,6 @@ declare global {
   const url: string;
   const output: HTMLElement;
   const streamId: StreamId;
+  const messageId: string;
   const message: { streamId: StreamId; responseStreamId: StreamId };
 }

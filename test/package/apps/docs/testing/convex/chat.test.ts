@@ -1,10 +1,9 @@
 // convex/chat.test.ts
-
+import { fakeModel } from "@convex-dev/persistent-text-streaming/fakes";
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest } from "convex-test";
 import { expect, test, vi } from "vitest";
 import { api } from "./_generated/api";
-import { fakeModel } from "./fakeModel";
 import schema from "./schema";
 
 test("a reply is written once and saved", async () => {
