@@ -32,7 +32,7 @@ export interface Caller {
   /** Null for one that asked for no response. */
   sent: Sent | null;
   /** How `generate` ended. */
-  generated: "resolved" | "rejected" | null;
+  generated: "resolved" | "declined" | "rejected" | null;
 }
 
 /** All that came of a schedule. */
@@ -273,7 +273,7 @@ class Run {
       const generated = action
         .run((ctx) => streaming.generate(ctx, streamId, writer))
         .then(
-          () => (caller.generated = "resolved"),
+          (wrote) => (caller.generated = wrote ? "resolved" : "declined"),
           () => (caller.generated = "rejected"),
         )
         .then(() => action.end());

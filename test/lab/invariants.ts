@@ -191,7 +191,7 @@ export const invariants: Record<string, Invariant> = {
 
   answersFitTheClaim: {
     rule: "2.3",
-    says: "Who did not get the stream is told so: 205, or 404 if it is deleted; generate rejects.",
+    says: "Who did not get the stream is told so: 205, or 404 if it is deleted; generate resolves to false.",
     harm: "other",
     check: (outcome) =>
       first(outcome.callers, (caller) => {
@@ -199,7 +199,11 @@ export const invariants: Record<string, Invariant> = {
         const answer = sent?.status;
         if (action.fate === "died" || manuscript.started) return null;
         if (plan.how === "generate") {
-          return generated === "rejected"
+          if (generated === "rejected" && wasDeleted(outcome)) return null;
+          // Or its claim failed again and again.
+          if (generated === "rejected" && action.failures.length > 0)
+            return null;
+          return generated === "declined"
             ? null
             : `generate ${generated ?? "goes on"} without having run its writer`;
         }
