@@ -1,5 +1,6 @@
 import { type StreamError, type StreamStatus, isFinal } from "../shared.js";
 import { continuation, formatOffset, isOffset, wire } from "../protocol.js";
+import type { HeaderValues, ValueOrFunction } from "./post.js";
 import { now, pause, throwIfAborted } from "../time.js";
 import {
   driven,
@@ -47,8 +48,7 @@ export interface ReadStreamOptions {
   /** Stops the reading. Its reason is thrown while iterating. */
   signal?: AbortSignal | undefined;
   /** Added to each request. A function is called for each request, so that tokens stay fresh. */
-  headers?:
-    HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
+  headers?: ValueOrFunction<HeaderValues | undefined> | undefined;
   /** Makes the requests. Default: the platform's `fetch`. */
   fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
 }
@@ -473,7 +473,7 @@ function wholeText(text: string, { start, next }: Answer): string {
 async function headersOf({ headers }: ReadStreamOptions): Promise<Headers> {
   const given = typeof headers === "function" ? await headers() : headers;
   try {
-    return new Headers(given);
+    return new Headers(given as HeadersInit | undefined);
   } catch {
     // Not the error itself, which may quote a token.
     throw new TypeError(
