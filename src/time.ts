@@ -32,18 +32,6 @@ export function pause(time: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves once a signal has fired. */
-export function fired(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    // It may have fired already, at the writer's first append.
-    if (signal.aborted) resolve(undefined);
-    else
-      signal.addEventListener("abort", () => resolve(undefined), {
-        once: true,
-      });
-  });
-}
-
 /** Waits for a promise, up to a limit. The promise must not reject. */
 export async function waitAtMost(
   time: number,

@@ -252,7 +252,9 @@ export async function resume(
 const LONGEST_ERROR = 4096;
 
 /** An error as a header: in ASCII, and not without end. */
-function formatError({ kind, message, data }: StreamError): string {
+function formatError(error: StreamError): string {
+  const { kind, message } = error;
+  const data: unknown = error.data;
   const whole = encodeURIComponent(JSON.stringify({ kind, message, data }));
   if (whole.length <= LONGEST_ERROR) return whole;
   // A character has at most 9 bytes here.
