@@ -220,11 +220,7 @@ export const withModel = query({
 export const stripped = query({
   args: streamBodyArgs,
   handler: async (ctx, { streamId, from }) => {
-    const { text, status } = await streaming.getStreamBody(
-      ctx,
-      streamId,
-      from,
-    );
+    const { text, status } = await streaming.getStreamBody(ctx, streamId, from);
     return { text, status };
   },
 });
