@@ -247,6 +247,34 @@ describe("onComplete", () => {
     expect(await app.rows()).toMatchObject([{ owed: { status: "aborted" } }]);
   });
 
+  test("that fails in a way that cannot be caught costs neither the text nor the end", async () => {
+    const app = appWith();
+    const streamId = await app.create();
+    const saves: unknown[] = [];
+    // As a second of JavaScript does: the commit that would run it is refused.
+    const writing = app.generate(streamId, writes("Text"), ({ args }) => {
+      if (!("start" in args)) return undefined;
+      const { text, final, owe } = args;
+      saves.push({ text, final, owe });
+      return final !== undefined && owe !== true ? "refused" : undefined;
+    });
+    expect(await settled(writing)).toBe(true);
+    expect(saves.slice(-4)).toEqual([
+      { text: "Text", final: "done" },
+      { text: "Text" },
+      { text: "", final: "done" },
+      { text: "", final: "done", owe: true },
+    ]);
+    expect(await app.info(streamId)).toMatchObject({
+      status: "done",
+      length: 4,
+    });
+    expect(app.told).toEqual([]);
+    await pass(3 * MINUTE_MS);
+    await app.finishScheduled();
+    expect(app.told).toMatchObject([{ status: "done", text: "Text" }]);
+  });
+
   test("may delete its stream", async () => {
     let remove: Callback = () => {};
     const app = appWith((ctx, args) => remove(ctx, args));
