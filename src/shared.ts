@@ -142,8 +142,8 @@ export type StreamPage = {
    */
   next: number;
   /**
-   * Whether a writer is at work: a call of `stream()` or `generate()` has
-   * claimed the stream, and the stream has not ended.
+   * Whether a writer holds the stream: a call of `stream()` or `generate()` has
+   * claimed it. After a stop, that lasts until its last words are saved.
    */
   claimed: boolean;
   /** Why the stream ended before its text was complete, if it did and the reason is known. */

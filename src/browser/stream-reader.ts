@@ -307,7 +307,9 @@ export class StreamReader {
    */
   private get isComplete(): boolean {
     const { status } = this.prefix;
+    // A writer that still holds the stream may save its last words.
     if (!this.source.incremental || this.isInDoubt) return false;
+    if (this.result?.claimed) return false;
     return status === "done" || status === "error";
   }
 

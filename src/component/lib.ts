@@ -278,7 +278,7 @@ export const read = query({
         : await readPage(ctx, stream, from);
     return {
       ...page,
-      claimed: !isFinal(stream.status) && isClaimed(stream),
+      claimed: isFinal(stream.status) ? isDraining(stream) : isClaimed(stream),
       error: errorOf({ ...stream, status: page.status }),
       upToDate: complete,
       draining: isFinal(page.status) && isDraining(stream),

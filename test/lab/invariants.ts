@@ -390,7 +390,7 @@ export const invariants: Record<string, Invariant> = {
       if (action.fate !== "ended" || manuscript.stoppedAt !== null) return null;
       if (outcome.happenings.has("nothing can be saved any more")) return null;
       const meddled = schedule.outside.some(({ what }) =>
-        ["abort", "set", "cron", "sleep", "stall"].includes(what),
+        ["abort", "set", "cron", "sleep", "clock", "stall"].includes(what),
       );
       if (meddled) return null;
       const expected = schedule.writing.throws ? "error" : "done";
