@@ -242,8 +242,8 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   });
 
   test.each([
-    ["error", "could not be finished"],
-    ["timeout", "timed out"],
+    ["error", "The writer failed."],
+    ["timeout", "The writer stopped responding."],
     ["aborted", null],
   ])("a stream that ended as %s is no success", async (status, message) => {
     const plan = status === "error" ? { reply: REPLY, failAt: "10" } : gated;

@@ -346,8 +346,12 @@ function Slider(props: {
   read: () => Promise<number>;
   write: (value: number) => Promise<unknown>;
 }) {
-  const { values, kept, read, write } = props;
-  const [own, setOwn] = useState<number>();
+  const { label, values, kept, read, write } = props;
+  // The backend's own value. After a reload, the backend may not have it back yet.
+  const [own, setOwn] = useState<number | undefined>(() => {
+    const stored = sessionStorage.getItem(label);
+    return stored === null ? undefined : Number(stored);
+  });
   const value = kept === null ? (own ?? values[0] ?? 0) : Number(kept);
   const isChanged = useRef(false);
   useEffect(() => {
@@ -357,8 +361,9 @@ function Slider(props: {
   useEffect(() => {
     if (own === undefined || (kept === null && !isChanged.current)) return;
     isChanged.current = true;
+    sessionStorage.setItem(label, String(own));
     write(value).catch(() => {});
-  }, [own, kept, value, write]);
+  }, [label, own, kept, value, write]);
   useEffect(() => {
     const reset = () => {
       if (own !== undefined && isChanged.current) write(own).catch(() => {});
@@ -367,8 +372,9 @@ function Slider(props: {
     return () => {
       window.removeEventListener("pagehide", reset);
       reset();
+      sessionStorage.removeItem(label);
     };
-  }, [own, write]);
+  }, [label, own, write]);
   return (
     <label className="flex min-w-52 flex-1 flex-col gap-1 text-xs text-muted-foreground sm:max-w-56">
       <span className="flex justify-between gap-2 whitespace-nowrap">
