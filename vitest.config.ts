@@ -125,7 +125,7 @@ export default defineConfig({
         test: {
           // The packed package: what is in it, and how it does in fresh apps.
           name: "package",
-          include: ["test/package/**/*.test.ts"],
+          include: ["test/package/*.test.ts"],
           // They use `import.meta.glob`, which Vite compiles.
           server: {
             deps: {

@@ -92,13 +92,21 @@ interface Audience {
   followers: RemoteReader[];
 }
 
+/** Another URL: components with the same one share a reader, and with it what HTTP brought. */
+const apart = (url: string) => ({ url: `${url}&apart=true` });
+
 async function audience(options: Record<string, number> = {}) {
   const streamId = await create();
   const url = writeUrl({ sentences: SENTENCES, delay: 4, ...options });
   const props = { url, streamId, incremental: true };
   const followers = [
-    await mount({ ...props, driven: false }),
-    await mount({ ...props, driven: false, incremental: false }),
+    await mount({ ...props, ...apart(url), driven: false }),
+    await mount({
+      ...props,
+      ...apart(url),
+      driven: false,
+      incremental: false,
+    }),
   ];
   const driver = await mount({ ...props, driven: true });
   return { streamId, driver, followers };
@@ -129,9 +137,10 @@ async function timesOut({ streamId, driver, followers }: Audience) {
 async function worksAgain({ driver, followers }: Audience) {
   const streamId = await create();
   const url = writeUrl({ sentences: 6, delay: 1 });
-  for (const reader of [...followers, driver]) {
-    await reader.begins({ streamId, url });
+  for (const reader of followers) {
+    await reader.begins({ streamId, ...apart(url) });
   }
+  await driver.begins({ streamId, url });
   for (const reader of [driver, ...followers]) {
     await reader.shows(story(6), "done");
   }
@@ -313,7 +322,7 @@ test("again and again in one stream's life", async () => {
   for (let kill = 0; kill < 3; kill++) {
     await deployment.killAndStartAgain();
     // It is not yet time, whatever has happened.
-    await deployment.later(5);
+    await deployment.later(1);
     await expect.poll(isConnected, PATIENCE).toBe(true);
     expect((await saved(all.streamId)).status).toBe("streaming");
   }

@@ -90,7 +90,8 @@ describe("bundled as Convex does, without React and without Node", () => {
 
 describe("minified and compressed", () => {
   const limits = {
-    "dist/client/index.js": 7,
+    // Nobody downloads it: it runs in the backend.
+    "dist/client/index.js": 10,
     "dist/react/index.js": 8,
     "dist/browser/index.js": 10,
   };

@@ -57,9 +57,14 @@ test("the package brings no other packages with it", () => {
   expect(manifest).not.toHaveProperty("optionalDependencies");
   expect(manifest).not.toHaveProperty("bundleDependencies");
   expect(Object.keys(manifest.peerDependencies as object).sort()).toEqual([
+    "ai",
     "convex",
     "react",
   ]);
+  expect(manifest.peerDependenciesMeta).toEqual({
+    ai: { optional: true },
+    react: { optional: true },
+  });
 });
 
 test("publint finds nothing, not even a suggestion", async () => {
