@@ -85,6 +85,7 @@ export class Deployment {
       deployment.app,
     );
     deployment.createdAt = clock.now();
+    clock.afterScheduled = () => deployment.lookAfterScheduled();
     return deployment;
   }
 
@@ -121,24 +122,35 @@ export class Deployment {
           args,
         );
         if (this.streamId !== "") {
-          this.changes.push({
-            at: this.clock.time,
-            wall: this.clock.now(),
-            by,
-            what: getFunctionName(reference).replace("lib:", ""),
-            empty: args["text"] === "",
-            final: args["final"] !== undefined,
-            tail: await this.t.query(api.lib.tail, {
-              streamId: this.streamId,
-            }),
-          });
+          await this.look(getFunctionName(reference), by, args);
         }
-        for (const listener of this.listeners) listener();
         return result;
       }),
     );
     this.queue = mutation.catch(() => {});
     return mutation;
+  }
+
+  private async look(
+    name: string,
+    by: Action | null,
+    args: Args = {},
+  ): Promise<void> {
+    this.changes.push({
+      at: this.clock.time,
+      wall: this.clock.now(),
+      by,
+      what: name.replace("lib:", ""),
+      empty: args["text"] === "",
+      final: args["final"] !== undefined,
+      tail: await this.t.query(api.lib.tail, { streamId: this.streamId }),
+    });
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Scheduled functions end streams that have died, and pack those that have ended. */
+  private lookAfterScheduled(): void {
+    this.queue = this.queue.then(() => this.look("scheduled", null));
   }
 
   /** What the last mutation left. */

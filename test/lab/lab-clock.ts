@@ -42,6 +42,8 @@ export class LabClock {
   /** Whether the page is in a hidden tab, where no frames are painted. */
   isHidden = false;
   private readonly frames: (() => void)[] = [];
+  /** Called after a timer of nobody's has fired: a scheduled function may have run. */
+  afterScheduled: () => void = () => {};
   private skew = 0;
   private nextId = 1;
   private timers: Timer[] = [];
@@ -172,7 +174,12 @@ export class LabClock {
       // A function whose life is over sets no more timers.
       if (owner?.alive === false) return 0;
       const fire =
-        owner === undefined ? callback : () => ownership.run(owner, callback);
+        owner === undefined
+          ? () => {
+              callback();
+              void this.wait(1).then(() => this.afterScheduled());
+            }
+          : () => ownership.run(owner, callback);
       return this.add(
         owner,
         fire,
