@@ -10,6 +10,7 @@ import { isWorse, type Row } from "./rows.js";
 import { sections } from "./sections.js";
 import { summary, withSections, type Circumstances } from "./summary.js";
 import { markdown } from "./table.js";
+import { versionOf } from "./targets.js";
 
 const USAGE = `npm run bench -- [sections] [options]
 
@@ -54,27 +55,18 @@ for (const { what, metric, reason } of rows.filter(isWorse)) {
     console.error(`Worse, and no reason: ${what}, ${metric}`);
 }
 
-function versionOf(path: string): string {
-  const url = new URL(`../${path}/package.json`, import.meta.url);
-  const { version } = JSON.parse(readFileSync(url, "utf8")) as {
-    version: string;
-  };
-  return version;
-}
-
 function circumstances(): Circumstances {
   const [cpu] = cpus();
-  const inModules = (name: string) => versionOf(`node_modules/${name}`);
   return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpu?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     versions: {
       "this package": versionOf("."),
-      published: inModules("persistent-text-streaming-published"),
-      "@convex-dev/agent": inModules("@convex-dev/agent"),
-      convex: inModules("convex"),
-      "convex-test": inModules("convex-test"),
-      react: inModules("react"),
+      published: versionOf("persistent-text-streaming-published"),
+      "@convex-dev/agent": versionOf("@convex-dev/agent"),
+      convex: versionOf("convex"),
+      "convex-test": versionOf("convex-test"),
+      react: versionOf("react"),
       node: process.versions.node,
     },
   };

@@ -50,6 +50,9 @@ const METHOD = `## How it is measured
   end every 16 tokens.
 - **The model does not wait**: token \`i\` is there \`i\` times the pace after the
   first. A writer that was held up gets at once what has come meanwhile.
+- **\`@convex-dev/agent\`** 0.7 needs Node 22 and \`ai\` 7, and this repository runs on Node
+  20. For its newest version, run the benchmark on Node 24 after
+  \`npm install --no-save @convex-dev/agent@latest ai@7 @ai-sdk/provider@4 @ai-sdk/provider-utils@5\`.
 - **Followers** are \`ConvexReactClient\`s, each with a connection of its own. Those
   of this package run the hook's reader, those of the published one what
   \`useQuery\` does, those of \`@convex-dev/agent\` a subscription to the list of

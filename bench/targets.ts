@@ -1,9 +1,20 @@
 /** What is compared. */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const installed = (specifier: string) =>
   fileURLToPath(new URL(".", import.meta.resolve(specifier)));
+
+/** The version of a package in node_modules, or of this one. */
+export function versionOf(name: string): string {
+  const file = new URL(
+    name === "." ? "../package.json" : `../node_modules/${name}/package.json`,
+    import.meta.url,
+  );
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string })
+    .version;
+}
 
 export type TargetName = "ours" | "resumed" | "dropIn" | "published" | "agent";
 
@@ -29,7 +40,7 @@ export const targets: Record<TargetName, Target> = {
   resumed: { ...ours, title: "this package, `readStream`", follower: "pages" },
   dropIn: { ...ours, title: "this package, as a drop-in", follower: "reader" },
   published: {
-    title: "published 0.3.3",
+    title: `published ${versionOf("persistent-text-streaming-published")}`,
     app: here("./apps/published"),
     component: {
       name: "persistentTextStreaming",
@@ -38,7 +49,7 @@ export const targets: Record<TargetName, Target> = {
     follower: "useQuery",
   },
   agent: {
-    title: "@convex-dev/agent 0.6.4",
+    title: `@convex-dev/agent ${versionOf("@convex-dev/agent")}`,
     app: here("./apps/agent"),
     component: {
       name: "agent",
