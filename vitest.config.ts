@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
 import { sources } from "./test/support/sources.js";
 
@@ -16,8 +17,8 @@ const limits = [
 export default defineConfig({
   resolve: { alias: sources },
   test: {
-    // On two cores, Vitest would leave one idle.
-    maxWorkers: "100%",
+    // One more than there are cores: many tests wait.
+    maxWorkers: availableParallelism() + 1,
     // Nothing takes nearly as long, but a busy machine may.
     testTimeout: 60_000,
     hookTimeout: 60_000,
@@ -46,8 +47,6 @@ export default defineConfig({
           environment: "jsdom",
           include: ["src/react/**/*.test.{ts,tsx}"],
           globalSetup: "test/support/hook-setup.ts",
-          // They cut connections, and share the deployment.
-          fileParallelism: false,
         },
       },
       {

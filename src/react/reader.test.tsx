@@ -14,12 +14,17 @@ import {
   beforeEach,
   describe,
   expect,
-  inject,
   test,
   vi,
 } from "vitest";
 import { WebSocket } from "ws";
-import { chat, mount, newClient, writeUrl } from "../../test/support/hook.js";
+import {
+  chat,
+  deployment,
+  mount,
+  newClient,
+  writeUrl,
+} from "../../test/support/hook.js";
 import { story } from "../../test/support/story.js";
 import { watchStream, type WatchStreamOptions } from "../browser/index.js";
 import { retryWait } from "../browser/post.js";
@@ -437,7 +442,7 @@ describe("one reader", () => {
 
   test("works with ConvexClient", async () => {
     const streamId = await client.mutation(chat.create, {});
-    const plain = new ConvexClient(inject("deployment").url, {
+    const plain = new ConvexClient(deployment.url, {
       webSocketConstructor: WebSocket as never,
       unsavedChangesWarning: false,
     });

@@ -17,7 +17,7 @@ import {
   type ChatRequest,
 } from "../../src/ai/index.js";
 
-const { url: deploymentUrl, siteUrl } = inject("deployment");
+const [{ url: deploymentUrl, siteUrl }] = inject("deployments");
 const client = new ConvexHttpClient(deploymentUrl, { logger: false });
 const create = makeFunctionReference<"mutation", Record<string, never>, string>(
   "chat:create",

@@ -13,7 +13,7 @@ import { makeFunctionReference } from "convex/server";
 import { readStream } from "../../src/browser/index.js";
 import { story } from "../support/story.js";
 
-const { url, siteUrl } = inject("deployment");
+const [{ url, siteUrl }] = inject("deployments");
 const client = new ConvexHttpClient(url, { logger: false });
 const create = makeFunctionReference<"mutation", Record<string, never>, string>(
   "chat:create",

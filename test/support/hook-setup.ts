@@ -6,22 +6,33 @@ const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** The local deployment that runs `test/support/app`. */
-    deployment: {
-      url: string;
-      siteUrl: string;
-    };
+    /** The local deployments that run `test/support/app`, one for each worker of the pool. */
+    deployments: [Address, ...Address[]];
   }
 }
 
-/** Vitest's global set-up: one local deployment for all the hook's tests. */
-export default async function setup({ provide }: TestProject) {
-  const deployment = await startDeployment({
-    functionsDir: folder("./app"),
-    components: { persistentTextStreaming: folder("../../src/component") },
-    log: () => {},
-  });
-  const { url, siteUrl } = deployment;
-  provide("deployment", { url, siteUrl });
-  return () => deployment.stop();
+interface Address {
+  url: string;
+  siteUrl: string;
+}
+
+/** Vitest's global set-up: deployments of their own for tests that run beside one another, for they cut connections. */
+export default async function setup({ provide, config }: TestProject) {
+  const deployments = await Promise.all(
+    Array.from({ length: Number(config.maxWorkers) }, () =>
+      startDeployment({
+        functionsDir: folder("./app"),
+        components: { persistentTextStreaming: folder("../../src/component") },
+        log: () => {},
+      }),
+    ),
+  );
+  const [first, ...others] = deployments.map(({ url, siteUrl }) => ({
+    url,
+    siteUrl,
+  }));
+  provide("deployments", [first!, ...others]);
+  return async () => {
+    await Promise.all(deployments.map((deployment) => deployment.stop()));
+  };
 }

@@ -10,6 +10,10 @@ import { useStream } from "../../src/react/index.js";
 import type { StreamBody, StreamPage, StreamState } from "../../src/shared.js";
 import { History } from "./history.js";
 
+/** The deployment of this worker. */
+export const deployment =
+  inject("deployments")[Number(process.env.VITEST_POOL_ID) - 1]!;
+
 export const chat = {
   create: makeFunctionReference<"mutation", Record<string, never>, StreamId>(
     "chat:create",
@@ -60,7 +64,7 @@ export const chat = {
 };
 
 export function newClient(): ConvexReactClient {
-  return new ConvexReactClient(inject("deployment").url, {
+  return new ConvexReactClient(deployment.url, {
     // jsdom's own WebSocket does not work with Node's events.
     webSocketConstructor: WebSocket as never,
   });
@@ -71,7 +75,7 @@ export function writeUrl(options: Record<string, string | number> = {}): URL {
   const search = new URLSearchParams(
     Object.entries(options).map(([name, value]) => [name, String(value)]),
   );
-  return new URL(`/write?${search}`, inject("deployment").siteUrl);
+  return new URL(`/write?${search}`, deployment.siteUrl);
 }
 
 /** What can go wrong on the way, by way of the local deployment. */
@@ -79,10 +83,10 @@ export async function control(
   path: string,
   body: Record<string, unknown> = {},
 ): Promise<Record<string, unknown>> {
-  const response = await fetch(
-    new URL(`/_local/${path}`, inject("deployment").url),
-    { method: "POST", body: JSON.stringify(body) },
-  );
+  const response = await fetch(new URL(`/_local/${path}`, deployment.url), {
+    method: "POST",
+    body: JSON.stringify(body),
+  });
   const answer = (await response.json()) as Record<string, unknown>;
   if (!response.ok) throw new Error(JSON.stringify(answer));
   return answer;
@@ -96,9 +100,7 @@ export async function counters(): Promise<{
   commits: number;
   bytesPushed: number;
 }> {
-  const response = await fetch(
-    new URL("/_local/counters", inject("deployment").url),
-  );
+  const response = await fetch(new URL("/_local/counters", deployment.url));
   return (await response.json()) as { commits: number; bytesPushed: number };
 }
 
