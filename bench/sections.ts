@@ -28,12 +28,12 @@ const FAST = 5;
 const USUAL = 1000 / 60;
 
 const CLAIM =
-  "The stream is claimed, in a commit, before the model is asked: two tabs or a retry must not run it twice. The published package only looks at the status.";
+  "A commit claims the stream before the model is asked, so that two tabs or a retry do not run it twice. The published package only reads the status.";
 
 const DISTANCE =
-  "Commits keep a distance of 400 ms, since each is a call to pay, as is each update that it causes; the latest characters are there no later.";
+  "Commits are 400 ms apart, because each commit, and each update it causes, is a billed call. The slowest characters arrive no later.";
 const AT_LINES =
-  "This package saves at line breaks, too, so that lists, tables and code do not wait for a full stop.";
+  "This package also saves at line breaks, so that lists, tables and code do not wait for a full stop.";
 
 /** Runs something with one target after the other, each in a fresh process. */
 async function each<Result>(
@@ -129,7 +129,7 @@ const calls = {
   metric: "function calls",
   unit: "count",
   reason:
-    "At this pace a sentence takes longer than the least distance of two commits, so both packages save once a sentence, this one also at line breaks; and a follower asks anew where a page ends.",
+    "At this pace a sentence takes longer than `minDelayMs`, so both packages save once per sentence, this one also at line breaks. A follower also asks again where a page ends.",
 } as const;
 const runs = {
   name: "queryRuns",
@@ -152,14 +152,14 @@ function costRows(
       metric: "bytes read",
       unit: "bytes",
       reason:
-        "A chunk is a page of some 500 characters that grows in place, and each commit reads it; the published package's many small chunks cost more from the second page on.",
+        "A chunk is a page of about 500 characters that grows in place, and each commit reads it. The published package's many small chunks cost more from the second page on.",
     },
     {
       name: "bytesWritten",
       metric: "bytes written",
       unit: "bytes",
       reason:
-        "The newest page is written again with each commit, and once the reply is complete it is packed into as few documents as hold it: that is what makes reading cheap.",
+        "Each commit rewrites the newest page, and a finished reply is packed into as few documents as possible. That is what makes reading cheap.",
     },
     pushed,
     cost,
@@ -221,7 +221,7 @@ const drive: Section = async ({ quick, report }) => {
           name: "beyond",
           metric: `${tokens} tokens at 200/s: ms beyond that`,
           unit: "ms",
-          reason: `${CLAIM} And the response ends when the last text and the status are saved, so that nobody sees it end before that.`,
+          reason: `${CLAIM} The response ends only after the last text and the status are saved.`,
         },
         {
           name: "speed",
@@ -251,7 +251,7 @@ const open: Section = async ({ quick, report }) => {
       metric: "bytes pushed",
       unit: "bytes",
       reason:
-        "Each page says where it starts and where to go on, some 25 bytes.",
+        "Each page says where it starts and where the next one does, about 25 bytes.",
     },
     { name: "took", metric: "until all are there", unit: "ms" },
   ]);
@@ -282,7 +282,7 @@ const hook: Section = async ({ quick, report }) => {
           metric: "main thread in all, per 1,000 tokens",
           unit: "ms",
           reason:
-            "Mostly painting, once a frame in both; two runs of the same package differ by as much.",
+            "Mostly painting, once per frame in both. Two runs of the same package differ by as much.",
         },
       ]),
     );
@@ -422,7 +422,7 @@ const size: Section = async ({ report }) => {
   const published = (path: string) =>
     new URL(import.meta.resolve(`persistent-text-streaming-published${path}`));
   const reason =
-    "This is what stop, resume, exactly-once saving and followers that read only what is new are made of. The backend's part is never sent to a browser.";
+    "This is the code for stop, resume, exactly-once saving and incremental followers. The backend's part is never sent to a browser.";
   const entries = [
     ["the backend's entry", source("client/index.ts"), published("")],
     ["the hook's entry", source("react/index.ts"), published("/react")],
