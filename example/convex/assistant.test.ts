@@ -11,6 +11,8 @@ import {
   modelMessages,
   type AssistantMessage,
 } from "./assistantMessages";
+// Loaded now: while it loads later, the fake clock would run past the fallback.
+import "./http";
 import schema from "./schema";
 
 const modules = import.meta.glob(["./**/*.ts", "./**/*.js", "!./**/*.test.ts"]);
@@ -242,14 +244,15 @@ describe.each(["request", "action", "node"] as const)(
       expect(message.parts.at(-1)).toMatchObject({ text: "Half" });
     });
 
-    test("says what to do where no model is set", async () => {
+    test("is a canned one where there is no model", async () => {
       const { streamId } = await send(alice, "Hi", { generation });
       await generate(streamId);
       const { text, status } = await saved(alice, streamId);
-      expect(status).toBe("error");
-      expect((await messageOf(streamId, text)).metadata?.error).toMatch(
-        /OPENAI_API_KEY/,
-      );
+      expect(status).toBe("done");
+      const message = await messageOf(streamId, text);
+      expect(message.parts.at(-1)).toMatchObject({
+        text: expect.stringContaining("OPENAI_API_KEY") as string,
+      });
     });
 
     test("of a conversation that is deleted at once does no harm", async () => {

@@ -1,7 +1,6 @@
 import {
   vStreamId,
   vStreamStatus,
-  type StreamId,
   type StreamStatus,
 } from "@convex-dev/persistent-text-streaming";
 import { v, type Infer } from "convex/values";
@@ -10,7 +9,6 @@ import {
   internalQuery,
   mutation,
   query,
-  type MutationCtx,
   type QueryCtx,
 } from "./_generated/server";
 import {
@@ -31,7 +29,9 @@ import {
   messagesBefore,
   replaceReply,
   statusOf,
+  type Writer,
 } from "./messages";
+import { FALLBACK_MS } from "./limits";
 import { generation } from "./schema";
 import { lineStreaming } from "./streaming";
 
@@ -123,16 +123,19 @@ export const send = mutation({
         "The reply to the last message is still being written. Wait for its end, or stop it.",
       );
     }
-    const streamId = await createReply(ctx, conversationId);
+    const reply = await createReply(
+      ctx,
+      conversationId,
+      ...writerFor(args.generation),
+    );
     await ctx.db.insert("userMessages", {
       owner: await viewer(ctx),
       conversationId,
       prompt,
-      responseStreamId: streamId,
+      ...reply,
       assistant: { messageId: args.messageId, generation: args.generation },
     });
-    await schedule(ctx, args.generation, streamId);
-    return { conversationId, streamId };
+    return { conversationId, streamId: reply.responseStreamId };
   },
 });
 
@@ -145,30 +148,21 @@ export const retry = mutation({
     if (message?.assistant === undefined) {
       throw refusal("unknown_message", "This message is gone.");
     }
-    const streamId = await replaceReply(ctx, message);
-    await schedule(ctx, message.assistant.generation, streamId);
+    const writer = writerFor(message.assistant.generation);
+    const streamId = await replaceReply(ctx, message, ...writer);
     return { streamId };
   },
 });
 
-async function schedule(
-  ctx: MutationCtx,
-  where: Infer<typeof generation>,
-  streamId: StreamId,
-): Promise<void> {
+/** What writes a reply in the background, and after how long (ms). Where the browser asks for it, that is the fallback. */
+function writerFor(where: Infer<typeof generation>): [Writer, number] {
   switch (where) {
     case "request":
-      break;
+      return [internal.writers.assistant, FALLBACK_MS];
     case "action":
-      await ctx.scheduler.runAfter(0, internal.assistantAction.generate, {
-        streamId,
-      });
-      break;
+      return [internal.writers.assistant, 0];
     case "node":
-      await ctx.scheduler.runAfter(0, internal.assistantNode.generate, {
-        streamId,
-      });
-      break;
+      return [internal.assistantNode.generate, 0];
   }
 }
 

@@ -15,7 +15,7 @@ import { modelMessages } from "./assistantMessages";
 import {
   checkFinish,
   modelName,
-  SET_KEY,
+  modelOptions,
   SYSTEM_PROMPT,
   untilSilent,
 } from "./model";
@@ -49,17 +49,8 @@ export async function* answer(
 ): AsyncGenerator<string, void> {
   // So that the message has the same id wherever it is shown.
   const messageId = turns.at(-1)?.streamId ?? "";
-  const model = languageModel();
-  if (model === null) {
-    const start = { type: "start" as const, messageId };
-    yield* encodeUIMessageStream([
-      start,
-      { type: "error", errorText: SET_KEY },
-    ]);
-    return;
-  }
   const result = streamText({
-    model,
+    model: languageModel(),
     system: SYSTEM_PROMPT,
     messages: await modelMessages(turns),
     tools,
@@ -94,14 +85,10 @@ async function* withProblems(
   if (finish !== undefined) yield finish;
 }
 
-/** `null` if nobody has said yet which model to ask. */
-function languageModel(): LanguageModel | null {
-  const apiKey = process.env.OPENAI_API_KEY;
-  if (!apiKey) return null;
+function languageModel(): LanguageModel {
   const provider = createOpenAICompatible({
     name: "openai",
-    apiKey,
-    baseURL: process.env.OPENAI_BASE_URL ?? "https://api.openai.com/v1",
+    ...modelOptions(),
   });
   return provider(modelName());
 }

@@ -1,5 +1,5 @@
 /// <reference types="vite/client" />
-import type { StreamId } from "@convex-dev/persistent-text-streaming";
+import { isFinal, type StreamId } from "@convex-dev/persistent-text-streaming";
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { convexTest, type TestConvex } from "convex-test";
@@ -7,7 +7,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { withLimits } from "../../test/support/with-limits";
 import { api } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
-import { MAX_EARLIER_REPLIES, MAX_PROMPT_LENGTH } from "./limits";
+// Loaded now: while it loads later, the fake clock would run past the fallback.
+import "./http";
+import { FALLBACK_MS, MAX_EARLIER_REPLIES, MAX_PROMPT_LENGTH } from "./limits";
 import schema from "./schema";
 
 const modules = import.meta.glob(["./**/*.ts", "./**/*.js", "!./**/*.test.ts"]);
@@ -278,19 +280,60 @@ describe("a reply", () => {
     expect(asked).toEqual([history.slice(0, 1), history, history]);
   });
 
-  test("without a key says what to set, and ends in error", async () => {
-    vi.spyOn(console, "error").mockImplementation(() => {});
+  test("is a canned one where there is no key, and the page is told", async () => {
     vi.stubEnv("OPENAI_API_KEY", "");
+    expect(await alice.query(api.chat.hasModel, {})).toBe(false);
     const { streamId } = await alice.mutation(api.chat.sendMessage, {
       prompt: "Hi",
     });
     const { text } = await drive(alice, streamId);
     expect(text).toContain("npx convex env set OPENAI_API_KEY");
-    expect(await bodyOf(alice, streamId)).toMatchObject({
-      text,
-      status: "error",
-    });
+    const body = await bodyOf(alice, streamId);
+    expect(body).toMatchObject({ text, status: "done" });
   });
+
+  test("is written by the fallback, once, if its tab asks too late or never", async () => {
+    const asked = stubModel(["Hello", " there."]);
+    const { streamId } = await alice.mutation(api.chat.sendMessage, {
+      prompt: "Hi",
+    });
+    await vi.advanceTimersByTimeAsync(FALLBACK_MS - 1);
+    expect(asked).toHaveLength(0);
+    while (!isFinal((await bodyOf(alice, streamId)).status)) {
+      await vi.advanceTimersByTimeAsync(10);
+    }
+    expect((await drive(alice, streamId)).status).toBe(205);
+    const body = await bodyOf(alice, streamId);
+    expect(body).toMatchObject({ text: "Hello there.", status: "done" });
+    expect(asked).toHaveLength(1);
+  });
+
+  test.each(["done", "aborted", "deleted", "replaced"])(
+    "that is %s cancels its fallback",
+    async (end) => {
+      stubModel(["Hello."], ["Hello."]);
+      const { streamId } = await alice.mutation(api.chat.sendMessage, {
+        prompt: "Hi",
+      });
+      const messageId = (await t.run(({ db }) =>
+        db.query("userMessages").first(),
+      ))!._id;
+      if (end === "done") await drive(alice, streamId);
+      if (end === "aborted")
+        await alice.mutation(api.chat.abortStream, { streamId });
+      if (end === "deleted")
+        await alice.mutation(api.chat.deleteMessage, { messageId });
+      if (end === "replaced")
+        await alice.mutation(api.chat.retry, { messageId });
+      const [job] = await t.run(({ db }) =>
+        db.system.query("_scheduled_functions").take(1),
+      );
+      expect(job).toMatchObject({
+        name: "writers:chat",
+        state: { kind: "canceled" },
+      });
+    },
+  );
 
   test("says so when the model refuses, and can be retried", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});

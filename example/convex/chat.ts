@@ -3,6 +3,7 @@ import {
   vStreamStatus,
 } from "@convex-dev/persistent-text-streaming";
 import { v, type Infer } from "convex/values";
+import { internal } from "./_generated/api";
 import {
   internalQuery,
   mutation,
@@ -95,9 +96,17 @@ export const { getStreamBody, abortStream, authorizeStream } =
     },
   });
 
+/** Whether a model is connected. Without one, all replies are the same canned text. */
+export const hasModel = query({
+  args: {},
+  returns: v.boolean(),
+  handler: () => Promise.resolve(Boolean(process.env.OPENAI_API_KEY)),
+});
+
 /**
- * Adds a message and creates the stream that will answer it. Nothing is generated
- * yet: the browser that sent it asks `/chat-stream` to, and reads along.
+ * Adds a message and creates the stream that will answer it. The browser that sent
+ * it asks `/chat-stream` to write the reply, and reads along. If it does not, because
+ * its tab was closed, `writers.chat` writes it.
  */
 export const sendMessage = mutation({
   args: {
@@ -113,14 +122,14 @@ export const sendMessage = mutation({
     const prompt = checkedPrompt(args.prompt);
     const owner = await viewer(ctx);
     const conversationId = await conversationFor(ctx, "chat", prompt, args);
-    const streamId = await createReply(ctx, conversationId);
+    const reply = await createReply(ctx, conversationId, internal.writers.chat);
     await ctx.db.insert("userMessages", {
       owner,
       conversationId,
       prompt,
-      responseStreamId: streamId,
+      ...reply,
     });
-    return { conversationId, streamId };
+    return { conversationId, streamId: reply.responseStreamId };
   },
 });
 
@@ -134,7 +143,8 @@ export const retry = mutation({
     if (message === null || message.assistant !== undefined) {
       throw refusal("unknown_message", "This message is gone.");
     }
-    return { streamId: await replaceReply(ctx, message) };
+    const streamId = await replaceReply(ctx, message, internal.writers.chat);
+    return { streamId };
   },
 });
 

@@ -2,7 +2,7 @@ import { vOnCompleteArgs } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
 import { internal } from "./_generated/api";
 import { internalMutation, mutation, query } from "./_generated/server";
-import { kindOf, ownConversation, viewer } from "./access";
+import { kindOf, messageOfStream, ownConversation, viewer } from "./access";
 import { deleteMessageAndReplies } from "./messages";
 
 /** The caller's conversations, the latest first. */
@@ -35,11 +35,18 @@ export const list = query({
 
 /**
  * Runs in the very transaction that ends a reply, in whatever way it ends. So the
- * count of replies that are being written is always right.
+ * count of replies that are being written is always right, and the fallback that
+ * nobody needs any more costs no call.
  */
 export const onReplyEnd = internalMutation({
   args: vOnCompleteArgs(v.object({ conversationId: v.id("conversations") })),
-  handler: async (ctx, { context: { conversationId } }) => {
+  handler: async (ctx, { streamId, context: { conversationId } }) => {
+    const message = await messageOfStream(ctx, streamId);
+    const job =
+      message?.job &&
+      (await ctx.db.system.get("_scheduled_functions", message.job));
+    // If it is running, it is what has just written the reply.
+    if (job?.state.kind === "pending") await ctx.scheduler.cancel(job._id);
     const conversation = await ctx.db.get("conversations", conversationId);
     if (conversation === null) return;
     const writing = Math.max(0, (conversation.writing ?? 0) - 1);

@@ -1,8 +1,7 @@
 import { httpRouter } from "convex/server";
 import { internal } from "./_generated/api";
-import { answer } from "./assistantModel";
-import { reply } from "./model";
 import { lineStreaming, streaming } from "./streaming";
+import { assistantReply, chatReply } from "./writers";
 
 /*
  * The page posts the id of a stream to have a reply written, and reads along.
@@ -19,21 +18,14 @@ const http = httpRouter();
 streaming.registerRoutes(http, {
   path: "/chat-stream",
   authorize: internal.chat.authorizeStream,
-  write: async function* (ctx, { streamId, signal }) {
-    const messages = await ctx.runQuery(internal.chat.history, { streamId });
-    // It may have been deleted since.
-    if (messages !== null) yield* reply(messages, signal);
-  },
+  write: (ctx, { streamId, signal }) => chatReply(ctx, streamId, signal),
 });
 
 /** The assistant, whose page is built on the AI SDK's `useChat`. */
 lineStreaming.registerRoutes(http, {
   path: "/assistant",
   authorize: internal.assistant.authorizeStream,
-  write: async function* (ctx, { streamId, signal }) {
-    const turns = await ctx.runQuery(internal.assistant.history, { streamId });
-    if (turns !== null) yield* answer(turns, signal);
-  },
+  write: (ctx, { streamId, signal }) => assistantReply(ctx, streamId, signal),
 });
 
 export default http;

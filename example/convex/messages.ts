@@ -3,6 +3,7 @@ import type {
   StreamId,
   StreamStatus,
 } from "@convex-dev/persistent-text-streaming";
+import type { FunctionReference } from "convex/server";
 import { internal } from "./_generated/api";
 import type { Doc, Id } from "./_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "./_generated/server";
@@ -12,7 +13,12 @@ import {
   viewer,
   type ConversationKind,
 } from "./access";
-import { MAX_EARLIER_REPLIES, MAX_HISTORY, MAX_PROMPT_LENGTH } from "./limits";
+import {
+  FALLBACK_MS,
+  MAX_EARLIER_REPLIES,
+  MAX_HISTORY,
+  MAX_PROMPT_LENGTH,
+} from "./limits";
 import { streaming } from "./streaming";
 
 /** The prompt without the space around it; an error if it cannot be sent. */
@@ -97,21 +103,36 @@ export async function messagesBefore(
   return earlier.reverse();
 }
 
+/** What writes a reply in the background. */
+export type Writer = FunctionReference<
+  "action",
+  "internal",
+  { streamId: StreamId }
+>;
+
 /**
- * Creates the stream of a reply. Until it ends, in whatever way, its conversation
- * counts it as one that is being written.
+ * Creates the stream of a reply, and sees to it that the reply is written even if
+ * the tab is closed before it asks for it. Until it ends, in whatever way, its
+ * conversation counts it as one that is being written.
+ *
+ * @returns The fields that say so in the message's document.
  */
 export async function createReply(
   ctx: MutationCtx,
   conversationId: Id<"conversations">,
-): Promise<StreamId> {
+  writer: Writer,
+  delayMs = FALLBACK_MS,
+) {
   const conversation = await ctx.db.get("conversations", conversationId);
   const writing = (conversation?.writing ?? 0) + 1;
   await ctx.db.patch("conversations", conversationId, { writing });
-  return await streaming.createStream(ctx, {
+  const streamId = await streaming.createStream(ctx, {
     onComplete: internal.conversations.onReplyEnd,
     context: { conversationId },
   });
+  // By then a request usually holds the stream, or has ended it: see `onReplyEnd`.
+  const job = await ctx.scheduler.runAfter(delayMs, writer, { streamId });
+  return { responseStreamId: streamId, job };
 }
 
 /** The replies that retries have replaced, the oldest first. */
@@ -132,22 +153,23 @@ export async function earlierReplies(
 export async function replaceReply(
   ctx: MutationCtx,
   message: Doc<"userMessages">,
+  writer: Writer,
+  delayMs?: number,
 ): Promise<StreamId> {
   const before = message.responseStreamId;
-  const streamId = await createReply(ctx, message.conversationId);
-  await ctx.db.patch("userMessages", message._id, {
-    responseStreamId: streamId,
-  });
   await streaming.abortStream(ctx, before);
+  const { conversationId } = message;
+  const reply = await createReply(ctx, conversationId, writer, delayMs);
+  await ctx.db.patch("userMessages", message._id, reply);
   await ctx.db.insert("earlierReplies", {
     messageId: message._id,
     streamId: before,
   });
   const earlier = await earlierReplies(ctx, message._id);
-  for (const reply of earlier.slice(0, -MAX_EARLIER_REPLIES)) {
-    await deleteEarlierReply(ctx, reply);
+  for (const old of earlier.slice(0, -MAX_EARLIER_REPLIES)) {
+    await deleteEarlierReply(ctx, old);
   }
-  return streamId;
+  return reply.responseStreamId;
 }
 
 /** Deletes a message and all its replies. */

@@ -1,14 +1,30 @@
+import { fakeModel } from "@convex-dev/persistent-text-streaming/fakes";
 import OpenAI from "openai";
 import { refusal } from "./access";
 import type { ModelMessage } from "./chat";
 
-export const SET_KEY = `**There is no model to answer yet.** This deployment has no \`OPENAI_API_KEY\`. Set one, then ask again:
+/** The reply of a deployment that has no model. It streams as a model's would. */
+const CANNED_REPLY = `This deployment has no \`OPENAI_API_KEY\`, so **every message gets this canned reply**. All the rest is real: the text reaches your page over HTTP as it is written, and is saved in the database as it arrives. Reload the page, or open it in a second window, and it continues where it was.
+
+To connect a model, set a key, then ask again:
 
 \`\`\`sh
 npx convex env set OPENAI_API_KEY sk-…
 \`\`\`
 
-Any OpenAI-compatible endpoint will do: set \`OPENAI_BASE_URL\` to its address and \`OPENAI_MODEL\` to the name of a model that it has.`;
+Any OpenAI-compatible endpoint will do: set \`OPENAI_BASE_URL\` to its address and \`OPENAI_MODEL\` to the name of one of its models.`;
+
+/** How to reach the model. */
+export function modelOptions() {
+  const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL } = process.env;
+  return {
+    apiKey: apiKey || "none",
+    baseURL: OPENAI_BASE_URL || "https://api.openai.com/v1",
+    fetch: apiKey
+      ? undefined
+      : fakeModel(CANNED_REPLY, { firstTokenMs: 300, tokenMs: 30 }),
+  };
+}
 
 /**
  * The model's reply to a conversation, in pieces as they come.
@@ -20,19 +36,10 @@ export async function* reply(
   messages: ModelMessage[],
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
-  const apiKey = process.env.OPENAI_API_KEY;
-  if (!apiKey) {
-    yield SET_KEY;
-    throw new Error("OPENAI_API_KEY is not set.");
-  }
   // Made here and not at the top of the module, which also runs when the
   // functions are pushed: the environment is not there yet, and `new OpenAI()`
   // without a key throws.
-  const openai = new OpenAI({
-    apiKey,
-    baseURL: process.env.OPENAI_BASE_URL,
-    timeout: SILENCE_MS,
-  });
+  const openai = new OpenAI({ ...modelOptions(), timeout: SILENCE_MS });
   let chunks: AsyncIterable<OpenAI.ChatCompletionChunk>;
   try {
     chunks = await openai.chat.completions.create(

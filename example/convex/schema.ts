@@ -31,6 +31,8 @@ export default defineSchema({
     conversationId: v.id("conversations"),
     prompt: v.string(),
     responseStreamId: vStreamId,
+    /** What writes the reply in the background, if no request does. */
+    job: v.optional(v.id("_scheduled_functions")),
     /** In a conversation with the assistant. */
     assistant: v.optional(
       v.object({

@@ -14,6 +14,7 @@ export function Shell(props: {
   children: ReactNode;
 }) {
   const menu = useRef<HTMLDialogElement>(null);
+  const hasModel = useQuery(api.chat.hasModel) ?? true;
   const conversations = useQuery(api.conversations.list);
   const shown = conversations?.find(({ _id }) => _id === props.current);
   useTitle(shown?.title ?? props.heading);
@@ -57,6 +58,12 @@ export function Shell(props: {
           <h1 className="sr-only">{props.heading}</h1>
           {props.children}
         </main>
+        {hasModel ? null : (
+          <p className="px-4 pb-2 text-center text-sm text-muted-foreground">
+            No model is connected, so every reply is the same.{" "}
+            <code>OPENAI_API_KEY</code> is not set.
+          </p>
+        )}
       </div>
     </div>
   );

@@ -249,12 +249,15 @@ describe("every failure has a message and a way forward:", () => {
     await expect.poll(() => chat.text(), PATIENCE).toMatch(/bread.*2\/2/s);
   });
 
-  test("no key: the reply says what to set, and Retry works once it is set", async () => {
-    const chat = await newChat();
+  test("no key: page and reply say so, and Retry works once it is set", async () => {
     setup.demo.setKey(undefined);
+    const chat = await newChat();
     await chat.send(SHORT);
-    await chat.becomes("error");
+    await chat.becomes("done");
     expect(await chat.text()).toMatch(/OPENAI_API_KEY/);
+    expect(await chat.page.getByText("No model is connected").isVisible()).toBe(
+      true,
+    );
 
     setup.demo.setKey("none-needed");
     await chat.reply.getByRole("button", { name: "Retry" }).click();

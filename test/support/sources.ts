@@ -9,6 +9,7 @@ export const sources = [
   ["@convex-dev/persistent-text-streaming/browser", "browser/index.ts"],
   ["@convex-dev/persistent-text-streaming/ai", "ai/index.ts"],
   ["@convex-dev/persistent-text-streaming/durable", "durable/index.ts"],
+  ["@convex-dev/persistent-text-streaming/fakes", "fakes/index.ts"],
   ["@convex-dev/persistent-text-streaming/test", "test.ts"],
   [
     "@convex-dev/persistent-text-streaming/convex.config",

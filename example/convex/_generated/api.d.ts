@@ -10,8 +10,6 @@
 
 import type * as access from "../access.js";
 import type * as assistant from "../assistant.js";
-import type * as assistantAction from "../assistantAction.js";
-import type * as assistantBackground from "../assistantBackground.js";
 import type * as assistantMessages from "../assistantMessages.js";
 import type * as assistantModel from "../assistantModel.js";
 import type * as assistantNode from "../assistantNode.js";
@@ -23,6 +21,7 @@ import type * as messages from "../messages.js";
 import type * as model from "../model.js";
 import type * as streaming from "../streaming.js";
 import type * as tides from "../tides.js";
+import type * as writers from "../writers.js";
 
 import type {
   ApiFromModules,
@@ -33,8 +32,6 @@ import type {
 declare const fullApi: ApiFromModules<{
   access: typeof access;
   assistant: typeof assistant;
-  assistantAction: typeof assistantAction;
-  assistantBackground: typeof assistantBackground;
   assistantMessages: typeof assistantMessages;
   assistantModel: typeof assistantModel;
   assistantNode: typeof assistantNode;
@@ -46,6 +43,7 @@ declare const fullApi: ApiFromModules<{
   model: typeof model;
   streaming: typeof streaming;
   tides: typeof tides;
+  writers: typeof writers;
 }>;
 
 /**
