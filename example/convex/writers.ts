@@ -14,8 +14,10 @@ import { answer } from "./assistantModel";
 import { reply } from "./model";
 import { lineStreaming, streaming } from "./streaming";
 
+type Ctx = Pick<ActionCtx, "runQuery">;
+
 export async function* chatReply(
-  ctx: ActionCtx,
+  ctx: Ctx,
   streamId: StreamId,
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
@@ -25,7 +27,7 @@ export async function* chatReply(
 }
 
 export async function* assistantReply(
-  ctx: ActionCtx,
+  ctx: Ctx,
   streamId: StreamId,
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
