@@ -24,13 +24,11 @@ interface FaultActions {
  * - `GET /_local/counters` → the counters
  * - `POST /_local/reset` → sets them to zero
  * - `GET /_local/faults` → the fault settings
- * - `POST /_local/faults` `{ commitDelayMs?, refuseCommits?, refuseFraction?,
- *   loseAnswers?, loseFraction?, only?, cutConnections?, dropSockets?,
- *   killActions?, site? }` → sets, or does, what is given; the answer is the
- *   settings
+ * - `POST /_local/faults` `{ commitDelayMs?, refuseCommits?, loseAnswers?, only?,
+ *   cutConnections?, dropSockets?, killActions?, site? }` → sets, or does, what is
+ *   given; the answer is the settings
  * - `POST /_local/run` `{ path, args?, component? }` → `{ value }`: calls any
  *   function, internal ones too
- * - `POST /_local/cron` `{ name, component? }` → runs a cron now
  * - `GET /_local/open` → `{ sockets, subscriptions, actions, starts }`: how many there
  *   are now, and how often the deployment was started
  * - `POST /_local/clock` `{ aheadMs }` → sets the deployment's clock so far ahead
@@ -96,11 +94,6 @@ async function control(
         { component },
       );
       return { value: convexToJson(value) };
-    }
-    case "POST /cron": {
-      const { name, component } = body as { name: string; component?: string };
-      await deployment.runCron(name, component);
-      return {};
     }
     case "GET /open":
       return deployment.open();

@@ -4,51 +4,28 @@ import { jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
 import { canonicalPath } from "./functions.js";
 
-type Schedule = CronJob["schedule"];
+const SECOND_MS = 1000;
 
-const SECOND = 1000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
-
-/**
- * Milliseconds from `now` to a schedule's next run, or null for a schedule
- * that only runs when it is told to: weekly, monthly and cron strings.
- */
-export function untilNext(schedule: Schedule, now: number): number | null {
-  switch (schedule.type) {
-    case "interval":
-      if ("seconds" in schedule) return schedule.seconds * SECOND;
-      if ("minutes" in schedule) return schedule.minutes * MINUTE;
-      return schedule.hours * HOUR;
-    case "hourly":
-      return until((schedule.minuteUTC ?? 0) * MINUTE, HOUR, now);
-    case "daily":
-      return until(
-        schedule.hourUTC * HOUR + (schedule.minuteUTC ?? 0) * MINUTE,
-        DAY,
-        now,
-      );
-    case "weekly":
-    case "monthly":
-    case "cron":
-      return null;
-  }
+/** How long (ms) a schedule's interval is; null for any other schedule. */
+function intervalOf({ schedule }: CronJob): number | null {
+  if (schedule.type !== "interval") return null;
+  if ("seconds" in schedule) return schedule.seconds * SECOND_MS;
+  if ("minutes" in schedule) return schedule.minutes * 60 * SECOND_MS;
+  return schedule.hours * 3600 * SECOND_MS;
 }
 
-/** Milliseconds until the next time that lies `offset` past a multiple of `period`. */
-function until(offset: number, period: number, now: number): number {
-  return period - ((now - offset) % period);
+interface Armed {
+  component: string;
+  name: string;
+  /** By the deployment's clock. */
+  due: number;
+  timer: NodeJS.Timeout;
 }
 
 /** Runs the crons of the app and of its components. They keep no process alive. */
 export class CronRunner {
   private readonly engine: Engine;
-  /** By the cron: its timer, and when it is due by the deployment's clock. */
-  private readonly armed = new Map<
-    CronJob,
-    { component: string; name: string; due: number; timer: NodeJS.Timeout }
-  >();
+  private readonly armed = new Map<CronJob, Armed>();
   private readonly running = new Set<CronJob>();
 
   constructor(engine: Engine) {
@@ -58,7 +35,11 @@ export class CronRunner {
   up(): void {
     for (const [component, { crons }] of this.engine.folders) {
       for (const [name, cron] of Object.entries(crons?.crons ?? {})) {
-        this.arm(component, name, cron);
+        if (intervalOf(cron) === null) {
+          this.engine.log(
+            `The cron "${name}" never runs: the local deployment knows only intervals.`,
+          );
+        } else this.arm(component, name, cron);
       }
     }
   }
@@ -72,43 +53,15 @@ export class CronRunner {
   clockChanged(): void {
     for (const [cron, { component, name, due, timer }] of [...this.armed]) {
       clearTimeout(timer);
-      this.armAt(component, name, cron, due);
+      this.arm(component, name, cron, due);
     }
   }
 
-  /** Runs a cron now, and resolves when it has finished. */
-  async run(name: string, component: string): Promise<void> {
-    const cron = this.engine.folders.get(component)?.crons?.crons[name];
-    if (cron === undefined) {
-      const names = [...this.engine.folders].flatMap(([path, { crons }]) =>
-        Object.keys(crons?.crons ?? {}).map((cronName) =>
-          path === "" ? `"${cronName}"` : `"${cronName}" in "${path}"`,
-        ),
-      );
-      throw new Error(
-        `There is no cron "${name}" in ${component === "" ? "the app" : `the component "${component}"`}. There are: ${names.join(", ") || "none"}.`,
-      );
-    }
-    await this.call(component, cron);
-  }
-
-  private arm(component: string, name: string, cron: CronJob): void {
-    const now = this.engine.clock.now();
-    const wait = untilNext(cron.schedule, now);
-    if (wait === null) {
-      this.engine.log(
-        `The cron "${name}" runs only when it is told to: the local deployment does not know ${cron.schedule.type} schedules.`,
-      );
-      return;
-    }
-    this.armAt(component, name, cron, now + wait);
-  }
-
-  private armAt(
+  private arm(
     component: string,
     name: string,
     cron: CronJob,
-    due: number,
+    due = this.engine.clock.now() + (intervalOf(cron) ?? 0),
   ): void {
     const timer = setTimeout(() => {
       this.arm(component, name, cron);

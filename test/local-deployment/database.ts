@@ -19,8 +19,8 @@ interface SerializedQuery {
         indexName: string;
         order: Order | null;
         range: { type: Bound["type"]; fieldPath: string; value: unknown }[];
-      }
-    | { type: "Search"; indexName: string };
+      };
+
   operators: unknown[];
 }
 
@@ -66,7 +66,7 @@ interface Cursor {
   /** Documents that may still be returned. */
   remaining: number;
   filter: (doc: Doc) => boolean;
-  read: RangeRead | null;
+  read: RangeRead;
 }
 
 const EVERYTHING: readonly string[] = ["_creationTime", "_id"];
@@ -96,7 +96,7 @@ export class Database {
     };
     fake._resolveQuerySource = (query) => {
       const { cursor, resolved } = this.open(query);
-      if (cursor.read !== null) cursor.read.upTo = "everything";
+      cursor.read.upTo = "everything";
       const docs = cursor.docs.slice(cursor.first, cursor.end);
       if (cursor.step === -1) docs.reverse();
       return { ...resolved, sortedDocs: docs };
@@ -214,7 +214,6 @@ export class Database {
 
   private open(query: SerializedQuery): { cursor: Cursor; resolved: Resolved } {
     const { source } = query;
-    if (source.type === "Search") return this.openSearch(query);
     this.hidesDocuments = true;
     let resolved: Resolved;
     try {
@@ -252,37 +251,6 @@ export class Database {
     };
   }
 
-  /** Full-text search reads, as far as subscriptions go, the whole table. */
-  private openSearch(query: SerializedQuery): {
-    cursor: Cursor;
-    resolved: Resolved;
-  } {
-    const { indexName } = query.source as { indexName: string };
-    const resolved = this.resolve(query);
-    const read: RangeRead = {
-      component: this.component,
-      table: tableOfIndex(indexName),
-      fields: EVERYTHING,
-      order: "asc",
-      bounds: [],
-      upTo: "everything",
-    };
-    this.observer.reads()?.addRange(read);
-    return {
-      resolved,
-      cursor: {
-        docs: resolved.sortedDocs,
-        first: 0,
-        end: resolved.sortedDocs.length,
-        step: 1,
-        position: 0,
-        remaining: resolved.limit ?? Infinity,
-        filter: resolved.filterFn,
-        read: null,
-      },
-    };
-  }
-
   private inRange(
     tableName: string,
     fields: readonly string[],
@@ -306,12 +274,12 @@ export class Database {
   private advance(cursor: Cursor): Doc | null {
     while (cursor.remaining > 0) {
       if (cursor.position < cursor.first || cursor.position >= cursor.end) {
-        if (cursor.read !== null) cursor.read.upTo = "everything";
+        cursor.read.upTo = "everything";
         return null;
       }
       const doc = cursor.docs[cursor.position]!;
       cursor.position += cursor.step;
-      if (cursor.read !== null) cursor.read.upTo = doc;
+      cursor.read.upTo = doc;
       if (cursor.filter(doc)) {
         cursor.remaining--;
         return doc;

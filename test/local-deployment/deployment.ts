@@ -117,8 +117,6 @@ export interface LocalDeployment {
     args?: Record<string, Value>,
     options?: { component?: string; token?: string },
   ): Promise<Value>;
-  /** Runs a cron of the app, or of the component named, and waits for it. */
-  runCron(name: string, component?: string): Promise<void>;
   readonly counters: { read(): Counters; reset(): void };
   readonly faults: FaultControls;
   /**
@@ -243,10 +241,6 @@ class Deployment implements LocalDeployment {
       args,
       identity,
     );
-  }
-
-  async runCron(name: string, component = ""): Promise<void> {
-    await this.crons.run(name, component);
   }
 
   open() {

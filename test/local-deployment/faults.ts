@@ -8,12 +8,8 @@ export interface FaultSettings {
   commitDelayMs: number;
   /** How many of the next commits are refused: nothing is written, the caller gets an error. */
   refuseCommits: number;
-  /** The share of commits that are refused, from 0 to 1. */
-  refuseFraction: number;
   /** How many of the next commits lose their answer: they are applied, the caller gets an error. */
   loseAnswers: number;
-  /** The share of commits that lose their answer, from 0 to 1. */
-  loseFraction: number;
   /** Refuse and lose only mutations whose path contains this, e.g. `lib:append`. Empty: all. */
   only: string;
 }
@@ -21,9 +17,7 @@ export interface FaultSettings {
 const NO_FAULTS: FaultSettings = {
   commitDelayMs: 0,
   refuseCommits: 0,
-  refuseFraction: 0,
   loseAnswers: 0,
-  loseFraction: 0,
   only: "",
 };
 
@@ -57,12 +51,8 @@ export class Faults {
 
   /** Throws if the commit of this mutation is to be refused. */
   beforeCommit(path: string): void {
-    if (!this.concerns(path)) return;
-    if (this.settings.refuseCommits > 0) {
-      this.settings.refuseCommits--;
-    } else if (!(Math.random() < this.settings.refuseFraction)) {
-      return;
-    }
+    if (!this.concerns(path) || this.settings.refuseCommits === 0) return;
+    this.settings.refuseCommits--;
     throw new CommitRefused(
       `The commit of "${path}" was refused, as the deployment was told to. Nothing was written.`,
     );
@@ -70,12 +60,8 @@ export class Faults {
 
   /** Throws if the answer of this committed mutation is to be lost. */
   afterCommit(path: string): void {
-    if (!this.concerns(path)) return;
-    if (this.settings.loseAnswers > 0) {
-      this.settings.loseAnswers--;
-    } else if (!(Math.random() < this.settings.loseFraction)) {
-      return;
-    }
+    if (!this.concerns(path) || this.settings.loseAnswers === 0) return;
+    this.settings.loseAnswers--;
     throw new InjectedFault(
       `The answer of "${path}" was lost, as the deployment was told to. It may have been applied.`,
     );

@@ -2,17 +2,12 @@
 import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { startDeployment, type LocalDeployment } from "./deployment.js";
-import { api } from "./fixture/api.js";
-import { gates } from "./fixture/app/gates.js";
-import { eventually } from "./fixture/start.js";
+import { gates } from "./fixture/gates.js";
+import { eventually, functionsDir, notes } from "./fixture/start.js";
 import { Journal, type Entry } from "./journal.js";
-
-const folder = (path: string) =>
-  fileURLToPath(new URL(`./fixture/${path}`, import.meta.url));
 
 let data: string;
 let deployment: LocalDeployment | undefined;
@@ -29,14 +24,14 @@ afterEach(async () => {
 /** Ends the deployment, if there is one, and starts another with the same folder. */
 async function next(): Promise<LocalDeployment> {
   await deployment?.stop();
-  deployment = await startDeployment({
-    functionsDir: folder("app"),
-    components: { counter: folder("component") },
-    log: () => {},
-    data,
-  });
+  deployment = await startDeployment({ functionsDir, log: () => {}, data });
   return deployment;
 }
+
+const list = (topic: string) => deployment!.run(notes.list, { topic });
+const add = (text: string) => deployment!.run(notes.add, { topic: "a", text });
+const addLater = (text: string, ms: number) =>
+  deployment!.call("notes:addLater", { topic: "a", text, ms });
 
 describe("the journal", () => {
   const entry = (at: number): Entry => ({
@@ -75,64 +70,28 @@ describe("the journal", () => {
 });
 
 describe("a deployment started again with the same folder", () => {
-  test("has the documents that were committed, of the app and of its components", async () => {
-    let local = await next();
-    await local.run(api.notes.add, { topic: "a", text: "字符串 🎭" });
-    await local.run(api.notes.add, { topic: "a", text: "two" });
-    await local.run(api.notes.count, {});
-    await expect(
-      local.run(api.notes.addLaterAndFail, { topic: "a", text: "no" }),
-    ).rejects.toThrow("rolled back");
-    local = await next();
-    expect(await local.run(api.notes.list, { topic: "a" })).toEqual([
-      "字符串 🎭",
-      "two",
-    ]);
-    expect(await local.run(api.notes.total, {})).toBe(1);
-    await local.run(api.notes.count, {});
-    local = await next();
-    expect(await local.run(api.notes.total, {})).toBe(2);
-  });
-
-  test("gives out no id twice, not even that of a document that was deleted", async () => {
-    let local = await next();
-    const ids: string[] = [];
+  test("has the documents that were committed, and gives out no id twice", async () => {
+    const ids: unknown[] = [];
+    await next();
+    await add("字符串 🎭");
     for (let round = 0; round < 3; round++) {
-      const id = (await local.call("notes:insert", { text: "x" })) as string;
-      await local.call("notes:remove", { id });
+      const id = await deployment!.call("notes:insert", { text: "x" });
+      await deployment!.call("notes:remove", { id });
       ids.push(id);
-      local = await next();
+      await expect(
+        deployment!.call("notes:fail", { topic: "a" }),
+      ).rejects.toThrow();
+      await next();
     }
     expect(new Set(ids).size).toBe(3);
+    expect(await list("a")).toEqual(["字符串 🎭"]);
   });
 
-  test("runs the mutations that were scheduled, each of them once", async () => {
-    let local = await next();
-    await local.run(api.notes.addLater, { topic: "a", text: "soon", ms: 0 });
-    await eventually(async () =>
-      expect(await local.run(api.notes.list, { topic: "a" })).toEqual(["soon"]),
-    );
-    await local.run(api.notes.addLater, { topic: "a", text: "x", ms: 60_000 });
-    await local.run(api.notes.countLater, {});
-    for (let round = 0; round < 2; round++) {
-      local = await next();
-      local.setClock(61_000);
-      await eventually(async () => {
-        const list = await local.run(api.notes.list, { topic: "a" });
-        expect(list).toEqual(["soon", "x"]);
-        expect(await local.run(api.notes.total, {})).toBe(10);
-      });
-    }
-  });
-
-  test("runs them once whatever the last commit was that the process made", async () => {
-    let local = await next();
-    for (const text of ["one", "two", "three"]) {
-      await local.run(api.notes.addLater, { topic: "a", text, ms: 0 });
-    }
-    await eventually(async () =>
-      expect(await local.run(api.notes.list, { topic: "a" })).toHaveLength(3),
-    );
+  test("runs the mutations that were scheduled once, whatever the last commit was that the process made", async () => {
+    await next();
+    for (const text of ["one", "two"]) await addLater(text, 0);
+    await eventually(async () => expect(await list("a")).toHaveLength(2));
+    await addLater("later", 60_000);
     await deployment!.stop();
     deployment = undefined;
     const path = join(data, "journal.jsonl");
@@ -143,32 +102,34 @@ describe("a deployment started again with the same folder", () => {
         (line) => (JSON.parse(line) as Entry).jobs,
       );
       await writeFile(path, before.join(""));
-      local = await next();
+      await next();
+      deployment!.setClock(61_000);
       await eventually(async () => {
-        const states = (await local.call("notes:scheduledStates")) as string[];
+        const states = await deployment!.call("notes:scheduledStates");
         expect(states).toEqual(scheduled.map(() => "success"));
       });
-      const list = await local.run(api.notes.list, { topic: "a" });
-      expect(list.toSorted()).toEqual(
+      expect((await list("a")).toSorted()).toEqual(
         scheduled.map(({ args }) => (args as { text: string }).text).toSorted(),
       );
     }
   });
 
   test("does not run an action again that was running", async () => {
-    let local = await next();
-    await local.call("notes:waitLater");
-    await eventually(() => expect(gates.hasReached("waits")).toBe(true));
+    await next();
+    await deployment!.call("notes:waitLater");
+    await gates.passed("waits");
     const path = join(data, "journal.jsonl");
     const atThatMoment = await readFile(path);
     await deployment!.stop();
     deployment = undefined;
     await writeFile(path, atThatMoment);
-    local = await next();
+    await next();
     await eventually(async () =>
-      expect(await local.call("notes:scheduledStates")).toEqual(["failed"]),
+      expect(await deployment!.call("notes:scheduledStates")).toEqual([
+        "failed",
+      ]),
     );
-    expect(await local.run(api.notes.everything, {})).toBe(1);
+    expect(await list("waits")).toEqual(["begun"]);
   });
 
   test("knows the mutations that clients send again, and what they returned", async () => {
@@ -204,20 +165,18 @@ describe("a deployment started again with the same folder", () => {
     expect(first.success).toBe(true);
     const local = await next();
     expect(await send(local)).toEqual(first);
-    expect(await local.run(api.notes.allBlobs, {})).toBe(1);
+    expect(await local.call("notes:everything")).toBe(1);
   });
 
   test("does not commit what cannot be written down", async () => {
-    const local = await next();
-    await local.run(api.notes.add, { topic: "a", text: "kept" });
+    await next();
+    await add("kept");
     const append = vi.spyOn(Journal.prototype, "append");
     append.mockImplementationOnce(() => {
       throw new Error("The disk is full.");
     });
-    await expect(
-      local.run(api.notes.add, { topic: "a", text: "lost" }),
-    ).rejects.toThrow("disk is full");
+    await expect(add("lost")).rejects.toThrow("disk is full");
     append.mockRestore();
-    expect(await local.run(api.notes.list, { topic: "a" })).toEqual(["kept"]);
+    expect(await list("a")).toEqual(["kept"]);
   });
 });
