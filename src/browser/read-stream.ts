@@ -23,6 +23,8 @@ const LAG_MS = 2500;
 const ABANDONED_MS = 30_000;
 /** The least time (ms) between two long-polls. */
 const POLL_MS = 500;
+/** Why long-polls are made: a response has no body, or not before it is complete. */
+const UNREADABLE = "cannot be read in pieces on this platform";
 /** Consecutive failures after which a warning is logged: the URL or CORS may be wrong. */
 const LOSSES_TO_TELL = 3;
 
@@ -139,7 +141,7 @@ class Reading {
   /** How much of the end is asked for; null once it is known at which offset that begins. */
   private tail: number | null;
   /** Whether responses cannot be read in pieces here. */
-  private polls: boolean;
+  private polls = false;
   private left = new AbortController();
 
   constructor(
@@ -170,10 +172,9 @@ class Reading {
     this.offset = from;
     this.tail = tail ?? null;
     // React Native's `fetch` answers when all has come, and then has no body.
-    this.polls =
-      options.fetch === undefined &&
-      typeof Response === "function" &&
-      !("body" in Response.prototype);
+    const isWhole =
+      typeof Response === "function" && !("body" in Response.prototype);
+    if (isWhole && options.fetch === undefined) this.poll(UNREADABLE);
   }
 
   /** Ends a reading that is under way. */
@@ -321,7 +322,7 @@ class Reading {
           }
 
           case "unreadable":
-            this.poll("cannot be read in pieces on this platform");
+            this.poll(UNREADABLE);
             return "again";
 
           case "end":
@@ -464,10 +465,11 @@ class Leg {
 function wholeText(text: string, { start, next }: Answer): string {
   const missing = next - start - text.length;
   if (missing === 1) return `\uFEFF${text}`;
-  if (missing > 0) {
-    throw new Error(`${missing} code units of a response are missing.`);
-  }
-  return text;
+  if (missing === 0) return text;
+  // More than there should be: a `fetch` that takes UTF-8 for Latin-1.
+  throw new Error(
+    `A response has ${text.length} code units of text in place of ${next - start}.`,
+  );
 }
 
 async function headersOf({ headers }: ReadStreamOptions): Promise<Headers> {

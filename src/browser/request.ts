@@ -169,21 +169,26 @@ export async function* textOf(
   }
 }
 
-/**
- * A URL as a string. React Native's `URL` puts a slash behind whatever it is
- * given, which names another route.
- */
+/** A URL as `fetch` takes it, absolute. */
 export function urlOf(url: URL | string): string {
-  const text = String(url);
+  const text = addressOf(url);
   const { location } = globalThis as { location?: { href: string } };
-  if (!/^[a-z][a-z\d+.-]*:/i.test(text)) {
-    if (location?.href !== undefined) return new URL(text, location.href).href;
-    throw new TypeError(
-      `readStream needs an absolute URL where there is no page, such as https://happy-animal-123.convex.site/chat; this one is ${JSON.stringify(text)}.`,
-    );
-  }
-  const addsSlash = new URL("https://x.test/y").href.endsWith("y/");
-  return addsSlash && typeof url !== "string" ? text.replace(/\/$/, "") : text;
+  if (/^[a-z][a-z\d+.-]*:/i.test(text)) return text;
+  if (location?.href !== undefined) return new URL(text, location.href).href;
+  throw new TypeError(
+    `readStream needs an absolute URL where there is no page, such as https://happy-animal-123.convex.site/chat; this one is ${JSON.stringify(text)}.`,
+  );
+}
+
+/**
+ * A URL as a string. React Native's `URL` appends a slash, which names another
+ * route: to paths, and before 0.79 to queries too.
+ */
+export function addressOf(url: URL | string): string {
+  const text = String(url);
+  if (typeof url === "string" || !text.endsWith("/")) return text;
+  const example = /[?#]/.test(text) ? "https://x.test/y?z" : "https://x.test/y";
+  return new URL(example).href === example ? text : text.slice(0, -1);
 }
 
 /** A URL with parameters in its query, in place of those of the same name. By hand: React Native's `URL` cannot do it. */

@@ -7,6 +7,7 @@ import {
   type Source,
   type Watcher,
 } from "./stream-reader.js";
+import { addressOf } from "./request.js";
 import type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
 
 /** Options of `watchStream`. */
@@ -78,7 +79,7 @@ export function watchStream(
     initial: undefined,
     ...rest,
     query,
-    url: url === undefined ? null : String(url),
+    url: url === undefined ? null : addressOf(url),
     driven,
     incremental,
   };

@@ -22,6 +22,7 @@ import {
 } from "../browser/lines.js";
 import { rendered, rendering } from "../browser/pace.js";
 import type { Fetch, HeaderValues, ValueOrFunction } from "../browser/post.js";
+import { addressOf } from "../browser/request.js";
 import {
   firstSnapshot,
   putToUse,
@@ -181,7 +182,7 @@ export function useStream<Query extends StreamBodyQuery>(
   return useReader({
     ...opts,
     query: getPersistentBody,
-    url: streamUrl ? String(streamUrl) : null,
+    url: streamUrl ? addressOf(streamUrl) : null,
     driven,
     streamId,
     incremental: opts?.incremental === true,
