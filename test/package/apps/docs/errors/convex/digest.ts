@@ -6,7 +6,7 @@ import {
 import { internalAction } from "./_generated/server";
 import { streaming } from "./chat";
 
-/** The length of a reply, once it is written; null if it is deleted before. */
+/** Waits for a reply and returns its length, or null if it is deleted. */
 export const digest = internalAction({
   args: { streamId: vStreamId },
   handler: async (ctx, { streamId }): Promise<number | null> => {

@@ -4,7 +4,7 @@ import { v } from "convex/values";
 import { internalAction } from "./_generated/server";
 import { streaming } from "./chat";
 
-/** Sends a reply to a webhook, a POST for each piece. */
+/** Sends a reply to a webhook, one POST per piece. */
 export const deliver = internalAction({
   args: { streamId: vStreamId, webhook: v.string() },
   handler: async (ctx, { streamId, webhook }) => {
