@@ -121,10 +121,12 @@ export default defineConfig({
         },
       },
       {
+        // The unpacked package is in a folder for temporary files.
+        server: { fs: { strict: false } },
         test: {
           // The packed package: what is in it, and how it does in fresh apps.
           name: "package",
-          include: ["test/package/*.test.ts"],
+          include: ["test/package/*.test.{ts,tsx}"],
           // They use `import.meta.glob`, which Vite compiles.
           server: {
             deps: {

@@ -283,33 +283,6 @@ describe("a request that was refused is made again", () => {
 });
 
 describe("who asks", () => {
-  test.each([undefined, null, ""])("nobody without an id: %j", (streamId) => {
-    const watched = vi.spyOn(client, "watchQuery");
-    const fetched = vi.spyOn(globalThis, "fetch");
-    const reader = mount(client, {
-      url: null as unknown as URL,
-      driven: true,
-      streamId: streamId as undefined,
-    });
-    expect(reader.history.last).toMatchObject({
-      text: "",
-      status: "pending",
-      isLoading: false,
-    });
-    expect(watched).not.toHaveBeenCalled();
-    expect(fetched).not.toHaveBeenCalled();
-  });
-
-  test("what was driven for the first commit only, once", async () => {
-    const { url, path } = answering(text("Hello."));
-    const streamId = await client.mutation(chat.create, {});
-    const props = { url: new URL(url), streamId };
-    const reader = mount(client, { ...props, driven: true }, { strict: true });
-    reader.update({ driven: false });
-    await waitFor(() => expect(reader.history.last.text).toBe("Hello."));
-    expect(asked(path)).toHaveLength(1);
-  });
-
   test('"auto" asks for a stream that has not begun, and for no other', async () => {
     const { url, path } = answering((response) => {
       response.write("Hello.");
@@ -358,29 +331,6 @@ test.each([true, false])(
     expect(now().status).toBe("done");
   },
 );
-
-describe("the query of the page that drives", () => {
-  test.each([
-    ["throws", chat.refused],
-    ["answers null", chat.nothing],
-  ])(
-    "may be one that %s: the text goes on, then it is done",
-    async (_, query) => {
-      const { url } = answering((response) => {
-        response.write("Hello");
-        setTimeout(() => response.end(", world."), 1500);
-      });
-      const { now } = await watch({ url }, query as typeof chat.body);
-      await waitFor(() => expect(now().text).toBe("Hello"));
-      await waitFor(() => expect(now().text).toBe("Hello, world."), {
-        timeout: 5000,
-      });
-      await waitFor(() => expect(now().status).toBe("done"), { timeout: 9000 });
-      expect(logged).toHaveLength(1);
-      expect(logged[0]).toMatch(/^The query for stream/);
-    },
-  );
-});
 
 describe("one reader", () => {
   test("for two components: one request, one subscription, one text", async () => {

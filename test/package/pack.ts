@@ -6,8 +6,8 @@ import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** The package as it would be published, and what is in it. */
-    packed: { tarball: string; files: string[] };
+    /** The package as it would be published, what is in it, and the folder it is unpacked in. */
+    packed: { tarball: string; files: string[]; folder: string };
   }
 }
 
@@ -22,9 +22,12 @@ export default function setup({ provide }: TestProject) {
   const [packed] = JSON.parse(report) as [
     { filename: string; files: { path: string }[] },
   ];
+  const tarball = join(folder, packed.filename);
+  execFileSync("tar", ["-xzf", tarball, "-C", folder]);
   provide("packed", {
-    tarball: join(folder, packed.filename),
+    tarball,
     files: packed.files.map((file) => file.path),
+    folder: join(folder, "package"),
   });
   return () => rmSync(folder, { recursive: true, force: true });
 }

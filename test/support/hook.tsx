@@ -48,9 +48,6 @@ export const chat = {
   refused: makeFunctionReference<"query", { streamId: string }, StreamBody>(
     "chat:refused",
   ),
-  nothing: makeFunctionReference<"query", { streamId: string }, null>(
-    "chat:nothing",
-  ),
   withModel: makeFunctionReference<
     "query",
     { streamId: string; model: string },

@@ -201,12 +201,6 @@ export const moderated = query({
   },
 });
 
-/** A query that has found no message yet. */
-export const nothing = query({
-  args: { streamId: StreamIdValidator },
-  handler: () => null,
-});
-
 /** A query that takes and returns more than the stream. */
 export const withModel = query({
   args: { streamId: StreamIdValidator, model: v.string() },

@@ -1,20 +1,13 @@
-/** What apps of version 0.3 have around the hook and the client: each of these compiles with both versions. */
-import {
-  PersistentTextStreaming,
-  StreamIdValidator,
-  type StreamBody,
-  type StreamId,
+/** What apps of 0.3 have around the hook. Compiles and runs with both versions. */
+import type {
+  StreamBody,
+  StreamId,
 } from "@convex-dev/persistent-text-streaming";
 import { useStream } from "@convex-dev/persistent-text-streaming/react";
-import {
-  mutationGeneric,
-  queryGeneric,
-  type FunctionReference,
-} from "convex/server";
-import { v } from "convex/values";
-import { components } from "../convex/_generated/api.js";
+import { useEffect, useMemo, useState } from "react";
+import { api } from "../convex/_generated/api.js";
 
-/** An app's own list of the statuses, and a map over them. */
+/** An app's own list of the statuses, and maps over them. */
 type Status = "pending" | "streaming" | "done" | "error" | "timeout";
 const labels: Record<Status, string> = {
   pending: "Waiting",
@@ -25,62 +18,85 @@ const labels: Record<Status, string> = {
 };
 const labelsOfBody: Record<StreamBody["status"], string> = labels;
 
-const streaming = new PersistentTextStreaming(
-  components.persistentTextStreaming,
-);
+const queries = {
+  body: api.patterns.body,
+  notSignedIn: api.patterns.notSignedIn,
+  notFound: api.patterns.notFound,
+};
 
-/** `returns` with the five, and with further fields. */
-const status = v.union(
-  v.literal("pending"),
-  v.literal("streaming"),
-  v.literal("done"),
-  v.literal("error"),
-  v.literal("timeout"),
-);
-export const body = queryGeneric({
-  args: { streamId: StreamIdValidator },
-  returns: v.object({ text: v.string(), status, model: v.string() }),
-  handler: async (ctx, args) => ({
-    ...(await streaming.getStreamBody(ctx, args.streamId as StreamId)),
-    model: "small",
-  }),
-});
+interface Props {
+  siteUrl: string;
+  /** How the HTTP action writes. */
+  search?: string;
+  query?: keyof typeof queries;
+  driven: boolean;
+  streamId: string | null | undefined;
+  /** Sees what the hook returns at each render. */
+  onBody: (body: StreamBody) => void;
+}
 
-/** A backend on `lib` alone. */
-const { lib } = components.persistentTextStreaming;
-export const write = mutationGeneric({
-  args: { streamId: StreamIdValidator },
-  handler: async (ctx, { streamId }): Promise<Status> => {
-    const before = await ctx.runQuery(lib.getStreamStatus, { streamId });
-    if (before !== "pending") return before;
-    await ctx.runMutation(lib.addChunk, { streamId, text: "A", final: true });
-    await ctx.runMutation(lib.setStreamStatus, { streamId, status: "done" });
-    return (await ctx.runQuery(lib.getStreamText, { streamId })).status;
-  },
-});
-
-type Query<Body> = FunctionReference<
-  "query",
-  "public",
-  { streamId: string },
-  Body
->;
-declare const ofPackage: Query<StreamBody>;
-declare const ofApp: Query<{ text: string; status: Status; model: string }>;
-
-export function Patterns(props: { id: string | null; token: string | null }) {
-  const url = new URL("https://happy-animal-123.convex.site/chat");
-  // Called for each message, those without a stream too.
-  const id = (props.id || "") as StreamId;
-  const first: StreamBody = useStream(ofPackage, url, true, id, {
-    authToken: props.token,
-    headers: { "X-Model": "small" },
-  });
-  const second: { text: string; status: Status } = useStream(
-    ofApp,
-    url,
-    false,
-    id,
+/** A message as the examples of 0.3 have it. */
+export function Reply(props: Props) {
+  const { siteUrl, search = "" } = props;
+  const url = useMemo(
+    () => new URL(`/write${search}`, siteUrl),
+    [siteUrl, search],
   );
-  return labelsOfBody[first.status] + labels[second.status] + second.text;
+  const body: StreamBody = useStream(
+    queries[props.query ?? "body"],
+    url,
+    props.driven,
+    props.streamId as StreamId,
+  );
+  props.onBody(body);
+  return <p title={labelsOfBody[body.status]}>{body.text}</p>;
+}
+
+/** The same with new objects at each render. */
+export function Inline(props: Props) {
+  const body = useStream(
+    queries[props.query ?? "body"],
+    new URL(`/write${props.search ?? ""}`, props.siteUrl),
+    props.driven,
+    props.streamId as StreamId,
+    { headers: { "X-Model": "small" } },
+  );
+  props.onBody(body);
+  return <p title={labels[body.status]}>{body.text}</p>;
+}
+
+/** Keeps what it drives in a store, and takes it out as soon as the message is on the page. */
+export function DrivenForOneRender(props: Props) {
+  const [driven, setDriven] = useState(() => new Set([props.streamId]));
+  useEffect(() => setDriven(new Set()), [props.streamId]);
+  return <Reply {...props} driven={driven.has(props.streamId)} />;
+}
+
+/** A follower that never drives has no URL to give. */
+export function Follower(props: Props) {
+  const noUrl = null as unknown as URL;
+  const body = useStream(
+    queries[props.query ?? "body"],
+    noUrl,
+    false,
+    (props.streamId || "") as StreamId,
+  );
+  props.onBody(body);
+  return <p>{labels[body.status]}</p>;
+}
+
+/** Shows a field of its own query where it has it. */
+export function WithModel(props: Props & { token: string | null }) {
+  const [status, setStatus] = useState<Status>("pending");
+  const body: { text: string; status: Status; model?: string | undefined } =
+    useStream(
+      api.patterns.withModel,
+      new URL(props.siteUrl),
+      false,
+      props.streamId as StreamId,
+      { authToken: props.token },
+    );
+  useEffect(() => setStatus(body.status), [body.status]);
+  props.onBody(body);
+  return <p title={status}>{body.text}</p>;
 }

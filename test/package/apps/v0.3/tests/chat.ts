@@ -8,6 +8,10 @@ import { api } from "../convex/_generated/api.js";
 import schema from "../convex/schema.js";
 
 const modules = import.meta.glob("../convex/**/*.ts");
+/** As suites had it before there was `register`. */
+const built = import.meta.glob(
+  "../node_modules/@convex-dev/persistent-text-streaming/dist/component/**/*.js",
+);
 
 export async function chatTest(): Promise<string> {
   // Without `transactionLimits`: this is how suites were written for 0.3.
@@ -16,6 +20,9 @@ export async function chatTest(): Promise<string> {
   register(t, "anotherOne");
   component.register(t);
   t.registerComponent("aThird", component.schema, component.modules);
-  await t.mutation(api.chat.createChat, { prompt: "Hello?" });
-  return manifest.version;
+  await t.mutation(api.chat.createChat, { prompt: manifest.version });
+
+  const byHand = convexTest(schema, modules);
+  byHand.registerComponent("persistentTextStreaming", component.schema, built);
+  return await byHand.mutation(api.chat.byHand, {});
 }

@@ -1,0 +1,171 @@
+/** What apps of 0.3 do: with the query behind the hook, with an HTTP action, and with the component's functions alone. */
+import {
+  PersistentTextStreaming,
+  StreamIdValidator,
+  type StreamBody,
+  type StreamId,
+} from "@convex-dev/persistent-text-streaming";
+import { v } from "convex/values";
+import { components } from "./_generated/api.js";
+import {
+  action,
+  httpAction,
+  internalMutation,
+  mutation,
+  query,
+} from "./_generated/server.js";
+
+const streaming = new PersistentTextStreaming(
+  components.persistentTextStreaming,
+);
+const { lib } = components.persistentTextStreaming;
+const args = { streamId: StreamIdValidator };
+
+export const create = mutation({
+  args: {},
+  handler: (ctx) => streaming.createStream(ctx),
+});
+
+export const remove = mutation({
+  args,
+  handler: (ctx, { streamId }) =>
+    streaming.deleteStream(ctx, streamId as StreamId),
+});
+
+export const body = query({
+  args,
+  handler: (ctx, { streamId }) =>
+    streaming.getStreamBody(ctx, streamId as StreamId),
+});
+
+/** `returns` with 0.3's five statuses, and further fields. */
+const status = v.union(
+  v.literal("pending"),
+  v.literal("streaming"),
+  v.literal("done"),
+  v.literal("error"),
+  v.literal("timeout"),
+);
+export const withModel = query({
+  args,
+  returns: v.object({ text: v.string(), status, model: v.string() }),
+  handler: async (ctx, { streamId }) => ({
+    ...(await streaming.getStreamBody(ctx, streamId as StreamId)),
+    model: "small",
+  }),
+});
+
+export const notSignedIn = query({
+  args,
+  handler: (): StreamBody => {
+    throw new Error("Not signed in.");
+  },
+});
+
+export const notFound = query({
+  args,
+  handler: () => null as unknown as StreamBody,
+});
+
+/** Waits before the first token and between the tokens for as long as the URL says. */
+export const write = httpAction(async (ctx, request) => {
+  const url = new URL(request.url);
+  const wait = (name: string) =>
+    new Promise((resolve) =>
+      setTimeout(resolve, Number(url.searchParams.get(name) ?? 0)),
+    );
+  const { streamId } = (await request.json()) as { streamId: string };
+  const response = await streaming.stream(
+    ctx,
+    request,
+    streamId as StreamId,
+    async (ctx, _request, id, append) => {
+      await wait("first");
+      for (const token of ["Hello, ", "world. ", "Bye", "."]) {
+        if (url.searchParams.get("failAt") === token) {
+          throw new Error("The model broke off.");
+        }
+        await append(token);
+        await wait("gap");
+      }
+      if (url.searchParams.has("failed")) {
+        await ctx.runMutation(lib.setStreamStatus, {
+          streamId: id,
+          status: "error",
+        });
+      }
+    },
+  );
+  response.headers.set("Access-Control-Allow-Origin", "*");
+  response.headers.set("Vary", "Origin");
+  return response;
+});
+
+/**
+ * Writes a stream by `lib` alone, as a worker does: claims it by its status,
+ * saves in batches until somebody stops it, and ends it whatever happens.
+ */
+export const work = action({
+  args: { streamId: v.string(), tokens: v.array(v.string()) },
+  handler: async (ctx, { streamId, tokens }): Promise<string> => {
+    const statusNow = () => ctx.runQuery(lib.getStreamStatus, { streamId });
+    const save = (text: string, final: boolean) =>
+      ctx.runMutation(lib.addChunk, { streamId, text, final });
+    if ((await statusNow()) !== "pending") return "somebody else writes it";
+    await ctx.runMutation(lib.setStreamStatus, {
+      streamId,
+      status: "streaming",
+    });
+    let batch = "";
+    try {
+      for (const token of tokens) {
+        if (token === "fail") throw new Error("The model broke off.");
+        batch += token;
+        if (!/[.!?]\s*$/.test(batch)) continue;
+        await save(batch, false);
+        batch = "";
+      }
+    } finally {
+      const isStopped = (await statusNow()) !== "streaming";
+      if (!isStopped) await save(batch, true);
+    }
+    return await statusNow();
+  },
+});
+
+export const add = mutation({
+  args: { ...args, text: v.string() },
+  handler: async (ctx, { streamId, text }) => {
+    await ctx.runMutation(lib.addChunk, { streamId, text, final: false });
+  },
+});
+
+export const end = mutation({
+  args: { ...args, status },
+  handler: async (ctx, args) => {
+    await ctx.runMutation(lib.setStreamStatus, args);
+  },
+});
+
+export const poll = query({
+  args,
+  handler: (ctx, args) => ctx.runQuery(lib.getStreamText, args),
+});
+
+export const statusOf = query({
+  args,
+  returns: status,
+  handler: (ctx, args) => ctx.runQuery(lib.getStreamStatus, args),
+});
+
+/** Creates, writes and deletes in one transaction, as a migration does. */
+export const inOneGo = internalMutation({
+  args: {},
+  handler: async (ctx): Promise<string> => {
+    const streamId = await ctx.runMutation(lib.createStream, {});
+    await ctx.runMutation(lib.addChunk, { streamId, text: "A", final: true });
+    const { text } = await ctx.runQuery(lib.getStreamText, { streamId });
+    await ctx.runMutation(lib.deleteStream, { streamId });
+    return text;
+  },
+});
