@@ -1,5 +1,5 @@
 import { parseOffset, wire, withoutQuery } from "../protocol.js";
-import { textOf } from "./request.js";
+import { mayPass, retryAfter, textOf } from "./request.js";
 
 /** What `headers` may be: as for `fetch`, also where TypeScript has no DOM library. */
 export type HeaderValues =
@@ -232,10 +232,10 @@ function endOf(response: Response, place: string): PostEnd | null {
       problem: problem("unauthorized", "."),
     };
   }
-  if (status >= 500 || TRY_AGAIN.includes(status)) {
+  if (mayPass(status)) {
     return {
       then: "again",
-      after: retryAfter(headers.get("Retry-After")),
+      after: retryAfter(headers),
       problem: problem("busy", "."),
     };
   }
@@ -244,17 +244,4 @@ function endOf(response: Response, place: string): PostEnd | null {
     mayChange: false,
     problem: problem("refused", "."),
   };
-}
-
-/** The statuses below 500 that may be others at the next time: too slow, too early, too many. */
-const TRY_AGAIN = [408, 425, 429];
-
-/** How long (ms) a server says to wait, in seconds or until a date; at least a second. */
-function retryAfter(header: string | null): number | null {
-  if (header === null) return null;
-  const wait = /^\d+$/.test(header.trim())
-    ? Number(header) * 1000
-    : Date.parse(header) - Date.now();
-  // A timer of more than 2^31 ms would fire at once.
-  return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 1000), 2 ** 30);
 }

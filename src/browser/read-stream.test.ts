@@ -153,6 +153,42 @@ describe("whatever becomes of the connections", () => {
     },
   );
 
+  test.each(["45", new Date(45_000).toUTCString()])(
+    "it is asked for again when the server says so: %s",
+    async (retryAfter) => {
+      vi.setSystemTime(0);
+      const { respond, read, streamId, requests } = await setUpReading(
+        (index) => (index === 0 ? { status: 503, retryAfter } : undefined),
+      );
+      await settled(respond(streamId, writes(text)));
+      vi.setSystemTime(0);
+      const { whole } = read();
+      await pass(44_000);
+      expect(requests).toHaveLength(1);
+      await pass(2000);
+      expect(await whole).toBe(text);
+    },
+  );
+
+  test.each<[string, Trouble]>([
+    ["a wait", { status: 503, retryAfter: "3600" }],
+    ["the silence of a connection", { deadAfter: 321 }],
+  ])("a network that is back ends %s", async (_, trouble) => {
+    const window = new EventTarget();
+    vi.stubGlobal("window", window);
+    const { generate, read, streamId, requests } = await setUpReading(
+      (index) => (index === 0 ? trouble : undefined),
+    );
+    void generate(streamId, slowly);
+    const { whole } = read();
+    await pass(6000);
+    expect(requests).toHaveLength(1);
+    window.dispatchEvent(new Event("online"));
+    await pass(100);
+    expect(requests.length).toBeGreaterThan(1);
+    expect(await settled(whole)).toBe(text);
+  });
+
   test("cut at every byte", async () => {
     const short = "a😀中é\uFEFFb";
     const bytes = new TextEncoder().encode(short).length;

@@ -4,10 +4,12 @@ import type { HeaderValues, ValueOrFunction } from "./post.js";
 import { now, pause, throwIfAborted } from "../time.js";
 import {
   driven,
+  listenForWakes,
   ReadStreamError,
   resumed,
   retryDelay,
   textOf,
+  UnavailableError,
   urlOf,
   withQuery,
   type Answer,
@@ -25,6 +27,8 @@ const ABANDONED_MS = 30_000;
 const POLL_MS = 500;
 /** Why long-polls are made: a response has no body, or not before it is complete. */
 const UNREADABLE = "cannot be read in pieces on this platform";
+/** A page or a network that is back takes a connection that was silent for this long (ms) for a dead one. */
+const DEAD_MS = 1000;
 /** Consecutive failures after which a warning is logged: the URL or CORS may be wrong. */
 const LOSSES_TO_TELL = 3;
 
@@ -143,6 +147,10 @@ class Reading {
   /** Whether responses cannot be read in pieces here. */
   private polls = false;
   private left = new AbortController();
+  /** Ends the present wait. */
+  private resting = new AbortController();
+  /** When (ms) a request was made, or last brought something. */
+  private newsAt = 0;
 
   constructor(
     url: URL | string,
@@ -180,6 +188,12 @@ class Reading {
   /** Ends a reading that is under way. */
   leave(): void {
     this.left.abort();
+    this.resting.abort();
+  }
+
+  private async rest(time: number): Promise<void> {
+    this.resting = new AbortController();
+    if (!this.left.signal.aborted) await pause(time, this.resting.signal);
   }
 
   /** Reads on, piece by piece, to the end of the stream. */
@@ -194,6 +208,12 @@ class Reading {
     left.addEventListener("abort", leave);
     signal?.addEventListener("abort", leave);
     if (signal?.aborted) leave();
+    const wake = () => {
+      if (typeof document !== "undefined" && document.hidden) return;
+      this.resting.abort();
+      if (now() - this.newsAt > DEAD_MS) inbox.interrupt();
+    };
+    listenForWakes(wake, true);
     let losses = 0;
     let looks = this.looksFirst;
     try {
@@ -210,7 +230,7 @@ class Reading {
         const startedAt = now();
         const outcome = yield* this.attempt(way, inbox);
         if (left.aborted || isFinal(this.status)) break;
-        if (way === "poll") await pause(startedAt + POLL_MS - now(), left);
+        if (way === "poll") await this.rest(startedAt + POLL_MS - now());
         if (this.drive !== drive || outcome === "again") continue;
         // A request to drive that was lost may have arrived all the same: the
         // stream is looked at before it is asked for again.
@@ -223,9 +243,11 @@ class Reading {
             outcome.lost,
           );
         }
-        if (losses > 0) await pause(retryDelay(losses), left);
+        if (losses > 0)
+          await this.rest(waitAfter(outcome) ?? retryDelay(losses));
       }
     } finally {
+      listenForWakes(wake, false);
       signal?.removeEventListener("abort", leave);
       leave();
     }
@@ -244,6 +266,7 @@ class Reading {
     way: Way,
     inbox: Inbox,
   ): AsyncGenerator<string, Outcome> {
+    this.newsAt = now();
     const main = this.open(way, inbox);
     let probe: Leg | null = null;
     let canProbe = way === "drive" || way === "follow";
@@ -264,7 +287,15 @@ class Reading {
           return "again";
         }
         const event = await inbox.take(patience());
+        this.newsAt = now();
         if (event === "closed") return "ended";
+        if (event === "interrupted") {
+          if (way === "poll") return "again";
+          if (probe === null && canProbe && this.tail === null) {
+            probe = this.open("poll", inbox);
+          }
+          continue;
+        }
         if (event === "silence") {
           if (lagsSince !== null) continue;
           if (probe !== null || !canProbe) {
@@ -395,6 +426,13 @@ class Reading {
   }
 }
 
+/** How long (ms) the server that was asked says to wait. */
+function waitAfter(outcome: Outcome): number | null {
+  if (typeof outcome !== "object") return null;
+  const { lost } = outcome;
+  return lost instanceof UnavailableError ? lost.retryAfter : null;
+}
+
 /** One request and its response. */
 class Leg {
   answer: Answer | null = null;
@@ -500,6 +538,7 @@ class Inbox {
   private readonly events: { event: Event; taken: () => void }[] = [];
   private wake: (() => void) | null = null;
   private isClosed = false;
+  private isInterrupted = false;
   /** At most one, set anew when it has run out: on a deployment a timer that is cleared still counts. */
   private timer: ReturnType<typeof setTimeout> | null = null;
   private timerEndsAt = 0;
@@ -516,7 +555,10 @@ class Inbox {
   }
 
   /** The next event, or that none came for so long (ms). */
-  async take(patience: number): Promise<Event | "silence" | "closed"> {
+  async take(
+    patience: number,
+  ): Promise<Event | "silence" | "interrupted" | "closed"> {
+    this.isInterrupted = false;
     if (this.events.length === 0 && !this.isClosed) {
       this.deadline = now() + patience;
       this.setTimer(patience);
@@ -527,7 +569,13 @@ class Inbox {
     if (this.isClosed) return "closed";
     const next = this.events.shift();
     next?.taken();
-    return next?.event ?? "silence";
+    return next?.event ?? (this.isInterrupted ? "interrupted" : "silence");
+  }
+
+  /** Ends the waiting for an event. */
+  interrupt(): void {
+    this.isInterrupted = true;
+    this.wake?.();
   }
 
   private setTimer(time: number): void {

@@ -20,6 +20,17 @@ export class ReadStreamError extends Error {
   }
 }
 
+/** An answer that may be another one later. */
+export class UnavailableError extends Error {
+  /** `retryAfter`: how long (ms) the server says to wait; null if it does not say. */
+  constructor(
+    message: string,
+    readonly retryAfter: number | null,
+  ) {
+    super(message);
+  }
+}
+
 /** What `streaming.resume()` says of the text that it sends. */
 export interface Answer {
   /** The offset at which the text starts. */
@@ -83,14 +94,28 @@ function notOurs(
 }
 
 async function refusal(response: Response): Promise<Error> {
-  const { status, url } = response;
+  const { status, url, headers } = response;
   const message = `${withoutQuery(url)} answered ${status}${await reason(response)}`;
-  const mayChange = status >= 500 || TRY_AGAIN.includes(status);
-  return mayChange ? new Error(message) : new ReadStreamError(message, status);
+  return mayPass(status)
+    ? new UnavailableError(message, retryAfter(headers))
+    : new ReadStreamError(message, status);
 }
 
-/** The statuses below 500 that may be others at the next time: too slow, too early, too many. */
-const TRY_AGAIN = [408, 425, 429];
+/** Whether a server may answer differently next time. Below 500: too slow, too early, too many. */
+export function mayPass(status: number): boolean {
+  return status >= 500 || [408, 425, 429].includes(status);
+}
+
+/** How long (ms) a server says to wait, in seconds or until a date; at least a second. */
+export function retryAfter(headers: Headers): number | null {
+  const header = headers.get("Retry-After");
+  if (header === null) return null;
+  const wait = /^\d+$/.test(header.trim())
+    ? Number(header) * 1000
+    : Date.parse(header) - Date.now();
+  // A timer of more than 2^31 ms would fire at once.
+  return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 1000), 2 ** 30);
+}
 
 /** Null for what is no status, as of a version that knows others. */
 function statusOf(header: string | null): StreamStatus | null {
@@ -218,6 +243,19 @@ const LONGEST_RETRY = 10_000;
 /** How long (ms) to wait after so many losses in a row, from 1 on. */
 export function retryDelay(losses: number): number {
   return Math.min(FIRST_RETRY * 2 ** (losses - 1), LONGEST_RETRY);
+}
+
+/** Calls back, or no more, when a network or a page is back: what is waited for may come at once. */
+export function listenForWakes(wake: () => void, listen: boolean): void {
+  const change = listen ? "addEventListener" : "removeEventListener";
+  if (typeof window !== "undefined") {
+    // React Native has a window that takes no listeners.
+    window[change]?.("online", wake);
+    window[change]?.("pageshow", wake);
+  }
+  if (typeof document !== "undefined") {
+    document[change]("visibilitychange", wake);
+  }
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   type Trouble,
 } from "./post.js";
 import { Prefix } from "./prefix.js";
+import { listenForWakes } from "./request.js";
 
 /** A connection that has brought nothing for this long is not waited for: the database is asked too. Longer after each false alarm. */
 const QUIET_MS = 1000;
@@ -744,18 +745,6 @@ function identityOf(source: Source): string {
 
 function keyOf(source: Source): string {
   return `${identityOf(source)} ${source.url}`;
-}
-
-function listenForWakes(wake: () => void, listen: boolean): void {
-  const change = listen ? "addEventListener" : "removeEventListener";
-  if (typeof window !== "undefined") {
-    // React Native has a window that takes no listeners.
-    window[change]?.("online", wake);
-    window[change]?.("pageshow", wake);
-  }
-  if (typeof document !== "undefined") {
-    document[change]("visibilitychange", wake);
-  }
 }
 
 /** A subscription by either of Convex's clients. */

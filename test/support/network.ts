@@ -5,7 +5,7 @@ export type Trouble =
   /** It never arrives. */
   | "lost"
   /** It is answered with this status instead. */
-  | { status: number; error?: string }
+  | { status: number; error?: string; retryAfter?: string }
   /** The connection breaks after so many bytes of the body. */
   | { cutAfter: number }
   /** The body ends after so many bytes, as if that were all. */
@@ -25,9 +25,10 @@ export function network(
     const trouble = troubles(requests.length - 1);
     if (trouble === "lost") throw new TypeError("Failed to fetch");
     if (trouble !== undefined && "status" in trouble) {
-      return new Response(JSON.stringify({ error: trouble.error }), {
-        status: trouble.status,
-      });
+      const { status, error, retryAfter } = trouble;
+      const response = new Response(JSON.stringify({ error }), { status });
+      if (retryAfter) response.headers.set("Retry-After", retryAfter);
+      return response;
     }
     const client = new AbortController();
     signal?.addEventListener("abort", () => client.abort());
