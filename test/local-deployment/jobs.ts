@@ -47,7 +47,7 @@ export class Jobs {
     for (const job of jobs) {
       await this.engine.bookkeeping(job.componentPath, (db) => {
         const state = stateIn(db, job);
-        if (state === "pending") this.waiting.set(job.id, job);
+        if (state === "pending") this.waiting.set(keyOf(job), job);
         if (state === "inProgress") this.complete(db, job, "failed");
       });
     }
@@ -61,10 +61,10 @@ export class Jobs {
 
   /** The clock has been set: what is due by it runs now. */
   clockChanged(): void {
-    for (const [id, timer] of [...this.timers]) {
+    for (const [key, timer] of [...this.timers]) {
       clearTimeout(timer);
-      this.timers.delete(id);
-      this.arm(this.waiting.get(id)!);
+      this.timers.delete(key);
+      this.arm(this.waiting.get(key)!);
     }
   }
 
@@ -76,7 +76,7 @@ export class Jobs {
   }
 
   add(job: Job): void {
-    this.waiting.set(job.id, job);
+    this.waiting.set(keyOf(job), job);
     if (this.isUp) this.arm(job);
   }
 
@@ -87,14 +87,14 @@ export class Jobs {
     );
     const timer = setTimeout(
       () => {
-        this.timers.delete(job.id);
+        this.timers.delete(keyOf(job));
         this.run(job).catch((error: unknown) => {
           this.engine.report(`Scheduled ${job.path.udfPath}`, error);
         });
       },
       Math.min(wait, MAX_TIMER_MS),
     );
-    this.timers.set(job.id, timer);
+    this.timers.set(keyOf(job), timer);
   }
 
   private async run(job: Job): Promise<void> {
@@ -108,14 +108,14 @@ export class Jobs {
       db.patch("_scheduled_functions", id, { state: { kind: "inProgress" } });
     });
     if (isCanceled) {
-      this.waiting.delete(id);
+      this.waiting.delete(keyOf(job));
       return;
     }
     let outcome: "success" | "failed" = "success";
     this.engine.counters.add("functionCalls");
     try {
       if (isAction) {
-        this.waiting.delete(id);
+        this.waiting.delete(keyOf(job));
         await this.engine.action(path, args, null);
       } else {
         await this.engine.mutation(path, args, null, { job });
@@ -126,13 +126,13 @@ export class Jobs {
         return;
       }
       if (error instanceof JobCanceled) {
-        this.waiting.delete(id);
+        this.waiting.delete(keyOf(job));
         return;
       }
       outcome = "failed";
       this.engine.report(`Scheduled ${path.udfPath}`, error);
     }
-    this.waiting.delete(id);
+    this.waiting.delete(keyOf(job));
     // A mutation's own commit has said so already.
     if (outcome === "success" && !isAction) return;
     await this.engine.bookkeeping(componentPath, (db) => {
@@ -155,4 +155,9 @@ export class Jobs {
 function stateIn(db: DatabaseFake, { id }: Job): string | undefined {
   const doc = db.get("_scheduled_functions", id);
   return (doc?.state as { kind: string } | undefined)?.kind;
+}
+
+/** Ids are unique within a component only. */
+function keyOf({ componentPath, id }: Job): string {
+  return `${componentPath}|${id}`;
 }

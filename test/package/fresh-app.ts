@@ -82,25 +82,38 @@ export function generate(app: string): void {
   const from = join(example, "_generated");
   for (const file of readdirSync(from)) {
     const text = readFileSync(join(from, file), "utf8");
-    write(
-      app,
-      `convex/_generated/${file}`,
-      file === "api.d.ts"
-        ? generatedApi(text, modulesOf(join(app, "convex")))
-        : text,
-    );
+    const convex = join(app, "convex");
+    const api = generatedApi(text, modulesOf(convex), componentsOf(convex));
+    write(app, `convex/_generated/${file}`, file === "api.d.ts" ? api : text);
   }
 }
 
-/** The example's `api.d.ts` with the modules of another app. */
-export function generatedApi(text: string, modules: string[]): string {
+/** The example's `api.d.ts` with the modules of another app, and its further components. */
+export function generatedApi(
+  text: string,
+  modules: string[],
+  components: string[] = [],
+): string {
   const imports = modules.map(
     (m) => `import type * as ${m} from "../${m}.js";\n`,
   );
   const entries = modules.map((m) => `  ${m}: typeof ${m};\n`);
   return text
     .replace(/(import type \* as .*\n)+/, imports.join(""))
-    .replace(/(?<=ApiFromModules<\{\n)[^}]*/, entries.join(""));
+    .replace(/(?<=ApiFromModules<\{\n)[^}]*/, entries.join(""))
+    .replace(/(?<=const components: \{\n)/, components.join(""));
+}
+
+/** The components of Convex's that an app uses beside ours. */
+function componentsOf(convex: string): string[] {
+  const config = readFileSync(join(convex, "convex.config.ts"), "utf8");
+  const imports = config.matchAll(
+    /import (?!persistentTextStreaming)(\w+) from "(.+)\/convex\.config"/g,
+  );
+  return [...imports].map(
+    ([, name, from]) =>
+      `  ${name}: import("${from}/_generated/component.js").ComponentApi<"${name}">;\n`,
+  );
 }
 
 /** The names of the files that Convex takes for functions. */

@@ -76,6 +76,7 @@ beforeAll(async () => {
     "convex",
     "convex-test",
     "convex-helpers",
+    "@convex-dev/action-retrier",
     "vitest",
     "@edge-runtime/vm",
     "openai",
