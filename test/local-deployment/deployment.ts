@@ -170,7 +170,7 @@ export async function startDeployment(
     throw error;
   }
   log(
-    `Local deployment at ${deployment.url}, HTTP actions at ${deployment.siteUrl}. It is for trying out and for tests: all data is ${options.data === undefined ? "in memory" : `in ${options.data}`}, and tokens are believed unchecked.`,
+    `Local deployment at ${deployment.url}, HTTP actions at ${deployment.siteUrl}. For demos and tests only: all data is ${options.data === undefined ? "in memory" : `in ${options.data}`}, and auth tokens are not verified.`,
   );
   return deployment;
 }
