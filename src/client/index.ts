@@ -95,13 +95,24 @@ export const streamBodyArgs = {
  * generator of strings. `signal` fires when the stream has been aborted or
  * deleted or has timed out; hand it on to the model's client.
  */
-export type StreamWriter<Ctx> = (
-  ctx: Ctx,
-  request: Request,
-  streamId: StreamId,
-  append: ChunkAppender,
-  signal: AbortSignal,
-) => Written;
+export type StreamWriter<Ctx> = {
+  /** Apps of version 0.3 call their own writers so: without a signal. */
+  (
+    ctx: Ctx,
+    request: Request,
+    streamId: StreamId,
+    append: ChunkAppender,
+    ...noSignal: never[]
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a promise there, and what `Written` allows here
+  ): any;
+  (
+    ctx: Ctx,
+    request: Request,
+    streamId: StreamId,
+    append: ChunkAppender,
+    signal: AbortSignal,
+  ): Written;
+};
 
 /** Writes a stream in the background, for `generate`. */
 export type BackgroundWriter = (
@@ -237,8 +248,10 @@ export class PersistentTextStreaming {
     options: CreateStreamOptions = {},
   ): Promise<StreamId> {
     const onComplete = await callbackOf(options);
-    const args = onComplete === undefined ? {} : { onComplete };
-    const id = await ctx.runMutation(this.lib.createStream, args);
+    const { createStream, createWithCallback } = this.lib;
+    const id = onComplete
+      ? await ctx.runMutation(createWithCallback, { onComplete })
+      : await ctx.runMutation(createStream, {});
     return id as StreamId;
   }
 
@@ -266,7 +279,14 @@ export class PersistentTextStreaming {
     ctx: Ctx,
     request: Request,
     streamId: StreamId,
-    writer: StreamWriter<Ctx>,
+    // `StreamWriter`, in one signature.
+    writer: (
+      ctx: Ctx,
+      request: Request,
+      streamId: StreamId,
+      append: ChunkAppender,
+      signal: AbortSignal,
+    ) => Written,
   ): Promise<Response> {
     checkWriter("stream", writer);
     const claimed = await claim(this.lib, ctx, streamId, this.timeoutMs);
@@ -448,15 +468,6 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * All the saved text of a stream, and its status. A stream that does not
-   * exist reads as `error`, one that was aborted as `done`: this shape keeps
-   * the five statuses of version 0.3.
-   *
-   * @throws If there is more text than one query may return (16 MiB); read that
-   *   in pages, with `from`.
-   */
-  getStreamBody(ctx: RunQueryCtx, streamId: StreamId): Promise<StreamBody>;
-  /**
    * The saved text of a stream from an offset on, and its status. Text of more
    * than 4 MiB comes in pages: go on from the page's `next` until its status is
    * final. A stream that does not exist reads as `error`.
@@ -490,6 +501,15 @@ export class PersistentTextStreaming {
       | { from?: number | undefined; tail?: number | undefined }
       | undefined,
   ): Promise<StreamBody | StreamPage>;
+  /**
+   * All the saved text of a stream, and its status. A stream that does not
+   * exist reads as `error`, one that was aborted as `done`: this shape keeps
+   * the five statuses of version 0.3.
+   *
+   * @throws If there is more text than one query may return (16 MiB); read that
+   *   in pages, with `from`.
+   */
+  getStreamBody(ctx: RunQueryCtx, streamId: StreamId): Promise<StreamBody>;
   async getStreamBody(
     ctx: RunQueryCtx,
     streamId: StreamId,

@@ -6,7 +6,7 @@ import {
   vStreamError,
   vStreamInfo,
 } from "../shared.js";
-import type { Doc } from "./_generated/dataModel.js";
+import type { Doc, Id } from "./_generated/dataModel.js";
 import {
   internalMutation,
   mutation,
@@ -44,29 +44,37 @@ import * as v03 from "./v03.js";
 // deleted.
 
 export const createStream = mutation({
+  // None, as in version 0.3, so that apps may call it without any.
+  args: {},
+  returns: v.id("streams"),
+  handler: (ctx) => insertStream(ctx, {}),
+});
+
+/** Creates a stream whose end the app is told. */
+export const createWithCallback = mutation({
   args: {
     /** A handle of the app's `onComplete`, its name, and what it is to be told. */
-    onComplete: v.optional(
-      v.object({
-        handle: v.string(),
-        name: v.string(),
-        context: v.optional(v.any()),
-      }),
-    ),
+    onComplete: v.object({
+      handle: v.string(),
+      name: v.string(),
+      context: v.optional(v.any()),
+    }),
   },
   returns: v.id("streams"),
-  handler: async (ctx, { onComplete }) => {
-    const callback =
-      onComplete && (await ctx.db.insert("callbacks", onComplete));
-    const deadline = nextDeadline({});
-    await planCheck(ctx, deadline);
-    const stream = { status: "pending" as const, deadline };
-    return ctx.db.insert(
-      "streams",
-      callback ? { ...stream, callback } : stream,
-    );
-  },
+  handler: async (ctx, { onComplete }) =>
+    insertStream(ctx, {
+      callback: await ctx.db.insert("callbacks", onComplete),
+    }),
 });
+
+async function insertStream(
+  ctx: MutationCtx,
+  fields: Pick<Doc<"streams">, "callback">,
+): Promise<Id<"streams">> {
+  const deadline = nextDeadline({});
+  await planCheck(ctx, deadline);
+  return ctx.db.insert("streams", { status: "pending", deadline, ...fields });
+}
 
 /**
  * Makes `writer` the one that may append to a stream. Of any number of writers

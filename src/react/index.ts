@@ -34,7 +34,12 @@ import {
   type View,
   type Watcher,
 } from "../browser/stream-reader.js";
-import type { StreamPage, StreamStatus } from "../shared.js";
+import type {
+  StreamBody,
+  StreamId,
+  StreamPage,
+  StreamStatus,
+} from "../shared.js";
 
 export { InvalidLineError } from "../browser/lines.js";
 export { useSmoothText, type SmoothTextOptions } from "./useSmoothText.js";
@@ -172,6 +177,26 @@ export interface UseStreamOptions<
  *   requested, and the text is empty.
  * @throws The query's error, as `useQuery` does, unless the text arrives over HTTP.
  */
+export function useStream<Query extends StreamBodyQuery>(
+  getPersistentBody: Query,
+  streamUrl: URL | string | null | undefined,
+  driven: boolean | "auto",
+  streamId: string | null | undefined,
+  opts?: UseStreamOptions<Query>,
+): UseStreamResult<Query>;
+/** The signature of version 0.3, for apps that take its types: `ReturnType<typeof useStream>`. */
+export function useStream(
+  getPersistentBody: FunctionReference<
+    "query",
+    "public",
+    { streamId: string },
+    StreamBody
+  >,
+  streamUrl: URL,
+  driven: boolean,
+  streamId: StreamId | undefined,
+  opts?: { authToken?: string | null; headers?: Record<string, string> },
+): StreamBody;
 export function useStream<Query extends StreamBodyQuery>(
   getPersistentBody: Query,
   streamUrl: URL | string | null | undefined,

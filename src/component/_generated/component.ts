@@ -88,10 +88,11 @@ export type ComponentApi<Name extends string | undefined = string | undefined> =
         },
         Name
       >;
-      createStream: FunctionReference<
+      createStream: FunctionReference<"mutation", "internal", {}, string, Name>;
+      createWithCallback: FunctionReference<
         "mutation",
         "internal",
-        { onComplete?: { context?: any; handle: string; name: string } },
+        { onComplete: { context?: any; handle: string; name: string } },
         string,
         Name
       >;
