@@ -1,3 +1,6 @@
+/** Header: the offset at which the text of the response starts. */
+export const START_OFFSET = "Stream-Offset";
+
 /**
  * Every name on the wire for reading a stream over HTTP. Names are those of Durable
  * Streams where it has one.
@@ -12,7 +15,7 @@ export const wire = {
   /** Query parameter: how to wait for text; `long-poll` or absent. */
   live: "live",
   /** Header: the offset at which the text of the response starts. */
-  startOffset: "Stream-Offset",
+  startOffset: START_OFFSET,
   /** Header: the end of the text that was saved when the response began. */
   nextOffset: "Stream-Next-Offset",
   /** Header: `true` if the stream has ended and the response has the rest of its text. */

@@ -225,4 +225,4 @@ export type OnCompleteArgs<Context = any> = {
 };
 
 /** How long (ms) a claimed writer may show no sign of life, by default. */
-export const DEFAULT_TIMEOUT_MS = 2 * 60 * 1000;
+export const DEFAULT_TIMEOUT_MS = 120_000;

@@ -18,16 +18,13 @@ export { InvalidLineError } from "./lines.js";
 export { ReadStreamError } from "./request.js";
 export {
   watchStream,
+  type Client,
   type StreamWatch,
   type WatchStreamOptions,
 } from "./watch-stream.js";
 export type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
-export type {
-  Client,
-  QueryResult,
-  Snapshot,
-  StreamProblem,
-} from "./stream-reader.js";
+export type { QueryResult } from "./database-side.js";
+export type { Snapshot, StreamProblem } from "./stream-reader.js";
 export type {
   LineOptions,
   LineSchema,

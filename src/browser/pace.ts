@@ -12,20 +12,16 @@ const QUICK_MS = 24;
 const LONGEST_RENDERING_MS = 1000;
 
 const updates = new Set<() => void>();
-let cancelFrame: (() => void) | null = null;
+/** The frame that is waited for. */
+let frame: object | null = null;
 let renderingSince: number | null = null;
 let pausedUntil = 0;
 
 /** Runs `update` with one of the next frames. Returns how to cancel it. */
 export function onNextFrame(update: () => void): () => void {
   updates.add(update);
-  cancelFrame ??= requestFrame();
-  return () => {
-    updates.delete(update);
-    if (updates.size > 0) return;
-    cancelFrame?.();
-    cancelFrame = null;
-  };
+  if (frame === null) requestFrame();
+  return () => updates.delete(update);
 }
 
 /** Says that an update has begun to be rendered elsewhere, until `rendered` is called. */
@@ -36,49 +32,36 @@ export function rendering(): void {
 /** Says that all that was being rendered is on the page. */
 export function rendered(): void {
   if (renderingSince === null) return;
-  pauseAfter(renderingSince);
+  const now = performance.now();
+  const took = now - renderingSince;
   renderingSince = null;
-}
-
-function pauseAfter(since: number): void {
-  const now = performance.now();
-  if (now - since > QUICK_MS) pausedUntil = now + (now - since);
-}
-
-function isPaused(): boolean {
-  const now = performance.now();
-  return renderingSince === null
-    ? now < pausedUntil
-    : now - renderingSince < LONGEST_RENDERING_MS;
+  if (took > QUICK_MS) pausedUntil = now + took;
 }
 
 function onFrame(): void {
-  cancelFrame = null;
-  if (isPaused()) {
-    cancelFrame = requestFrame();
-    return;
-  }
+  frame = null;
+  const now = performance.now();
+  const end =
+    renderingSince === null
+      ? pausedUntil
+      : renderingSince + LONGEST_RENDERING_MS;
+  if (now < end) return requestFrame();
   renderingSince = null;
-  const start = performance.now();
   const due = [...updates];
   updates.clear();
   for (const update of due) update();
-  if (renderingSince === null) pauseAfter(start);
+  if (renderingSince !== null) return;
+  // Nothing is rendered elsewhere: that was all the work.
+  renderingSince = now;
+  rendered();
 }
 
-function requestFrame(): () => void {
-  const cancel = () => {
-    clearTimeout(timer);
-    if (frame !== undefined) cancelAnimationFrame(frame);
-  };
+function requestFrame(): void {
+  const mine = (frame = {});
   const run = () => {
-    cancel();
-    onFrame();
+    clearTimeout(timer);
+    if (frame === mine) onFrame();
   };
   const timer = setTimeout(run, NO_FRAME_MS);
-  const frame =
-    typeof requestAnimationFrame === "function"
-      ? requestAnimationFrame(run)
-      : undefined;
-  return cancel;
+  globalThis.requestAnimationFrame?.(run);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type StreamStatus, isFinal } from "../shared.js";
-import { GrowingText, Prefix } from "./prefix.js";
+import { GrowingText, createPrefix } from "./prefix.js";
 
 describe("the text", () => {
   test.each([
@@ -23,7 +23,7 @@ describe("the text", () => {
     { has: "abc", offset: 4, gets: "e", becomes: "abc", why: "a gap" },
     { has: "abc", offset: 3, gets: "", becomes: "abc", why: "nothing" },
   ])("$has and $gets from $offset on make $becomes: $why", (row) => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     prefix.receive(0, row.has);
     prefix.receive(row.offset, row.gets);
     expect(prefix.text).toBe(row.becomes);
@@ -43,14 +43,14 @@ describe("the text as a whole, from a query", () => {
     },
     { pieces: "abc", whole: "", shows: "abc", why: "nothing removes nothing" },
   ])("$pieces and $whole show $shows: $why", ({ pieces, whole, shows }) => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     prefix.receive(0, pieces);
     prefix.replace(whole, "streaming");
     expect(prefix.text).toBe(shows);
   });
 
   test("takes the place of what the query gave before, but for nothing", () => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     for (const whole of ["abc▍", "abc", ""]) prefix.replace(whole, "streaming");
     expect(prefix.text).toBe("abc");
   });
@@ -58,7 +58,7 @@ describe("the text as a whole, from a query", () => {
 
 describe("where the two differ, the database is right", () => {
   test("from a piece on, for HTTP's text before and after", () => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     prefix.receive(0, "abcdef");
     expect(prefix.save(2, "cd")).toBe(false);
     expect(prefix.save(2, "cX")).toBe(true);
@@ -84,7 +84,7 @@ describe("where the two differ, the database is right", () => {
       why: "a placeholder",
     },
   ] as const)("$whole while $status shows $shows: $why", (row) => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     prefix.replace(row.whole, row.status);
     expect(prefix.text).toBe(row.whole);
     prefix.receive(0, "abcdef");
@@ -94,7 +94,7 @@ describe("where the two differ, the database is right", () => {
   });
 
   test("of a text of which only the end is read", () => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     prefix.save(100, "abc");
     prefix.save(102, "cdef");
     prefix.receive(0, "x".repeat(100) + "abcdefgh");
@@ -122,7 +122,7 @@ describe("the status", () => {
   ];
 
   test("is streaming as soon as there is text", () => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     expect(prefix.status).toBe("pending");
     prefix.receive(0, "a");
     expect(prefix.status).toBe("streaming");
@@ -130,7 +130,7 @@ describe("the status", () => {
 
   test.each(statuses.filter(isFinal))("stays %s for ever", (final) => {
     for (const later of statuses) {
-      const prefix = new Prefix();
+      const prefix = createPrefix();
       prefix.update(final);
       prefix.update(later);
       expect(prefix.status).toBe(final);
@@ -138,7 +138,7 @@ describe("the status", () => {
   });
 
   test("does not go back to pending", () => {
-    const prefix = new Prefix();
+    const prefix = createPrefix();
     prefix.update("streaming");
     prefix.update("pending");
     expect(prefix.status).toBe("streaming");

@@ -486,6 +486,11 @@ class Leg {
           return void inbox.post({ leg: this, type: "unreadable" });
         }
         isFinal = typeof TextDecoder === "undefined";
+        if (isFinal) {
+          throw new Error(
+            "This platform has no TextDecoder, which reading a response in pieces needs. Load a polyfill for it.",
+          );
+        }
         for await (const text of textOf(response.body, signal)) {
           await inbox.post({ leg: this, type: "text", text });
         }

@@ -108,13 +108,10 @@ export function mayPass(status: number): boolean {
 
 /** How long (ms) a server says to wait, in seconds or until a date; at least a second. */
 export function retryAfter(headers: Headers): number | null {
-  const header = headers.get("Retry-After");
-  if (header === null) return null;
-  const wait = /^\d+$/.test(header.trim())
-    ? Number(header) * 1000
-    : Date.parse(header) - Date.now();
+  const header = headers.get("Retry-After") ?? "";
+  const wait = 1000 * Number(header) || Date.parse(header) - Date.now();
   // A timer of more than 2^31 ms would fire at once.
-  return Number.isNaN(wait) ? null : Math.min(Math.max(wait, 1000), 2 ** 30);
+  return wait ? Math.min(Math.max(wait, 1000), 2 ** 30) : null;
 }
 
 /** Null for what is no status, as of a version that knows others. */
@@ -168,11 +165,6 @@ export async function* textOf(
   body: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
 ): AsyncGenerator<string, void> {
-  if (typeof TextDecoder === "undefined") {
-    throw new Error(
-      "This platform has no TextDecoder, which reading a response in pieces needs. Install one as a global, such as that of the package text-encoding.",
-    );
-  }
   // Without `ignoreBOM`, a text that begins with U+FEFF would lose it, and all
   // offsets would be off by one.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -248,14 +240,11 @@ export function retryDelay(losses: number): number {
 /** Calls back, or no more, when a network or a page is back: what is waited for may come at once. */
 export function listenForWakes(wake: () => void, listen: boolean): void {
   const change = listen ? "addEventListener" : "removeEventListener";
-  if (typeof window !== "undefined") {
-    // React Native has a window that takes no listeners.
-    window[change]?.("online", wake);
-    window[change]?.("pageshow", wake);
-  }
-  if (typeof document !== "undefined") {
-    document[change]("visibilitychange", wake);
-  }
+  const { window, document } = globalThis as Partial<typeof globalThis>;
+  // React Native has a window that takes no listeners.
+  window?.[change]?.("online", wake);
+  window?.[change]?.("pageshow", wake);
+  document?.[change]("visibilitychange", wake);
 }
 
 /**

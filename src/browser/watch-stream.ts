@@ -1,14 +1,135 @@
+/**
+ * The readers of a page: found by what they read, shared by all who show the same, and
+ * kept for a moment after the last of those has gone. `watchStream` reads one without a
+ * framework.
+ */
+import type { DatabaseWatch, QueryResult } from "./database-side.js";
+import type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
+import { addressOf } from "./request.js";
 import {
-  putToUse,
-  readerFor,
-  type Client,
-  type QueryResult,
+  createReader,
   type Snapshot,
   type Source,
+  type StreamReader,
+  type Surroundings,
+  type View,
   type Watcher,
 } from "./stream-reader.js";
-import { addressOf } from "./request.js";
-import type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
+
+/** A reader that nobody shows is kept for this long: a route or a virtual list may bring it back. */
+const LINGER_MS = 5000;
+/** How many such readers are kept for each client, and of how many streams it is known that they were asked for. */
+const LINGERING = 50;
+const REMEMBERED = 1000;
+
+/** What both of Convex's clients have. `hasEverConnected` tells a page that has just been loaded. */
+interface AnyClient {
+  connectionState?(): { hasEverConnected?: boolean };
+}
+
+/** What is needed of a `ConvexReactClient`. */
+interface ReactClient extends AnyClient {
+  watchQuery(query: never, args: never): DatabaseWatch;
+}
+
+/** `ConvexReactClient`, or `ConvexClient`. */
+export type Client =
+  | ReactClient
+  | (AnyClient & {
+      onUpdate(
+        query: never,
+        args: never,
+        onResult: (result: never) => unknown,
+        onError: (error: Error) => unknown,
+      ): () => void;
+    });
+
+/** What is kept for each client: readers, the last that was left at the end, and what was asked for. */
+interface Kept {
+  readers: Map<string, StreamReader>;
+  asked: Set<string>;
+}
+const kept = new WeakMap<object, Kept>();
+
+/** What a source reads, in words. */
+function identityOf({ query, streamId, incremental, tail, args }: Source) {
+  const name =
+    (query as Record<symbol, unknown>)[Symbol.for("functionName")] ??
+    String(query);
+  return JSON.stringify(
+    [name, streamId, incremental === true, tail, args],
+    (_, value: unknown) => (typeof value === "bigint" ? String(value) : value),
+  );
+}
+
+/**
+ * A reader for a source: the one that is in use, or a new one that asks for nothing yet.
+ *
+ * @param isBlank Whether it is to show nothing but what the source itself contains.
+ */
+export function readerFor(
+  client: AnyClient,
+  watchQuery: ReactClient["watchQuery"],
+  source: Source,
+  before?: StreamReader,
+  isBlank?: boolean,
+): StreamReader {
+  const identity = identityOf(source);
+  if (before?.client === client && before.identity === identity) {
+    // Whatever its URL: a request that is under way goes on.
+    return before;
+  }
+  let record = kept.get(client);
+  if (!record) {
+    kept.set(client, (record = { readers: new Map(), asked: new Set() }));
+  }
+  const { readers, asked } = record;
+  if (asked.size > REMEMBERED) asked.clear();
+  const key = `${identity} ${source.url}`;
+  const surroundings: Surroundings = {
+    client,
+    identity,
+    key,
+    asked,
+    watch: (args) => watchQuery(source.query as never, args as never),
+    isBlank,
+    isNew: client.connectionState?.().hasEverConnected === false,
+  };
+  return (
+    (isBlank ? null : readers.get(key)) ??
+    createReader(source, surroundings, before)
+  );
+}
+
+/** Has a watcher shown what a reader has, or the one in use that reads the same. */
+export function addWatcher(reader: StreamReader, watcher: Watcher): void {
+  const { client, key } = reader;
+  const readers = kept.get(client)?.readers;
+  const inUse = readers?.get(key) ?? reader;
+  readers?.set(key, inUse);
+  clearTimeout(inUse.lingering);
+  inUse.add(watcher);
+}
+
+/** Ends that. The reader is kept for a while. */
+export function removeWatcher(watcher: Watcher): void {
+  const { reader } = watcher;
+  reader?.remove(watcher);
+  if (!reader?.isIdle()) return;
+  const { client, key } = reader;
+  const { readers } = kept.get(client)!;
+  // At the end: the oldest go first.
+  readers.delete(key);
+  readers.set(key, reader);
+  const close = (reader: StreamReader) => {
+    clearTimeout(reader.lingering);
+    readers.delete(reader.key);
+    reader.close();
+  };
+  reader.lingering = setTimeout(() => close(reader), LINGER_MS);
+  const idle = [...readers.values()].filter((reader) => reader.isIdle());
+  if (idle.length > LINGERING) close(idle[0]!);
+}
 
 /** Options of `watchStream`. */
 export interface WatchStreamOptions {
@@ -72,27 +193,30 @@ export function watchStream(
   query: unknown,
   options: WatchStreamOptions,
 ): StreamWatch {
-  const { url, driven = false, incremental = false, ...rest } = options;
+  const { url, driven = false } = options;
   const source: Source = {
-    tail: undefined,
-    args: undefined,
-    initial: undefined,
-    ...rest,
+    ...options,
     query,
     url: url === undefined ? null : addressOf(url),
     driven,
-    incremental,
   };
   const listeners = new Set<() => void>();
+  let seen: View | undefined;
   const watcher: Watcher = {
     source,
-    onChange: () => {
+    onChange: ({ view }) => {
+      if (view === seen) return;
+      seen = view;
       for (const listener of [...listeners]) listener();
     },
   };
-  const reader = putToUse(readerFor(client, source));
-  reader.add(watcher);
-  reader.update(watcher, source);
+  const watchQuery: ReactClient["watchQuery"] =
+    "watchQuery" in client
+      ? client.watchQuery.bind(client)
+      : (query, args) =>
+          watchByClient(client.onUpdate.bind(client, query, args));
+  addWatcher(readerFor(client, watchQuery, source), watcher);
+  const reader = watcher.reader!;
   return {
     getSnapshot: () => {
       const { snapshot, thrown } = reader.view;
@@ -107,7 +231,33 @@ export function watchStream(
     },
     close: () => {
       listeners.clear();
-      reader.remove(watcher);
+      removeWatcher(watcher);
     },
+  };
+}
+
+/** A subscription by `ConvexClient`, as `ConvexReactClient` has it. */
+function watchByClient(
+  onUpdate: (
+    onResult: (result: unknown) => void,
+    onError: (error: Error) => void,
+  ) => () => void,
+): DatabaseWatch {
+  let read: () => unknown = () => undefined;
+  return {
+    onUpdate: (listener) => {
+      const say = (next: () => unknown) => {
+        read = next;
+        listener();
+      };
+      return onUpdate(
+        (result) => say(() => result),
+        (error) =>
+          say(() => {
+            throw error;
+          }),
+      );
+    },
+    localQueryResult: () => read(),
   };
 }

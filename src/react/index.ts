@@ -22,18 +22,20 @@ import {
 } from "../browser/lines.js";
 import { rendered, rendering } from "../browser/pace.js";
 import type { Fetch, HeaderValues, ValueOrFunction } from "../browser/post.js";
+import type { QueryResult } from "../browser/database-side.js";
 import { addressOf } from "../browser/request.js";
-import {
-  firstSnapshot,
-  putToUse,
-  readerFor,
-  type QueryResult,
-  type Source,
-  type StreamProblem,
-  type StreamReader,
-  type View,
-  type Watcher,
+import type {
+  Snapshot,
+  Source,
+  StreamProblem,
+  StreamReader,
+  Watcher,
 } from "../browser/stream-reader.js";
+import {
+  addWatcher,
+  readerFor,
+  removeWatcher,
+} from "../browser/watch-stream.js";
 import type {
   StreamBody,
   StreamId,
@@ -210,10 +212,6 @@ export function useStream<Query extends StreamBodyQuery>(
     url: streamUrl ? addressOf(streamUrl) : null,
     driven,
     streamId,
-    incremental: opts?.incremental === true,
-    tail: opts?.tail,
-    args: opts?.args,
-    initial: opts?.initial,
   }) as UseStreamResult<Query>;
 }
 
@@ -269,64 +267,50 @@ export function useStreamLines<T = unknown>(
 }
 
 /** A component's view, with the reader it comes from. */
-interface Shown {
-  reader: StreamReader;
-  view: View;
-}
-
-const shown = (reader: StreamReader): Shown => ({ reader, view: reader.view });
+const shown = (reader: StreamReader) => ({ reader, view: reader.view });
 
 /** Layout effects do nothing on a server, and React 18 says so. */
 const useEffectBeforePaint =
   typeof window === "undefined" ? useEffect : useLayoutEffect;
 
-function useReader(source: Source): View["snapshot"] {
+function useReader(source: Source): Snapshot {
   const client = useConvex() as ReturnType<typeof useConvex> | undefined;
   if (client === undefined) {
-    throw new Error(
-      "useStream needs a Convex client: put a <ConvexProvider> (or the one of your auth provider) around the component that uses it.",
-    );
+    throw new Error("useStream needs a <ConvexProvider> around it.");
   }
+  // While React hydrates, the page has to be what the server rendered, even if
+  // more is known by now. This store never changes, so it starves nobody.
+  const isHydrating = useSyncExternalStore(subscribeToNothing, no, yes);
+  const find = (before?: StreamReader) => {
+    const watchQuery = client.watchQuery.bind(client);
+    return readerFor(client, watchQuery, source, before, isHydrating);
+  };
   // Not `useSyncExternalStore` for the text: it makes every update synchronous,
   // and no transition on the page would complete while text arrives.
-  const [state, show] = useState(() => shown(readerFor(client, source)));
+  const [state, show] = useState(() => shown(find()));
   let now = state;
-  if (!state.reader.reads(client, source)) {
-    now = shown(readerFor(client, source, state.reader));
-    show(now);
-  }
-  const { reader } = now;
-  const latest = useRef<Source | null>(null);
-  const tell = useRef<((source: Source) => void) | null>(null);
+  const reader = find(state.reader);
+  if (reader !== state.reader) show((now = shown(reader)));
+  const watcher = useRef<Watcher>({
+    source: null,
+    onChange: (inUse) => {
+      rendering();
+      show((last) => (last.view === inUse.view ? last : shown(inUse)));
+    },
+  }).current;
   useEffectBeforePaint(() => {
-    const inUse = putToUse(reader);
-    const watcher: Watcher = {
-      source: null,
-      onChange: () => {
-        rendering();
-        show(shown(inUse));
-      },
-    };
-    inUse.add(watcher);
-    tell.current = (source) => inUse.update(watcher, source);
     // Only this effect runs when a <Suspense> boundary shows its content again.
-    if (latest.current !== null) tell.current(latest.current);
-    // It may have changed since it was rendered, or be another component's.
-    show((last) => (last.view === inUse.view ? last : shown(inUse)));
+    addWatcher(reader, watcher);
     return () => {
-      inUse.remove(watcher);
+      removeWatcher(watcher);
       rendered();
     };
   }, [reader]);
   useEffect(() => {
-    latest.current = source;
-    tell.current?.(source);
+    watcher.source = source;
+    watcher.reader?.update(watcher);
     rendered();
   });
-  // While React hydrates, the page has to be what the server rendered, even if
-  // more is known by now. This store never changes, so it starves nobody.
-  const isHydrating = useSyncExternalStore(subscribeToNothing, no, yes);
-  if (isHydrating) return firstSnapshot(source);
   if (now.view.thrown !== null) throw now.view.thrown.error;
   return now.view.snapshot;
 }

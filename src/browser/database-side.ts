@@ -1,0 +1,158 @@
+/** The database side of a reader: a subscription to the app's query, and from where it asks. */
+import { isFinal, type StreamStatus } from "../shared.js";
+import type { Prefix } from "./prefix.js";
+import type { StreamProblem } from "./stream-reader.js";
+
+/** How much of the end of HTTP's text (UTF-16 code units) is compared with the database's. */
+const OVERLAP = 1024;
+
+/** What the app's query returns: what `getStreamBody` does, and fields of its own. */
+export interface QueryResult {
+  /** The text, from `from` on if there is one. */
+  text: string;
+  /** What the stream is up to. */
+  status: StreamStatus;
+  /** The offset at which the text starts. */
+  from?: number;
+  /** The offset to ask from in future. */
+  next?: number;
+  /** Whether somebody writes the stream. */
+  claimed?: boolean;
+  /** Why it ended in `error`. */
+  error?: StreamProblem | undefined;
+}
+
+/** What `watchQuery` of a Convex client returns. */
+export interface DatabaseWatch {
+  onUpdate(listener: () => void): () => void;
+  localQueryResult(): unknown;
+}
+
+/** What to ask the query. */
+export interface DatabaseQuestion {
+  /** Subscribes to the query with these arguments. */
+  watch: (args: Record<string, unknown>) => DatabaseWatch;
+  incremental?: unknown;
+  tail?: number | undefined;
+  args?: Record<string, unknown> | undefined;
+}
+
+export type DatabaseSide = ReturnType<typeof createDatabaseSide>;
+
+export function createDatabaseSide(
+  streamId: string,
+  { watch, incremental, tail, args }: DatabaseQuestion,
+  prefix: Prefix,
+  onChange: () => void,
+) {
+  let unsubscribe: (() => void) | null = null;
+  /** The offset to read from in future; null before the first answer. */
+  let position: number | null = null;
+  /** Whether the text before the newest page may differ from the database's. */
+  let isInDoubt = false;
+
+  const side = {
+    /** What the present subscription says; undefined if it has not said anything yet. */
+    answer: undefined as unknown,
+    /** The newest result that was not null. */
+    page: null as QueryResult | null,
+    /** What the query threw. */
+    failure: null as { error: unknown } | null,
+
+    open(): void {
+      if (unsubscribe !== null) return;
+      const asked = position;
+      const watching = subscription();
+      const onUpdate = () => {
+        side.peek(watching);
+        if ((position ?? 0) !== (asked ?? 0)) side.close();
+        onChange();
+      };
+      try {
+        unsubscribe = watching.onUpdate(onUpdate);
+      } catch (error) {
+        // The client has been closed.
+        side.failure = { error };
+        return;
+      }
+      onUpdate();
+    },
+
+    close(): void {
+      unsubscribe?.();
+      unsubscribe = null;
+      side.answer = undefined;
+    },
+
+    /** Takes what the client knows already. */
+    peek(watching = subscription()): void {
+      try {
+        const answer = watching.localQueryResult();
+        if (answer === undefined) return;
+        side.failure = null;
+        side.take(answer);
+      } catch (error) {
+        side.failure = { error };
+        side.answer = undefined;
+      }
+    },
+
+    take(answer: unknown): void {
+      side.answer = answer;
+      if (answer == null) return;
+      const page = (side.page = answer as QueryResult);
+      const { text, from, next, status } = page;
+      if (from !== undefined) {
+        const differs = prefix.save(from, text);
+        // Everything that a writer appended is saved when its stream is done.
+        const isShort = status === "done" && from + text.length < prefix.end;
+        isInDoubt = from > 0 && (differs || isShort || isInDoubt);
+        if (isInDoubt) position = 0;
+        else if (!isFinal(status) && next !== undefined) askFrom(next);
+      } else if (!incremental) {
+        prefix.replace(text, status);
+      } else if (!position) {
+        prefix.save(0, text);
+      } else {
+        // A query that does not say where its text starts can only be asked for
+        // all of it.
+        position = 0;
+      }
+      prefix.update(status);
+    },
+
+    /**
+     * A reader of HTTP asks for what follows HTTP's text, and for the end of that, to
+     * see that both are the same. All others ask from the same offsets, so that one
+     * answer serves them all.
+     */
+    continueFrom: (end: number) => askFrom(end - OVERLAP),
+
+    /**
+     * Whether the database has nothing to add. A stream that was aborted or timed
+     * out may still get the last words of its writer, while that holds the stream;
+     * and a query that gives the whole text may change it at any time.
+     */
+    isComplete: (status: StreamStatus): boolean =>
+      !!incremental &&
+      !isInDoubt &&
+      !side.page?.claimed &&
+      (status === "done" || status === "error"),
+  };
+
+  const askFrom = (offset: number) => {
+    position = Math.max(position ?? 0, offset);
+  };
+
+  const subscription = () => {
+    const asked: Record<string, unknown> = { ...args, streamId };
+    if (incremental && (position !== null || tail === undefined)) {
+      asked.from = position ?? 0;
+    } else if (tail !== undefined) {
+      asked.tail = tail;
+    }
+    return watch(asked);
+  };
+
+  return side;
+}

@@ -1,0 +1,225 @@
+/**
+ * The HTTP side of a reader: one request to the HTTP action, and what follows from how
+ * it goes. It is sent again after failures, and when other headers may get another answer.
+ */
+import { START_OFFSET, withoutQuery } from "../protocol.js";
+import { noteRequest, type Report } from "./first-aid.js";
+import {
+  hasDynamicHeaders,
+  requestHeaders,
+  requestKey,
+  retryWait,
+  verdictOn,
+  type PostOptions,
+  type Verdict,
+} from "./post.js";
+import { textOf } from "./request.js";
+import type { StreamProblem } from "./stream-reader.js";
+
+/** A connection that has delivered nothing for this long is `quiet`. Longer after each false alarm. */
+const QUIET_MS = 1000;
+const MOST_QUIET_MS = 15_000;
+/** A request without any answer for this long is abandoned: it may never have arrived. */
+const HEAD_MS = 30_000;
+/** After HTTP has ended cleanly, the database has this long to say how the stream ended. */
+const LAST_WORD_MS = 4000;
+
+/**
+ * The state of the request:
+ *
+ * - `unsent`: to be sent as soon as somebody drives and the stream has not begun.
+ * - `quiet`: open, but no text yet, or none for a while.
+ * - `flowing`: text arrives.
+ * - `waiting`: it failed, and will be sent again.
+ * - `refused`: sent again on `retry()`, and when its headers change.
+ * - `over`: there is nothing more to expect.
+ */
+const OVER: Verdict = { then: "over" };
+
+type HttpState = "unsent" | "quiet" | "flowing" | Verdict["then"];
+
+export type HttpSide = ReturnType<typeof createHttpSide>;
+
+export function createHttpSide(on: {
+  /** How to ask; null if nobody is there who may. */
+  source: () => PostOptions | null;
+  text: (offset: number, text: string) => void;
+  /** The state has changed. */
+  change: () => void;
+  /** The body has ended, and nobody has said how the stream has. */
+  silence: () => void;
+  report: Report;
+}) {
+  let controller: AbortController | undefined;
+  /** Belongs to the present state. */
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let newsAt = 0;
+  let quietMs = QUIET_MS;
+  let losses = 0;
+  /** Whether other headers may get another answer. */
+  let mayChange = false;
+  /** The key of the last request. */
+  let sent = "";
+
+  const side = {
+    state: "unsent" as HttpState,
+    /** How much text has arrived (UTF-16 code units). */
+    received: 0,
+    /** How it was refused. */
+    refusal: null as StreamProblem | null,
+
+    /** Sends the request. Never rejects. */
+    async ask(streamId: string): Promise<void> {
+      const source = on.source();
+      if (source === null) return;
+      const place = withoutQuery(source.url);
+      const { signal } = (controller = new AbortController());
+      const end = (verdict: Verdict, what?: string, status?: number) => {
+        // What comes of a request that was aborted is old news.
+        if (!signal.aborted) conclude(verdict, what && place + what, status);
+      };
+      noteRequest(on.report);
+      enter("quiet");
+      timer = setTimeout(
+        () => end({ then: "waiting" }, " did not answer within 30 s."),
+        HEAD_MS,
+      );
+      let headers, response;
+      try {
+        headers = await requestHeaders(source);
+      } catch {
+        // Not the error itself, which may quote a token.
+        const then = hasDynamicHeaders(source) ? "waiting" : "refused";
+        const what = " was not asked: `headers` or `authToken` is not valid.";
+        return end({ then, mayChange: true }, what);
+      }
+      if (signal.aborted) return;
+      sent = requestKey(source, headers);
+      try {
+        response = await (source.fetch ?? fetch)(source.url, {
+          method: "POST",
+          body: JSON.stringify({ ...source.body, streamId }),
+          headers,
+          signal,
+        });
+      } catch {
+        return end({ then: "waiting" }, " did not answer.");
+      }
+      const { body, status } = response;
+      const verdict = verdictOn(response);
+      if (verdict || !body) {
+        const { then, what = "" } = verdict ?? OVER;
+        const said = ` answered ${status}${what}.`;
+        return end(verdict ?? OVER, then === "over" ? "" : said, status);
+      }
+      if (signal.aborted) return;
+      clearTimeout(timer);
+      let offset = Number(response.headers.get(START_OFFSET)) || 0;
+      try {
+        for await (const text of textOf(body, signal)) {
+          if (signal.aborted) return;
+          on.text(offset, text);
+          offset += text.length;
+          flow(text.length);
+        }
+      } catch (error) {
+        // Cut off. A character that was cut in two comes whole from the database.
+        const isPlatform = typeof TextDecoder === "undefined";
+        return end(OVER, isPlatform ? `: ${String(error)}` : "");
+      }
+      if (signal.aborted) return;
+      end(OVER);
+      // This may also mean that the action has died. Only the database knows.
+      timer = setTimeout(on.silence, LAST_WORD_MS);
+    },
+
+    retry(): void {
+      losses = 0;
+      side.refusal = null;
+      if (side.state !== "quiet" && side.state !== "flowing") enter("unsent");
+    },
+
+    /** Sends a refused request again if it would be a different one now. */
+    async askIfChanged(): Promise<void> {
+      const { refusal } = side;
+      const source = on.source();
+      if (!source || !refusal || !mayChange) return;
+      let key = sent;
+      try {
+        key = requestKey(source, await requestHeaders(source));
+      } catch {
+        // There is no valid header yet.
+      }
+      if (side.refusal !== refusal) return;
+      if (key !== sent) {
+        side.refusal = null;
+        enter("unsent");
+      } else if (hasDynamicHeaders(source)) {
+        wait();
+      }
+    },
+
+    /** Whether text comes, has come or may yet come. */
+    isHopeful: (): boolean =>
+      side.received > 0 || side.state === "quiet" || side.state === "waiting",
+
+    abort(): void {
+      controller?.abort();
+      clearTimeout(timer);
+      if (side.state !== "over") side.state = side.received ? "over" : "unsent";
+    },
+
+    /** The network or the page is back: nothing needs to wait any longer. */
+    wake(): void {
+      const isQuiet = performance.now() - newsAt > QUIET_MS;
+      if (side.state === "flowing" && isQuiet) enter("quiet");
+      askAgain();
+    },
+  };
+
+  function enter(state: HttpState): void {
+    clearTimeout(timer);
+    side.state = state;
+    on.change();
+  }
+
+  function flow(length: number): void {
+    newsAt = performance.now();
+    side.received += length;
+    if (side.state !== "flowing") {
+      // A pause that was none: the next one may be longer.
+      if (side.received > length)
+        quietMs = Math.min(2 * quietMs, MOST_QUIET_MS);
+      enter("flowing");
+    }
+    clearTimeout(timer);
+    timer = setTimeout(() => enter("quiet"), quietMs);
+  }
+
+  function conclude(verdict: Verdict, message = "", status?: number): void {
+    const { then, after } = verdict;
+    controller?.abort();
+    if (message) on.report(message, then === "refused");
+    side.refusal = null;
+    if (then === "refused") side.refusal = { kind: "Refused", message };
+    if (side.refusal && status) side.refusal.status = status;
+    mayChange = !!verdict.mayChange;
+    enter(then);
+    const source = on.source();
+    // Only calling a function tells whether it gives another token by now.
+    const mayPass = mayChange && source && hasDynamicHeaders(source);
+    if (then === "waiting" || mayPass) wait(after);
+  }
+
+  function wait(time?: number | null): void {
+    clearTimeout(timer);
+    timer = setTimeout(askAgain, time ?? retryWait(++losses, Math.random()));
+  }
+
+  function askAgain(): void {
+    if (side.state === "waiting") enter("unsent");
+    else void side.askIfChanged();
+  }
+
+  return side;
+}
