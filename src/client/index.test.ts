@@ -19,16 +19,6 @@ import {
 useClock();
 afterEach(() => vi.restoreAllMocks());
 
-const MINUTE = 60_000;
-const malformed = "no id at all" as StreamId;
-
-async function deletedStream() {
-  const app = setUp();
-  const streamId = await app.create();
-  await app.remove(streamId);
-  return { ...app, streamId };
-}
-
 describe("createStream", () => {
   test("makes a pending stream, from a mutation and from an action", async () => {
     const { create, act, streaming, body } = setUp();
@@ -114,77 +104,31 @@ describe("stream", () => {
     }
   });
 
-  test("a second request gets an empty 205 and starts no writer", async () => {
-    const { create, respond, body } = setUp();
+  test("runs no writer for a stream that is claimed, done or aborted: an empty 205, and false", async () => {
+    const { create, abort, respond, generate, body } = setUp();
+    const expectNoWriter = async (id: StreamId) => {
+      const response = await respond(id, neverRuns);
+      expect(response.status).toBe(205);
+      expect(response.body).toBeNull();
+      expect(await generate(id, neverRuns)).toBe(false);
+    };
     const streamId = await create();
     let go = () => {};
     const first = await respond(streamId, async (append) => {
       await new Promise<void>((resolve) => (go = resolve));
       await append("Once.");
     });
-    const second = await respond(streamId, neverRuns);
-    expect(second.status).toBe(205);
-    expect(second.body).toBeNull();
+    await expectNoWriter(streamId);
     // Followers see no text, so no start either.
     expect(await body(streamId)).toEqual({ text: "", status: "pending" });
     await pass(0);
     go();
     expect(await textOf(first)).toBe("Once.");
-  });
-
-  test("a request for a stream that is done gets an empty 205", async () => {
-    const { create, respond, body } = setUp();
-    const streamId = await create();
-    await textOf(await respond(streamId, writes("Once.")));
-    const response = await respond(streamId, neverRuns);
-    expect(response.status).toBe(205);
-    expect(response.body).toBeNull();
-    expect((await body(streamId)).text).toBe("Once.");
-  });
-
-  test("a request for a stream that was aborted gets an empty 205", async () => {
-    const { create, abort, respond, body } = setUp();
-    const streamId = await create();
-    await abort(streamId);
-    const response = await respond(streamId, neverRuns);
-    expect(response.status).toBe(205);
-    expect(response.body).toBeNull();
-    expect((await body(streamId)).status).toBe("aborted");
-  });
-
-  test.each([
-    ["was deleted", "deleted"],
-    ["never was", "no id at all"],
-    ["has an empty id", ""],
-    ["the request does not name", undefined],
-  ])("a stream that %s is a 404 with an error in JSON", async (_, id) => {
-    const { respond, resume, streamId: deleted } = await deletedStream();
-    const streamId = (id === "deleted" ? deleted : id) as StreamId;
-    for (const asked of [respond(streamId, neverRuns), resume(streamId)]) {
-      const response = await asked;
-      expect(response.status).toBe(404);
-      expect(response.headers.get("Content-Type")).toBe("application/json");
-      expect(await response.json()).toEqual({
-        error: expect.stringContaining("There is no stream") as string,
-      });
-    }
-  });
-
-  test("a reader that goes away does not stop the writer", async () => {
-    const { create, respond, body } = setUp();
-    const streamId = await create();
-    const response = await respond(streamId, async (append) => {
-      for (let i = 0; i < 5; i++) {
-        await append(`${i}. `);
-        await new Promise((resolve) => setTimeout(resolve, 300));
-      }
-    });
-    await response.body?.cancel();
-    await pass(10_000);
-    expect(await body(streamId)).toEqual({
-      text: "0. 1. 2. 3. 4. ",
-      status: "done",
-    });
+    await expectNoWriter(streamId);
+    expect(await body(streamId)).toEqual({ text: "Once.", status: "done" });
+    const aborted = await create();
+    await abort(aborted);
+    await expectNoWriter(aborted);
   });
 
   test("whoever has read the body to its end can read the final status", async () => {
@@ -224,13 +168,6 @@ describe("stream", () => {
       ["One. ", undefined],
       ["rest", "done"],
     ]);
-  });
-
-  test("a writer that writes nothing leaves an empty text that is done", async () => {
-    const { create, respond, body } = setUp();
-    const streamId = await create();
-    expect(await textOf(await respond(streamId, writes("", "")))).toBe("");
-    expect(await body(streamId)).toEqual({ text: "", status: "done" });
   });
 });
 
@@ -286,26 +223,6 @@ describe("one writer, ever", () => {
 });
 
 describe("generate", () => {
-  test("resolves when everything is saved", async () => {
-    const { create, generate, body } = setUp();
-    const streamId = await create();
-    await settled(generate(streamId, writes("One. ", "Two")));
-    expect(await body(streamId)).toEqual({ text: "One. Two", status: "done" });
-  });
-
-  test("takes a generator", async () => {
-    const { create, generate, body } = setUp();
-    const streamId = await create();
-    await settled(
-      generate(streamId, async function* () {
-        yield "One. ";
-        await Promise.resolve();
-        yield* ["Two. ", "Three"];
-      }),
-    );
-    expect((await body(streamId)).text).toBe("One. Two. Three");
-  });
-
   test("rejects with the writer's own error, after saving", async () => {
     const { create, generate, body } = setUp();
     const logged = errorsLogged();
@@ -322,55 +239,6 @@ describe("generate", () => {
     });
     // It is the caller's to report.
     expect(logged).not.toHaveBeenCalled();
-  });
-
-  test("resolves to false without running the writer when another has claimed the stream", async () => {
-    const { create, generate } = setUp();
-    const streamId = await create();
-    let go = () => {};
-    const first = generate(
-      streamId,
-      () => new Promise<void>((resolve) => (go = resolve)),
-    );
-    await pass(0);
-    expect(await generate(streamId, neverRuns)).toBe(false);
-    go();
-    expect(await settled(first)).toBe(true);
-  });
-
-  test("resolves to false without running the writer when the stream has ended", async () => {
-    const { create, generate, abort } = setUp();
-    const done = await create();
-    await settled(generate(done, writes("Once.")));
-    expect(await generate(done, neverRuns)).toBe(false);
-    const aborted = await create();
-    await abort(aborted);
-    expect(await generate(aborted, neverRuns)).toBe(false);
-  });
-
-  test("rejects without running the writer when there is no such stream", async () => {
-    const { streamId, generate } = await deletedStream();
-    const sentence = "There is no stream";
-    await expect(generate(streamId, neverRuns)).rejects.toThrow(sentence);
-    await expect(generate(malformed, neverRuns)).rejects.toThrow(sentence);
-  });
-
-  test("resolves when the stream is aborted", async () => {
-    const { create, generate, abort, body } = setUp();
-    const streamId = await create();
-    const generating = generate(streamId, async (append, signal) => {
-      await append("So far. ");
-      await new Promise((_, reject) =>
-        signal.addEventListener("abort", () => reject(signal.reason as Error)),
-      );
-    });
-    await pass(0);
-    await abort(streamId);
-    await settled(generating);
-    expect(await body(streamId)).toEqual({
-      text: "So far. ",
-      status: "aborted",
-    });
   });
 });
 
@@ -417,31 +285,6 @@ describe("getStreamBody", () => {
     expect(await page(streamId, 13)).toMatchObject({ text: "", next: 13 });
   });
 
-  test("of a stream that does not exist: no text, and error", async () => {
-    const { streamId, body, page } = await deletedStream();
-    for (const id of [streamId, malformed]) {
-      expect(await body(id)).toEqual({ text: "", status: "error" });
-      expect(await page(id, 7)).toEqual({
-        text: "",
-        status: "error",
-        from: 7,
-        next: 7,
-        claimed: false,
-      });
-    }
-  });
-
-  test.each([NaN, -1, 1.5])(
-    "from %d is an error that says why",
-    async (from) => {
-      const { create, page } = setUp();
-      const streamId = await create();
-      await expect(page(streamId, from)).rejects.toThrow(
-        `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
-      );
-    },
-  );
-
   test("without from it gives text and status, nothing else", async () => {
     const { create, body } = setUp();
     expect(Object.keys(await body(await create())).sort()).toEqual([
@@ -478,124 +321,23 @@ describe("getStreamBody", () => {
   });
 });
 
-describe("abortStream", () => {
-  test("of a stream that nobody writes", async () => {
-    const { create, abort, body } = setUp();
-    const streamId = await create();
-    await abort(streamId);
-    expect(await body(streamId)).toEqual({ text: "", status: "aborted" });
-  });
-
-  test("has no effect on a stream that has ended, or is not there", async () => {
-    const { create, respond, abort, remove, body } = setUp();
-    const streamId = await create();
-    await textOf(await respond(streamId, writes("Done.")));
-    await abort(streamId);
-    expect(await body(streamId)).toEqual({ text: "Done.", status: "done" });
-    await remove(streamId);
-    await abort(streamId);
-    await abort(malformed);
-    expect((await body(streamId)).status).toBe("error");
-  });
-
-  test("from an action", async () => {
-    const { create, act, streaming, body } = setUp();
-    const streamId = await create();
-    await act((ctx) => streaming.abortStream(ctx, streamId));
-    expect((await body(streamId)).status).toBe("aborted");
-  });
-});
-
-describe("deleteStream", () => {
-  test("the stream is gone at once, its chunks when the batches have run", async () => {
-    const {
-      t,
-      create,
-      lib,
-      remove,
-      body,
-      chunks,
-      inComponent,
-      finishScheduled,
-    } = setUp();
-    const streamId = await create();
-    await t.mutation(lib.addChunk, { streamId, text: "x", final: false });
-    await inComponent(async (ctx) => {
-      const [first] = await ctx.db.query("chunks").collect();
-      if (first === undefined) throw new Error("There is no chunk.");
-      for (let start = 1; start < 300; start++) {
-        const { streamId } = first;
-        await ctx.db.insert("chunks", { streamId, start, text: "x" });
-      }
-    });
-    expect((await body(streamId)).text).toHaveLength(300);
-    await remove(streamId);
-    expect(await body(streamId)).toEqual({ text: "", status: "error" });
-    await finishScheduled();
-    expect(await chunks(streamId)).toEqual([]);
-  });
-
-  test("from an action", async () => {
-    const { create, act, streaming, body } = setUp();
-    const streamId = await create();
-    await act((ctx) => streaming.deleteStream(ctx, streamId));
-    expect((await body(streamId)).status).toBe("error");
-  });
-
-  test("a second time changes nothing; an id that no stream ever had is an error", async () => {
-    const { streamId, remove } = await deletedStream();
-    await remove(streamId);
-    await expect(remove(malformed)).rejects.toThrow("Expected ID");
-  });
-});
-
-describe("the 20 minutes of the cron", () => {
-  const cleanUp = async ({ t, inComponent }: ReturnType<typeof setUp>) => {
-    const { internal } = await import("../component/_generated/api.js");
-    await inComponent(async (ctx) => {
-      await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {});
-    });
-    await vi.advanceTimersByTimeAsync(0);
-    await t.finishInProgressScheduledFunctions();
-  };
-
-  test("do not end a stream whose writer is silent and alive", async () => {
-    for (const start of ["", "Let me think. "]) {
-      const app = setUp();
-      const streamId = await app.create();
-      const generating = app.generate(streamId, async (append) => {
-        await append(start);
-        await new Promise((resolve) => setTimeout(resolve, 45 * MINUTE));
-        await append("Done.");
-      });
-      for (let minute = 0; minute < 44; minute++) {
-        await settled(new Promise((r) => setTimeout(r, MINUTE)));
-        await cleanUp(app);
-      }
-      expect((await app.body(streamId)).status).toBe(
-        start === "" ? "pending" : "streaming",
-      );
-      await settled(generating);
-      expect(await app.body(streamId)).toEqual({
-        text: `${start}Done.`,
-        status: "done",
-      });
-    }
-  });
+test("abortStream and deleteStream, from an action too, change nothing a second time", async () => {
+  const { create, respond, act, streaming, abort, remove, body } = setUp();
+  const streamId = await create();
+  await textOf(await respond(streamId, writes("Done.")));
+  await abort(streamId);
+  expect(await body(streamId)).toEqual({ text: "Done.", status: "done" });
+  const other = await create();
+  await act((ctx) => streaming.abortStream(ctx, other));
+  expect((await body(other)).status).toBe("aborted");
+  await act((ctx) => streaming.deleteStream(ctx, other));
+  expect((await body(other)).status).toBe("error");
+  await remove(other);
+  await abort(other);
+  expect((await body(other)).status).toBe("error");
 });
 
 describe("streams of version 0.3", () => {
-  test("a pending one can be streamed", async () => {
-    const { inComponent, respond, body } = setUp();
-    const streamId = (await inComponent((ctx) =>
-      ctx.db.insert("streams", { status: "pending" }),
-    )) as string as StreamId;
-    expect(await textOf(await respond(streamId, writes("New text.")))).toBe(
-      "New text.",
-    );
-    expect((await body(streamId)).status).toBe("done");
-  });
-
   test("one that it left streaming is read, aborted and deleted", async () => {
     const app = setUp();
     const { inComponent, respond, body, page, abort, remove, chunks } = app;

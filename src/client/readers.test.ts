@@ -153,6 +153,7 @@ test("every response of stream() and resume() is private, and no page or script"
     expect(headers.get("Cache-Control"), name).toMatch(
       /^private, no-store(, no-transform)?$/,
     );
+    expect(headers.get("X-Accel-Buffering"), name).toBe("no");
     expect(headers.get("Access-Control-Expose-Headers"), name).toBe(
       "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status, Stream-Error",
     );
