@@ -5,6 +5,7 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Counters } from "../test/local-deployment/deployment.js";
+import type { Memory } from "../test/local-deployment/memory.js";
 import type { WriterRecord } from "./apps/writer.js";
 import type { FollowingCase, FollowingResult } from "./following.js";
 import type { TargetName } from "./targets.js";
@@ -22,7 +23,9 @@ export interface Tasks {
   /** What the writer of a stream has noted. */
   record(streamId: string): Promise<WriterRecord>;
   /** The most memory that the process had so far (bytes). */
-  memory(): Promise<number>;
+  peakMemory(): Promise<number>;
+  /** What it has now, once its garbage has been collected. */
+  memory(): Promise<Memory>;
   /** How long the process has been computing so far (ms). */
   computed(): Promise<number>;
   following(what: FollowingCase): Promise<FollowingResult>;
@@ -46,7 +49,7 @@ export async function withHost<Result>(
   const child = fork(
     fileURLToPath(new URL("./host-process.ts", import.meta.url)),
     [name],
-    { serialization: "advanced" },
+    { execArgv: ["--import", "tsx"], serialization: "advanced" },
   );
   const waiting = new Map<number, (answer: Answer) => void>();
   child.on("message", (answer: Answer) => {

@@ -1,6 +1,7 @@
 /** The process that `host.ts` starts: argument 1 is the target's name. */
 import "./virtual-clock.js";
 import { startDeployment } from "../test/local-deployment/deployment.js";
+import { memory } from "../test/local-deployment/memory.js";
 import { meeting } from "./apps/writer.js";
 import { atRest, following } from "./following.js";
 import type { Answer, Question, Tasks } from "./bench-host.js";
@@ -32,7 +33,8 @@ const tasks: Tasks = {
     if (record === undefined) throw new Error(`${streamId} was not written.`);
     return Promise.resolve(record);
   },
-  memory: () => Promise.resolve(process.resourceUsage().maxRSS * 1024),
+  memory,
+  peakMemory: () => Promise.resolve(process.resourceUsage().maxRSS * 1024),
   computed: () => {
     const { user, system } = process.cpuUsage();
     return Promise.resolve((user + system) / 1000);

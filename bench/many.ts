@@ -68,7 +68,7 @@ export async function many(
   const took = performance.now() - begin;
   const { commits } = await host.counters();
   const cpu = (await host.computed()) - computed;
-  const memory = await host.memory();
+  const memory = await host.peakMemory();
   const lags: number[] = [];
   let lost = 0;
   for (const { streamId, reader, steps } of readers) {

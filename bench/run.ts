@@ -8,8 +8,7 @@ import { parseArgs } from "node:util";
 import { format } from "prettier";
 import { isWorse, type Row } from "./rows.js";
 import { sections } from "./sections.js";
-import { summary, withSections, type Circumstances } from "./summary.js";
-import { markdown } from "./table.js";
+import { markdown, withSections } from "./table.js";
 import { versionOf } from "./targets.js";
 
 const USAGE = `npm run bench -- [sections] [options]
@@ -18,7 +17,7 @@ const USAGE = `npm run bench -- [sections] [options]
 
   --quick   shorter texts, fewer followers: about two minutes
   --json    prints the rows as JSON
-  --write   writes docs/benchmarks.md: all of it, or the sections named
+  --write   replaces the tables of docs/benchmarks.md; its dates are yours to change
   --help`;
 
 const { values, positionals } = parseArgs({
@@ -47,15 +46,19 @@ for (const [name, measure] of Object.entries(sections)) {
 
 if (values.json)
   console.log(JSON.stringify({ ...circumstances(), rows }, null, 2));
-else console.log(markdown(rows));
-if (values.write) await writeSummary();
+else console.log(`${markdown(rows)}\n\n${JSON.stringify(circumstances())}`);
+if (values.write) {
+  const file = new URL("../docs/benchmarks.md", import.meta.url);
+  const text = withSections(readFileSync(file, "utf8"), rows);
+  writeFileSync(file, await format(text, { parser: "markdown" }));
+}
 
 for (const { what, metric, reason } of rows.filter(isWorse)) {
   if (reason === undefined)
     console.error(`Worse, and no reason: ${what}, ${metric}`);
 }
 
-function circumstances(): Circumstances {
+function circumstances() {
   const [cpu] = cpus();
   return {
     date: new Date().toISOString().slice(0, 10),
@@ -70,13 +73,4 @@ function circumstances(): Circumstances {
       node: process.versions.node,
     },
   };
-}
-
-async function writeSummary(): Promise<void> {
-  const file = new URL("../docs/benchmarks.md", import.meta.url);
-  const text =
-    positionals.length > 0
-      ? withSections(readFileSync(file, "utf8"), rows)
-      : summary(circumstances(), rows);
-  writeFileSync(file, await format(text, { parser: "markdown" }));
 }

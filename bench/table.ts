@@ -11,6 +11,18 @@ export function markdown(rows: readonly Row[]): string {
     .join("\n\n");
 }
 
+/** A document with the sections of these rows new, and all others as they are; a section that it lacks comes before its last. */
+export function withSections(document: string, rows: readonly Row[]): string {
+  const [head = "", ...parts] = document.split(/^(?=## )/m);
+  const titleOf = (part: string) => part.slice(0, part.indexOf("\n"));
+  for (const fresh of markdown(rows).split(/^(?=## )/m)) {
+    const place = parts.findIndex((old) => titleOf(old) === titleOf(fresh));
+    if (place < 0) parts.splice(-1, 0, fresh);
+    else parts[place] = fresh;
+  }
+  return [head, ...parts].map((part) => part.trimEnd()).join("\n\n");
+}
+
 function sectionTable(rows: readonly Row[]): string {
   const shown = columns.filter((name) =>
     rows.some(({ values }) => values[name] !== undefined),

@@ -4,10 +4,7 @@ import { makeFunctionReference } from "convex/server";
 import { readStream, watchStream } from "../../src/browser/index.js";
 import { isFinal } from "../../src/shared.js";
 import { connect } from "../followers.js";
-import {
-  startLoadedDeployment,
-  type LoadedDeployment,
-} from "./loaded-deployment.js";
+import { withHost, type Host } from "../bench-host.js";
 import { LagBoard } from "./lag.js";
 import { memory, type Memory } from "../../test/local-deployment/memory.js";
 import { isWhole } from "./sentences.js";
@@ -57,18 +54,11 @@ export async function load(
   what: LoadCase,
   report: (line: string) => void = () => {},
 ): Promise<LoadResult> {
-  const deployment = await startLoadedDeployment();
-  try {
-    return await new Load(deployment, what, report).run();
-  } finally {
-    await deployment.stop();
-  }
+  return withHost("ours", (host) => new Load(host, what, report).run());
 }
 
 class Load {
   private readonly begin = Date.now();
-  /** Creates streams and deletes them. */
-  private readonly control: ConvexReactClient;
   private clients: ConvexReactClient[] = [];
   private readonly lag = new LagBoard();
   private readonly problems: string[] = [];
@@ -76,16 +66,14 @@ class Load {
   private readings = 0;
 
   constructor(
-    private readonly deployment: LoadedDeployment,
+    private readonly host: Host,
     private readonly what: LoadCase,
     private readonly report: (line: string) => void,
-  ) {
-    this.control = connect(deployment.url);
-  }
+  ) {}
 
   async run(): Promise<LoadResult> {
     const { streams, connections, seconds, sentences, every } = this.what;
-    const { url } = this.deployment;
+    const { url } = this.host;
     // One stream first: what is loaded only then is not what grows.
     await this.slot(0, 2);
     this.clients = Array.from({ length: connections }, () => connect(url));
@@ -111,7 +99,6 @@ class Load {
     await sampling;
     await Promise.all(this.clients.map((client) => client.close()));
     this.clients = [];
-    await this.control.close();
     const after = await this.sample();
     return {
       streams: this.streams,
@@ -130,7 +117,7 @@ class Load {
     sentences = this.what.sentences,
   ): Promise<void> {
     const { followers, streams, resumers } = this.what;
-    const streamId = await this.call<string>("mutation", "create");
+    const streamId = (await this.host.call("streams:create")) as string;
     const each = Math.floor(followers / streams);
     const readers: Promise<Reading>[] = [];
     for (let i = 0; i < each && this.clients.length > 0; i++) {
@@ -143,11 +130,10 @@ class Load {
     const read = await Promise.all(readers);
     const whole = await driven;
     if (whole !== null) read.push(whole);
-    const saved = await this.call<{ text: string; status: string }>(
-      "query",
-      "body",
-      { streamId },
-    );
+    const saved = (await this.host.call("streams:body", { streamId })) as {
+      text: string;
+      status: string;
+    };
     if (saved.status !== "done" || !isWhole(saved.text, streamId, sentences)) {
       this.problem(streamId, "what is saved", saved.text, saved.status);
     }
@@ -156,7 +142,7 @@ class Load {
         this.problem(streamId, who, text, status);
       }
     }
-    await this.call("mutation", "remove", { streamId });
+    await this.host.call("streams:remove", { streamId });
     this.streams++;
     this.readings += read.length;
   }
@@ -184,7 +170,7 @@ class Load {
   }
 
   private async resume(streamId: string): Promise<Reading> {
-    const url = `${this.deployment.siteUrl}/resume`;
+    const url = `${this.host.siteUrl}/resume`;
     const stream = readStream(url, { streamId });
     let text = "";
     for await (const piece of stream) text += piece;
@@ -197,7 +183,7 @@ class Load {
     sentences: number,
   ): Promise<Reading | null> {
     const { every } = this.what;
-    const url = `${this.deployment.siteUrl}/write?sentences=${sentences}&every=${every}`;
+    const url = `${this.host.siteUrl}/say?sentences=${sentences}&every=${every}`;
     const body = JSON.stringify({ streamId });
     for (;;) {
       try {
@@ -209,17 +195,6 @@ class Load {
         await sleep(1000);
       }
     }
-  }
-
-  private call<Result>(
-    kind: "query" | "mutation",
-    name: string,
-    args: Record<string, string> = {},
-  ): Promise<Result> {
-    const path = `streams:${name}`;
-    return kind === "query"
-      ? this.control.query(makeFunctionReference<"query">(path), args)
-      : this.control.mutation(makeFunctionReference<"mutation">(path), args);
   }
 
   private problem(
@@ -236,7 +211,7 @@ class Load {
   private async sample(): Promise<Sample> {
     const at = Math.round((Date.now() - this.begin) / 1000);
     const readers = await memory();
-    const deployment = await this.deployment.memory();
+    const deployment = await this.host.memory();
     const MB = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
     const { p50, p99 } = this.lag.percentiles();
     this.report(

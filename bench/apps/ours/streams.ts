@@ -1,14 +1,18 @@
 import {
   componentsGeneric,
   httpActionGeneric,
+  mutationGeneric,
   queryGeneric,
 } from "convex/server";
+import { v } from "convex/values";
 import {
   PersistentTextStreaming,
   streamBodyArgs,
   type StreamId,
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
+import { tokens } from "../../../test/support/story.js";
+import { sentence } from "../../load/sentences.js";
 import { streamsApp } from "../streams.js";
 
 const components = componentsGeneric() as unknown as {
@@ -35,5 +39,38 @@ http.route({
   handler: httpActionGeneric((ctx, request) => {
     const streamId = new URL(request.url).searchParams.get("streamId");
     return streaming.resume(ctx, request, streamId as StreamId);
+  }),
+});
+
+/** For the load: deletes what was written. */
+export const remove = mutationGeneric({
+  args: { streamId: v.string() },
+  returns: v.null(),
+  handler: async (ctx, { streamId }) => {
+    await streaming.deleteStream(ctx, streamId as StreamId);
+    return null;
+  },
+});
+
+/** For the load: says so many `sentences`, one `every` so many ms. */
+http.route({
+  path: "/say",
+  method: "POST",
+  handler: httpActionGeneric(async (ctx, request) => {
+    const { streamId } = (await request.json()) as { streamId: StreamId };
+    const { searchParams } = new URL(request.url);
+    const sentences = Number(searchParams.get("sentences"));
+    const every = Number(searchParams.get("every"));
+    return streaming.stream(ctx, request, streamId, async (...args) => {
+      const append = args[3];
+      const begin = Date.now();
+      for (let i = 0; i < sentences; i++) {
+        const wait = begin + i * every - Date.now();
+        if (wait > 0) await new Promise((goOn) => setTimeout(goOn, wait));
+        for (const token of tokens(sentence(streamId, i, Date.now()))) {
+          await append(token);
+        }
+      }
+    });
   }),
 });

@@ -1,1 +1,0 @@
-export { http as default } from "./streams.js";
