@@ -1,7 +1,7 @@
 /**
  * What Convex charges beyond what a plan includes: the Professional plan in the
  * US, in dollars, as https://docs.convex.dev/production/state/limits had it in
- * November 2026 («Functions: function calls», «Database: database I/O»).
+ * November 2026 ("Functions: function calls", "Database: database I/O").
  */
 import type { Counters } from "../test/local-deployment/deployment.js";
 

@@ -6,9 +6,9 @@ export type Unit =
 
 export interface Row {
   section: string;
-  /** What was done, e.g. «2,000 tokens, 10 followers». */
+  /** What was done, e.g. "2,000 tokens, 10 followers". */
   what: string;
-  /** What was measured, e.g. «documents read». */
+  /** What was measured, e.g. "documents read". */
   metric: string;
   unit: Unit;
   values: Partial<Record<TargetName, number>>;

@@ -29,7 +29,7 @@ export function MessageList(props: {
         <div className="mx-auto max-w-[46rem] px-4 pt-6 pb-4">
           {props.isEmpty ? (
             <p className="py-16 text-center text-muted-foreground">
-              No messages are left here. Write one below.
+              This conversation is empty. Write a message below.
             </p>
           ) : null}
           <ol className="flex flex-col gap-8">{props.children}</ol>
@@ -106,8 +106,8 @@ export function UnknownConversation(props: {
       <div className="notice max-w-md" role="alert">
         <h2 className="text-lg font-semibold">There is nothing here</h2>
         <p className="text-muted-foreground">
-          This conversation does not exist, or was deleted, or belongs to
-          someone else.
+          This conversation does not exist, was deleted, or belongs to someone
+          else.
         </p>
         <Link href={props.newOne} className="button button-primary">
           Start a new one

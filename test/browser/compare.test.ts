@@ -1,4 +1,4 @@
-/** «Side by side»: one stream, driven and followed on one page. */
+/** "Side by side": one stream, driven and followed on one page. */
 import type { Locator, Page } from "playwright-core";
 import { expect, test } from "vitest";
 import { PATIENCE } from "./chatPage.js";

@@ -35,6 +35,9 @@ export function Reply(props: {
     isLatest && (loading || stopped) ? message.status : body.status;
 
   const stalled = useStalled(body.text) && isLive(status);
+  // Only a ConvexError has data, and its message is meant for users.
+  const reason =
+    body.error?.data === undefined ? undefined : body.error.message;
 
   return (
     <article
@@ -50,7 +53,9 @@ export function Reply(props: {
       )}
       <ReplyFooter
         status={status}
-        note={stalled && "Nothing has arrived for a while. Wait, or retry."}
+        note={
+          stalled ? "Nothing has arrived for a while. Wait, or retry." : reason
+        }
         text={body.text}
         onRetry={isLive(status) && !stalled ? undefined : props.onRetry}
         onDelete={props.onDelete}

@@ -58,7 +58,7 @@ export function Sidebar(props: { current: string | undefined }) {
                 ) : null}
               </Link>
               <ConfirmButton
-                label={`Delete «${title}»`}
+                label={`Delete “${title}”`}
                 question="Delete?"
                 icon={<Trash2 size={14} aria-hidden />}
                 className="[@media(hover:hover)]:opacity-0 [@media(hover:hover)]:group-focus-within:opacity-100 [@media(hover:hover)]:group-hover:opacity-100"

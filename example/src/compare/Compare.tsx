@@ -165,7 +165,7 @@ function SideBySide() {
 
       <div className="flex flex-wrap items-end gap-x-6 gap-y-3">
         <div className="flex flex-wrap gap-2">
-          {/* Neither is ever taken away or disabled, so neither loses the focus. */}
+          {/* Both always stay and are never disabled, so neither loses the focus. */}
           <button
             type="button"
             className="button button-primary"
@@ -219,28 +219,31 @@ function SideBySide() {
             Smooth text: {smooth ? "on" : "off"}
           </button>
         </div>
-        {canSetPace ? (
-          <Slider
-            label="The model's speed"
-            unit="tokens/s"
-            values={[10, 30, 60, 120, 250, 500, 1000]}
-            kept={search.get("pace")}
-            onKeep={(pace) => put("pace", pace)}
-            read={readPace}
-            write={setPace}
-          />
-        ) : null}
-        {isLocal ? (
-          <Slider
-            label="A commit takes"
-            unit="ms"
-            values={[0, 20, 50, 100, 200, 500]}
-            kept={search.get("commit")}
-            onKeep={(delay) => put("commit", delay)}
-            read={readCommitDelay}
-            write={setCommitDelay}
-          />
-        ) : null}
+        {/* Together, so that neither slider wraps alone. */}
+        <div className="flex grow flex-wrap gap-x-6 gap-y-3">
+          {canSetPace ? (
+            <Slider
+              label="The model's speed"
+              unit="tokens/s"
+              values={[10, 30, 60, 120, 250, 500, 1000]}
+              kept={search.get("pace")}
+              onKeep={(pace) => put("pace", pace)}
+              read={readPace}
+              write={setPace}
+            />
+          ) : null}
+          {isLocal ? (
+            <Slider
+              label="A commit takes"
+              unit="ms"
+              values={[0, 20, 50, 100, 200, 500]}
+              kept={search.get("commit")}
+              onKeep={(delay) => put("commit", delay)}
+              read={readCommitDelay}
+              write={setCommitDelay}
+            />
+          ) : null}
+        </div>
       </div>
       {problem === null ? null : (
         <p role="alert" className="text-sm text-danger">

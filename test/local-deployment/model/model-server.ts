@@ -24,7 +24,7 @@ export type ModelOptions = {
   /** 0 (the default) takes any free port. */
   port?: number;
   tokensPerSecond?: number;
-  /** How long it «thinks» before the first token. */
+  /** How long it "thinks" before the first token. */
   firstTokenMs?: number;
 };
 
