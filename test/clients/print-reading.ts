@@ -1,4 +1,8 @@
-import { readStream, ReadStreamError } from "../../src/browser/index.js";
+import {
+  readStream,
+  ReadStreamError,
+  type ReadStreamOptions,
+} from "../../src/browser/index.js";
 
 /** One who reads a stream with `readStream`, in Node or in a page. */
 export class Reading {
@@ -11,9 +15,11 @@ export class Reading {
     url: string,
     streamId: string,
     public text = "",
+    fetch?: ReadStreamOptions["fetch"],
   ) {
     const { signal } = this.stopping;
-    const stream = readStream(url, { streamId, from: text.length, signal });
+    const from = text.length;
+    const stream = readStream(url, { streamId, from, signal, fetch });
     void (async () => {
       try {
         for await (const piece of stream) {
@@ -28,6 +34,11 @@ export class Reading {
             : String(error);
       }
     })();
+  }
+
+  seen() {
+    const { text, status } = this;
+    return { text, status };
   }
 
   stop(): void {

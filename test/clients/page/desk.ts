@@ -1,0 +1,39 @@
+/** What a test asks of a page: to start clients, and what they have. */
+import type { Running, Seen } from "../kinds.js";
+
+/** Where and how a client on a page reads. */
+export interface Props {
+  deployment: string;
+  writeUrl: string;
+  resumeUrl: string;
+  streamId: string;
+  /** What it has already, from another time. */
+  text: string;
+  driven?: boolean;
+  incremental?: boolean;
+  strict?: boolean;
+  format?: "ndjson" | "sse";
+}
+
+type PageClient = Running & { seen(): Seen };
+
+/** Opens a page's desk, with the clients that the page knows. */
+export function openDesk(starts: Record<string, (props: Props) => PageClient>) {
+  const running: PageClient[] = [];
+  const desk = {
+    start: (name: string, props: Props) =>
+      running.push(starts[name]!(props)) - 1,
+    seen: (index: number) => running[index]!.seen(),
+    stop: (index: number) => void running[index]!.stop(),
+  };
+  // As when a network comes back. Otherwise a client whose socket was dropped
+  // waits a second or more, in which all the streams of a test end.
+  setInterval(() => window.dispatchEvent(new Event("online")), 50);
+  Object.assign(window, { desk });
+}
+
+export interface Desk {
+  start(name: string, props: Props): number;
+  seen(index: number): Seen;
+  stop(index: number): void;
+}

@@ -1,0 +1,251 @@
+/**
+ * React Native's own JavaScript, through its Babel preset, over a native side that
+ * is made of Node's sockets: requests, blobs, files and WebSockets.
+ */
+import { readFile } from "node:fs/promises";
+import http from "node:http";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import vm from "node:vm";
+import { build, type Plugin } from "esbuild";
+import { WebSocket } from "ws";
+import { installed, unpacked } from "./installed.js";
+import type * as app from "./native-app.js";
+
+/** What Metro's preset and React Native's own modules import. */
+const PACKAGES = [
+  "@babel/core@7",
+  "@babel/runtime@7",
+  "@react-native/babel-preset@0.83",
+  "abort-controller@3",
+  "base64-js@1",
+  "event-target-shim@5",
+  "invariant@2",
+  "nullthrows@1",
+  "promise@8",
+  "react-test-renderer@19.3",
+  "whatwg-fetch@3",
+];
+
+/** Native modules get and give plain values, and tell what happens with events. */
+type Emit = (event: string, argument: unknown) => void;
+
+interface NativeRequest {
+  method: string;
+  url: string;
+  data?: { string?: string };
+  headers: Record<string, string>;
+  responseType: "text" | "blob" | "base64";
+  incrementalUpdates: boolean;
+}
+
+function nativeModules(emit: Emit): Record<string, unknown> {
+  const requests = new Map<number, http.ClientRequest>();
+  const sockets = new Map<number, WebSocket>();
+  const blobs = new Map<string, Buffer>();
+  const listening = { addListener() {}, removeListeners() {} };
+  let count = 0;
+
+  function send(request: NativeRequest, callback: (id: number) => void) {
+    const id = ++count;
+    callback(id);
+    const { method, url, headers, data, responseType } = request;
+    const outgoing = http.request(url, { method, headers }, (response) => {
+      const { statusCode, headers } = response;
+      emit("didReceiveNetworkResponse", [id, statusCode, headers, url]);
+      const parts: Buffer[] = [];
+      response.on("data", (part: Buffer) => parts.push(part));
+      response.on("error", fail);
+      response.on("end", () => {
+        // A request that was cut off has an error and no end.
+        const body = Buffer.concat(parts);
+        if (responseType === "blob") {
+          const blobId = `blob${id}`;
+          blobs.set(blobId, body);
+          const blob = { blobId, offset: 0, size: body.length };
+          emit("didReceiveNetworkData", [id, blob]);
+        } else {
+          const text = body.toString(
+            responseType === "text" ? "utf8" : "base64",
+          );
+          emit("didReceiveNetworkData", [id, text]);
+        }
+        emit("didCompleteNetworkResponse", [id, null, false]);
+      });
+    });
+    const fail = ({ message }: Error) =>
+      emit("didCompleteNetworkResponse", [id, message, false]);
+    outgoing.on("error", fail);
+    outgoing.end(data?.string);
+    requests.set(id, outgoing);
+  }
+
+  return {
+    PlatformConstants: { getConstants: () => ({}) },
+    Networking: {
+      ...listening,
+      sendRequest: send,
+      abortRequest: (id: number) => requests.get(id)?.destroy(),
+    },
+    BlobModule: {
+      ...listening,
+      getConstants: () => ({ BLOB_URI_SCHEME: "blob", BLOB_URI_HOST: null }),
+      addNetworkingHandler() {},
+      addWebSocketHandler() {},
+      removeWebSocketHandler() {},
+      createFromParts() {},
+      release: (id: string) => blobs.delete(id),
+    },
+    FileReaderModule: {
+      readAsText: ({ blobId }: { blobId: string }) =>
+        Promise.resolve(
+          // As Foundation's and Java's decoders, it leaves a byte order mark in.
+          blobs.get(blobId)?.toString("utf8"),
+        ),
+    },
+    WebSocketModule: {
+      ...listening,
+      connect(url: string, protocols: string[] | null, _: unknown, id: number) {
+        const socket = new WebSocket(url, protocols ?? []);
+        sockets.set(id, socket);
+        socket.on("open", () => emit("websocketOpen", { id, protocol: "" }));
+        socket.on("message", (data: Buffer) =>
+          emit("websocketMessage", { id, type: "text", data: String(data) }),
+        );
+        socket.on("error", ({ message }) =>
+          emit("websocketFailed", { id, message }),
+        );
+        socket.on("close", (code, reason) =>
+          emit("websocketClosed", { id, code, reason: String(reason) }),
+        );
+      },
+      send: (data: string, id: number) => sockets.get(id)?.send(data),
+      close: (code: number, reason: string, id: number) =>
+        sockets.get(id)?.close(code, reason),
+    },
+  };
+}
+
+/** Takes away what Hermes has not, or did not have for long. */
+const HERMES = `{
+  const All = Symbol;
+  globalThis.Symbol = (description) => All(description);
+  for (const name of Object.getOwnPropertyNames(All)) {
+    if (/^(name|length|asyncIterator)$/.test(name)) continue;
+    Object.defineProperty(Symbol, name, { value: All[name] });
+  }
+}`;
+
+export type NativeApp = typeof app & {
+  readonly warnings: string[];
+  readonly expoFetch: (url: string, init: RequestInit) => Promise<Response>;
+};
+
+/** What `expo/fetch` is: its body is a stream. Its native side knows nothing of signals. */
+const expoFetch: NativeApp["expoFetch"] = async (url, init) => {
+  const controller = new AbortController();
+  init.signal?.addEventListener("abort", () => controller.abort());
+  const { signal } = controller;
+  const headers = Object.fromEntries(init.headers as Headers);
+  return await fetch(url, { ...init, headers, signal });
+};
+
+/** An app on one version of React Native; and with what Expo adds, on that. */
+export async function startReactNative(
+  version: string,
+  withExpo: boolean,
+): Promise<NativeApp> {
+  const modules = join(installed("react-native", PACKAGES), "node_modules");
+  const reactNative = unpacked(`react-native@${version}`, ["Libraries", "src"]);
+  const code = await bundle(modules, reactNative);
+
+  const warnings: string[] = [];
+  const note = (...words: unknown[]) => void warnings.push(words.join(" "));
+  const context = vm.createContext({
+    console: { ...console, warn: note, error: note },
+    performance: { now: () => performance.now() },
+    ...{ setTimeout, clearTimeout, setInterval, clearInterval },
+    ...{ setImmediate, clearImmediate },
+    ...(withExpo && { TextDecoder, ReadableStream }),
+  });
+  vm.runInContext(HERMES, context);
+  let emitter: { emit: Emit } | null = null;
+  const natives = nativeModules((event, argument) => {
+    // Arrives later, as a message of another thread does.
+    setImmediate(() => emitter?.emit(event, argument));
+  });
+  Object.assign(context, {
+    global: context,
+    window: context,
+    nativeModuleProxy: {},
+    __turboModuleProxy: (name: string) => natives[name] ?? null,
+  });
+  vm.runInContext(code, context, { filename: `react-native-${version}.js` });
+  const started = context as { app?: { emitter: typeof emitter } & typeof app };
+  emitter = started.app!.emitter;
+  const it = Object.create(started.app!) as typeof app;
+  return Object.assign(it, { warnings, expoFetch });
+}
+
+async function bundle(modules: string, reactNative: string): Promise<string> {
+  const require = createRequire(join(modules, "_.js"));
+  const babel = require("@babel/core") as {
+    transformAsync(code: string, options: object): Promise<{ code: string }>;
+  };
+  const compile: Plugin = {
+    name: "Metro's Babel",
+    setup(build) {
+      build.onResolve({ filter: /^\$native\// }, ({ path }) => ({
+        path: require.resolve(join(reactNative, path.slice("$native/".length))),
+      }));
+      build.onLoad({ filter: /\.[jt]sx?$/ }, async ({ path }) => {
+        // Others are compiled as they are published.
+        const isPackage = path.includes("/node_modules/");
+        if (isPackage && !path.startsWith(reactNative)) return null;
+        const { code } = await babel.transformAsync(
+          await readFile(path, "utf8"),
+          {
+            filename: path,
+            babelrc: false,
+            configFile: false,
+            caller: { name: "metro", platform: "ios" },
+            presets: [
+              [
+                require.resolve("@react-native/babel-preset"),
+                // React Native's own files mix both kinds of modules.
+                {
+                  enableBabelRuntime: false,
+                  disableImportExportTransform: !path.startsWith(reactNative),
+                },
+              ],
+            ],
+          },
+        );
+        return { contents: code, loader: "js" };
+      });
+    },
+  };
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `
+        require("$native/Libraries/Core/setUpXHR");
+        const emitter = require("$native/Libraries/EventEmitter/RCTDeviceEventEmitter").default;
+        globalThis.app = { ...require("./native-app.js"), emitter };
+      `,
+      resolveDir: fileURLToPath(new URL(".", import.meta.url)),
+    },
+    bundle: true,
+    write: false,
+    format: "iife",
+    target: "es2020",
+    conditions: ["react-native"],
+    mainFields: ["react-native", "browser", "main"],
+    resolveExtensions: [".ios.js", ".native.js", ".js", ".tsx", ".ts", ".json"],
+    nodePaths: [modules],
+    define: { "process.env.NODE_ENV": '"production"', __DEV__: "false" },
+    plugins: [compile],
+    logLevel: "error",
+  });
+  return outputFiles[0]!.text;
+}
