@@ -7,6 +7,10 @@ import {
   type DataModelFromSchemaDefinition,
   defineSchema,
   defineTable,
+  type DefaultFunctionArgs,
+  type FunctionReference,
+  type FunctionType,
+  type FunctionVisibility,
   type GenericActionCtx,
   type GenericDataModel,
   type GenericMutationCtx,
@@ -15,7 +19,7 @@ import {
   mutationGeneric,
   queryGeneric,
 } from "convex/server";
-import { type Infer, v } from "convex/values";
+import { type GenericId, type Infer, v } from "convex/values";
 import { describe, expectTypeOf, test } from "vitest";
 import type { api } from "../component/_generated/api.js";
 import type { ComponentApi } from "../component/_generated/component.js";
@@ -28,12 +32,14 @@ import {
   PersistentTextStreaming,
   type PersistentTextStreamingOptions,
   type StreamBody,
+  type StreamEnd,
   type StreamId,
   StreamIdValidator,
   type StreamPage,
   type StreamStatus,
   streamBodyArgs,
   type StreamWriter,
+  vOnCompleteArgs,
   type vStreamBody,
   type vStreamId,
   type vStreamPage,
@@ -132,6 +138,48 @@ describe("types", () => {
       new PersistentTextStreaming(component, { flush: "word" }),
       // @ts-expect-error Nor such an option.
       new PersistentTextStreaming(component, { flush: { maxWords: 10 } }),
+    ]);
+  });
+});
+
+describe("onComplete", () => {
+  const args = vOnCompleteArgs(v.object({ messageId: v.id("messages") }));
+  type Args = Infer<typeof args>;
+  /** What an app's `internal` holds of a function. */
+  const reference = <
+    Type extends FunctionType,
+    Visibility extends FunctionVisibility,
+    A extends DefaultFunctionArgs,
+  >() => ({}) as FunctionReference<Type, Visibility, A, null>;
+
+  const ctx = {} as MutationCtx;
+
+  test("is an internal mutation that takes what it is told", () => {
+    expectTypeOf<Args["context"]>().toEqualTypeOf<{
+      messageId: GenericId<"messages">;
+    }>();
+    expectTypeOf<Args["status"]>().toEqualTypeOf<StreamEnd>();
+    onlyTypes(() => [
+      streaming.createStream(ctx, {
+        onComplete: reference<"mutation", "internal", Args>(),
+        context: { messageId: "m1" },
+      }),
+      streaming.createStream(ctx, {
+        // @ts-expect-error It is one transaction with the end, so no action.
+        onComplete: reference<"action", "internal", Args>(),
+      }),
+      streaming.createStream(ctx, {
+        // @ts-expect-error Nobody else may call it.
+        onComplete: reference<"mutation", "public", Args>(),
+      }),
+      streaming.createStream(ctx, {
+        // @ts-expect-error The result, the length and the context have no field to go to.
+        onComplete: reference<
+          "mutation",
+          "internal",
+          Pick<Args, "streamId" | "status" | "error">
+        >(),
+      }),
     ]);
   });
 });
