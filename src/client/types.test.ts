@@ -143,8 +143,8 @@ describe("types", () => {
 });
 
 describe("onComplete", () => {
-  const args = vOnCompleteArgs(v.object({ messageId: v.id("messages") }));
-  type Args = Infer<typeof args>;
+  const _args = vOnCompleteArgs(v.object({ messageId: v.id("messages") }));
+  type Args = Infer<typeof _args>;
   /** What an app's `internal` holds of a function. */
   const reference = <
     Type extends FunctionType,
