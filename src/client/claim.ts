@@ -33,7 +33,8 @@ export async function claim(
 ): Promise<{ stream: ClaimedStream } | { status: StreamStatus | null }> {
   if (!mayBeId(streamId)) return { status: null };
   // The name makes a claim repeatable: a claim whose answer was lost is still ours.
-  const writer = crypto.randomUUID();
+  // 48 bits tell apart those that a stream may have.
+  const writer = crypto.randomUUID().slice(0, 13);
   const { claimed, status, start } = await retry(CLAIM_ATTEMPTS, () =>
     ctx.runMutation(lib.claim, { streamId, writer, timeoutMs, takeOver }),
   );

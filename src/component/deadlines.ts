@@ -18,13 +18,12 @@ import { internal } from "./_generated/api.js";
 import type { Doc } from "./_generated/dataModel.js";
 import { internalMutation, type MutationCtx } from "./_generated/server.js";
 import { endFromOutside, runDueCallbacks } from "./endings.js";
+import { timeoutOf } from "./streams.js";
 import { documentSize, Tally, type ReadLimit } from "./tally.js";
 import { newestChunk } from "./text.js";
 
 const MINUTE_MS = 60 * 1000;
 
-/** How long (ms) a stream that nobody has claimed may show no sign of life. */
-const UNCLAIMED_TIMEOUT_MS = 20 * MINUTE_MS;
 /** How long (ms) after the earliest deadline its check runs. Deadlines close to one another share a check. */
 const CHECK_DELAY_MS = 30 * 1000;
 /** A check this long (ms) after a deadline is early enough: a stream ends within a minute of its deadline. */
@@ -40,8 +39,8 @@ const EXPIRY_MS = MINUTE_MS;
 const CHECK_LIMIT: ReadLimit = { bytes: 8 * 1024 * 1024, documents: 50 };
 
 /** The deadline of a stream that shows a sign of life now. */
-export function nextDeadline(stream: { timeoutMs?: number | undefined }) {
-  return Date.now() + (stream.timeoutMs ?? UNCLAIMED_TIMEOUT_MS);
+export function nextDeadline(stream: Partial<Doc<"streams">>): number {
+  return Date.now() + timeoutOf(stream);
 }
 
 /**
@@ -53,7 +52,7 @@ export async function noteSave(
   stream: Doc<"streams">,
 ): Promise<void> {
   const { _id, status, firstTextAt, expiring, deadline = 0 } = stream;
-  const { timeoutMs = UNCLAIMED_TIMEOUT_MS } = stream;
+  const timeoutMs = timeoutOf(stream);
   const changes: Partial<Doc<"streams">> = {};
   if (status === "pending") {
     changes.status = "streaming";
@@ -122,8 +121,8 @@ async function checkStream(
   stream: Doc<"streams">,
   newest: Doc<"chunks"> | null,
 ): Promise<void> {
-  const { _id: streamId, expiring, timeoutMs = UNCLAIMED_TIMEOUT_MS } = stream;
-  const deadline = lastSignOfLife(stream, newest) + timeoutMs;
+  const { _id: streamId, expiring } = stream;
+  const deadline = lastSignOfLife(stream, newest) + timeoutOf(stream);
   if (deadline > Date.now()) {
     await ctx.db.patch(streamId, { deadline, expiring: undefined });
   } else if (stream.callback === undefined || expiring === true) {
@@ -166,11 +165,11 @@ function lastSignOfLife(
   stream: Doc<"streams">,
   newest: Doc<"chunks"> | null,
 ): number {
-  const { deadline = 0, timeoutMs = UNCLAIMED_TIMEOUT_MS } = stream;
+  const { deadline = 0, expiring } = stream;
   return Math.max(
     stream._creationTime,
     stream.claimedAt ?? 0,
-    stream.expiring ? 0 : deadline - timeoutMs,
+    expiring ? 0 : deadline - timeoutOf(stream),
     newest?._creationTime ?? 0,
     newest?.savedAt ?? 0,
   );

@@ -1,5 +1,6 @@
 import { v } from "convex/values";
 import {
+  DEFAULT_TIMEOUT_MS,
   vStreamPage,
   vStreamStatus,
   isFinal,
@@ -23,6 +24,7 @@ import {
   infoOf,
   isClaimed,
   isDraining,
+  UNCLAIMED_TIMEOUT_MS,
 } from "./streams.js";
 import {
   appendText,
@@ -85,6 +87,7 @@ export const claim = mutation({
   args: {
     streamId: v.string(),
     writer: v.string(),
+    /** Default: as if nobody had claimed the stream. */
     timeoutMs: v.optional(v.number()),
     takeOver: v.optional(v.boolean()),
   },
@@ -96,7 +99,8 @@ export const claim = mutation({
     start: v.optional(v.number()),
   }),
   handler: async (ctx, args) => {
-    const { writer, timeoutMs, takeOver = false } = args;
+    const { writer, takeOver = false } = args;
+    const { timeoutMs = UNCLAIMED_TIMEOUT_MS } = args;
     const stream = await getStream(ctx, args.streamId);
     if (stream === null) return { claimed: false, status: null };
     const { _id: streamId, status } = stream;
@@ -116,12 +120,12 @@ export const claim = mutation({
       : { claimed: true, status };
     if (isMine) return claimed;
 
-    const deadline = nextDeadline({ timeoutMs });
+    const deadline = Date.now() + timeoutMs;
     await planCheck(ctx, deadline);
     await ctx.db.patch(streamId, {
-      claimedAt: Date.now(),
       writer,
-      timeoutMs,
+      // Each query reads the document with each save, so it stays small.
+      timeoutMs: timeoutMs === DEFAULT_TIMEOUT_MS ? undefined : timeoutMs,
       deadline,
       expiring: undefined,
       error: undefined,

@@ -20,11 +20,11 @@ export default defineSchema({
   // statuses of fifty streams does not run again for each sentence.
   streams: defineTable({
     status: vStreamStatus,
-    /** When a writer last claimed the stream (ms since 1970). */
+    /** Of streams that earlier versions claimed: when (ms since 1970). */
     claimedAt: v.optional(v.number()),
     /** The name this writer gave itself; each call of `stream()` or `generate()` has its own. Removed when nothing more can come from it. */
     writer: v.optional(v.string()),
-    /** How long (ms) this writer may show no sign of life. Without it: 20 minutes. */
+    /** How long (ms) a writer may show no sign of life, where it is not the default. */
     timeoutMs: v.optional(v.number()),
     /** When a live stream counts as dead unless there is a sign of life (ms since 1970). */
     deadline: v.optional(v.number()),

@@ -1,5 +1,6 @@
 /** The document of a stream: how to find it, and what others are told about it. */
 import {
+  DEFAULT_TIMEOUT_MS,
   isFinal,
   streamError,
   type FinalStatus,
@@ -34,14 +35,27 @@ export async function getStreamOrThrow(
   return stream;
 }
 
-/** Whether a writer has ever claimed the stream. */
-export function isClaimed(stream: Doc<"streams">): boolean {
-  return stream.claimedAt !== undefined || stream.writer !== undefined;
+/** Whether a writer has ever claimed a live stream. One that has left it to the next leaves its error. */
+export function isClaimed(stream: Partial<Doc<"streams">>): boolean {
+  return (
+    stream.writer !== undefined ||
+    stream.error !== undefined ||
+    stream.claimedAt !== undefined
+  );
 }
 
 /** Whether the stream was ended from outside and its writer may still save last words. */
 export function isDraining(stream: Doc<"streams">): boolean {
   return isFinal(stream.status) && stream.writer !== undefined;
+}
+
+/** How long (ms) a stream that nobody has claimed may show no sign of life. */
+export const UNCLAIMED_TIMEOUT_MS = 20 * 60 * 1000;
+
+/** How long (ms) a live stream may show no sign of life. */
+export function timeoutOf(stream: Partial<Doc<"streams">>): number {
+  if (stream.timeoutMs !== undefined) return stream.timeoutMs;
+  return isClaimed(stream) ? DEFAULT_TIMEOUT_MS : UNCLAIMED_TIMEOUT_MS;
 }
 
 /** Why a stream ended, where nothing more is known than its status. */

@@ -346,7 +346,7 @@ test("at any moment", async () => {
     const { status } = await saved(all.streamId);
     try {
       // If it was killed before anybody had claimed it, it is asked for again.
-      if (stream?.claimedAt === undefined || isWritten || isFinal(status)) {
+      if (stream?.writer === undefined || isWritten || isFinal(status)) {
         for (const reader of [all.driver, ...all.followers]) {
           await reader.shows(WHOLE, "done");
         }
