@@ -1,5 +1,4 @@
 /** The assistant: useChat on a stream that is saved, and all that may happen to it. */
-import type { Request } from "playwright-core";
 import { afterEach, describe, expect, test } from "vitest";
 import { AssistantChat, type Phase } from "./assistantPage.js";
 import { PATIENCE } from "./chatPage.js";
@@ -145,57 +144,9 @@ describe("two windows", () => {
     }
     expect(await first.replies.count()).toBe(3);
   });
-
-  test("ask the model once, no matter which asks first; so does a double click", async () => {
-    const user = await setup.newUser();
-    const asked = setup.demo.model.asked();
-    const requests: Request[] = [];
-    let release = () => {};
-    const held = new Promise<void>((resolve) => (release = resolve));
-    await user.route("**/assistant", async (route) => {
-      const request = route.request();
-      // The page has the same path, at another port.
-      if (request.method() !== "POST") return await route.continue();
-      requests.push(request);
-      await held;
-      await route.continue();
-    });
-    const first = await AssistantChat.open(
-      await user.newPage(),
-      `${setup.demo.url}/assistant`,
-    );
-    await first.box.fill(SHORT);
-    await first.sendButton.dblclick();
-    await expect.poll(() => requests.length, PATIENCE).toBe(1);
-    const second = await secondWindow(first);
-    await expect.poll(() => requests.length, PATIENCE).toBe(2);
-    release();
-    await finish(first, second);
-    await sameContent(first, second);
-    expect(await first.replies.count()).toBe(1);
-    expect(setup.demo.model.asked()).toBe(asked + 1);
-  });
 });
 
 describe("Stop", () => {
-  test("in mid-text shows in every window, and the text stays", async () => {
-    const chat = await newChat();
-    await ask(chat, "text");
-    const second = await secondWindow(chat);
-    await second.reaches("text");
-    await chat.stopButton.click();
-    await chat.becomes("aborted");
-    await second.becomes("aborted");
-    expect(await chat.text()).toMatch(/Stopped · Everything written/);
-    await expect.poll(() => setup.demo.model.writing(), PATIENCE).toBe(0);
-    const content = await sameContent(chat, second);
-    expect(content).toMatch(/The water/);
-    expect(content).not.toMatch(WHOLE);
-    await chat.page.reload();
-    await chat.becomes("aborted");
-    await expect.poll(() => chat.content(), PATIENCE).toBe(content);
-  });
-
   test("during a tool call leaves the call unfinished, and the next turn works", async () => {
     const chat = await newChat();
     await ask(chat, "calling");
@@ -375,14 +326,5 @@ describe("every failure has a message:", () => {
     for (const window of [chat, second]) {
       await expect.poll(() => window.replies.count(), PATIENCE).toBe(0);
     }
-  });
-
-  test("someone else's conversation", async () => {
-    const chat = await newChat();
-    await chat.send(SHORT);
-    await finish(chat);
-    const stranger = await setup.newPage();
-    await stranger.goto(chat.page.url());
-    await stranger.getByRole("alert").getByText("does not exist").waitFor();
   });
 });

@@ -265,13 +265,6 @@ describe("every failure has a message and a way forward:", () => {
     expect(await chat.text()).not.toMatch(/OPENAI_API_KEY/);
   });
 
-  test("a model that refuses: the reply says why", async () => {
-    const chat = await newChat();
-    await chat.send("Please refuse");
-    await chat.becomes("error");
-    expect(await chat.text()).toMatch(/It was asked to refuse/);
-  });
-
   test("a conversation that does not exist, or is someone else's", async () => {
     const chat = await newChat();
     await chat.send(SHORT);

@@ -132,45 +132,6 @@ describe.each(builds)("React's %s build", (reactBuild) => {
           expect(mounts).toBe(twice ? 2 : 1);
         },
       );
-
-      test("takes no notice of renders at any time, with a token that changes", async () => {
-        const reader = await mount();
-        expect(await reader.renderAllTheTime()).toBeGreaterThan(20);
-        await reader.shows(WHOLE, "done");
-        expect(await requests(streamId)).toHaveLength(1);
-      });
-
-      test("goes on after an unmount and a mount in mid-stream", async () => {
-        const before = await inMidStream();
-        await before.unmount();
-        const after = await mount();
-        await after.shows(WHOLE, "done");
-      });
-
-      test("is written once when two tabs drive it: one gets a 205", async () => {
-        const statuses: number[] = [];
-        const other = await newPage(strict);
-        for (const tab of [page, other]) {
-          tab.on("response", (response) => {
-            if (response.request().method() === "POST") {
-              statuses.push(response.status());
-            }
-          });
-        }
-        const props = {
-          url: writeUrl({ sentences: SENTENCES, delay: 2 }),
-          driven: true,
-          streamId,
-        };
-        const [first, second] = await Promise.all([
-          RemoteReader.mount(page, props),
-          RemoteReader.mount(other, props),
-        ]);
-        await first.shows(WHOLE, "done");
-        await second.shows(WHOLE, "done");
-        expect(statuses.sort()).toEqual([200, 205]);
-        await other.context().close();
-      });
     });
 
     describe("the database has the last word", () => {

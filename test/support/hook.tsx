@@ -6,9 +6,11 @@ import { StrictMode, type ReactNode } from "react";
 import { expect, inject } from "vitest";
 import { WebSocket } from "ws";
 import type { StreamId } from "../../src/client/index.js";
-import { useStream } from "../../src/react/index.js";
-import type { StreamBody, StreamPage, StreamState } from "../../src/shared.js";
+import type { StreamBody, StreamState } from "../../src/shared.js";
 import { History } from "./history.js";
+import { body, page, ReaderView, type ReaderProps } from "./reader.js";
+
+export type { ReaderProps } from "./reader.js";
 
 /** The deployment of this worker. */
 export const deployment =
@@ -22,14 +24,8 @@ export const chat = {
   remove: makeFunctionReference<"mutation", { streamId: string }>(
     "chat:remove",
   ),
-  body: makeFunctionReference<"query", { streamId: string }, StreamBody>(
-    "chat:body",
-  ),
-  page: makeFunctionReference<
-    "query",
-    { streamId: string; from?: number },
-    StreamBody | StreamPage
-  >("chat:page"),
+  body,
+  page,
   withCursor: makeFunctionReference<"query", { streamId: string }, StreamBody>(
     "chat:withCursor",
   ),
@@ -101,17 +97,6 @@ export async function counters(): Promise<{
   return (await response.json()) as { commits: number; bytesPushed: number };
 }
 
-export interface ReaderProps {
-  url: URL;
-  driven: boolean;
-  streamId: StreamId | undefined;
-  incremental?: boolean;
-  /** Another query than the one that fits `incremental`. */
-  query?: typeof chat.body;
-  authToken?: string;
-  headers?: Record<string, string>;
-}
-
 export interface Mounted {
   history: History;
   /** Renders again, with changes if there are any, and with another client if there is one. */
@@ -120,25 +105,6 @@ export interface Mounted {
   /** Waits until the reader shows this. */
   shows(text: string, status: StreamState["status"]): Promise<void>;
   view: RenderResult;
-}
-
-function Reader(props: ReaderProps & { history: History }) {
-  const { url, driven, streamId, history, authToken, headers } = props;
-  // New objects at every render, as an app writes them.
-  const body = useStream(
-    (props.query ??
-      (props.incremental ? chat.page : chat.body)) as typeof chat.page,
-    url && new URL(url),
-    driven,
-    streamId,
-    {
-      authToken,
-      headers: { ...headers },
-      incremental: props.incremental ?? false,
-    },
-  );
-  history.note(body);
-  return <p data-status={body.status}>{body.text.length}</p>;
 }
 
 export function mount(
@@ -150,7 +116,7 @@ export function mount(
   const tree = (): ReactNode => {
     const page = (
       <ConvexProvider client={client}>
-        <Reader {...current} history={history} />
+        <ReaderView {...current} history={history} />
       </ConvexProvider>
     );
     return strict ? <StrictMode>{page}</StrictMode> : page;

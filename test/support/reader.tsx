@@ -8,20 +8,24 @@ import { useStream } from "../../src/react/index.js";
 import type { StreamBody, StreamPage } from "../../src/shared.js";
 import { History } from "./history.js";
 
-const body = makeFunctionReference<"query", { streamId: string }, StreamBody>(
-  "chat:body",
-);
-const page = makeFunctionReference<
+export const body = makeFunctionReference<
+  "query",
+  { streamId: string },
+  StreamBody
+>("chat:body");
+export const page = makeFunctionReference<
   "query",
   { streamId: string; from?: number },
   StreamBody | StreamPage
 >("chat:page");
 
 export interface ReaderProps {
-  url: string;
+  url: string | URL;
   driven: boolean;
   streamId: string | undefined;
   incremental?: boolean;
+  /** Another query than the one that fits `incremental`. */
+  query?: typeof body;
   authToken?: string;
   headers?: Record<string, string>;
 }
@@ -30,13 +34,13 @@ interface ViewProps extends ReaderProps {
   history: History;
 }
 
-function ReaderView(props: ViewProps) {
+export function ReaderView(props: ViewProps) {
   const { url, driven, streamId, history, authToken, headers } = props;
   const incremental = props.incremental ?? false;
   // New objects at every render, as an app writes them.
   const shown = useStream(
-    incremental ? page : (body as typeof page),
-    new URL(url),
+    (props.query ?? (incremental ? page : body)) as typeof page,
+    url && new URL(url),
     driven,
     streamId as StreamId | undefined,
     { authToken, headers: { ...headers }, incremental },

@@ -20,14 +20,6 @@ export class RemoteReader {
     return new RemoteReader(page, index);
   }
 
-  async update(changes: Partial<ReaderProps> = {}): Promise<void> {
-    await this.page.evaluate(
-      ([index, given]) =>
-        (window as unknown as { lab: Lab }).lab.reader(index).update(given),
-      [this.index, changes] as const,
-    );
-  }
-
   /** Goes over to another stream. Its history begins anew. */
   async begins(changes: Partial<ReaderProps>): Promise<void> {
     await this.page.evaluate(
@@ -46,19 +38,6 @@ export class RemoteReader {
         (window as unknown as { lab: Lab }).lab.reader(index).unmount(),
       this.index,
     );
-  }
-
-  /** Renders again and again, each time with another token, until the text is whole. */
-  async renderAllTheTime(): Promise<number> {
-    return await this.page.evaluate(async (index) => {
-      const reader = (window as unknown as { lab: Lab }).lab.reader(index);
-      let count = 0;
-      while (reader.history.last.status !== "done") {
-        reader.update({ authToken: String(count++) });
-        await new Promise((resolve) => setTimeout(resolve));
-      }
-      return count;
-    }, this.index);
   }
 
   async state() {
