@@ -1,21 +1,5 @@
 import type { UserIdentity } from "convex/server";
 
-/** The names under which Convex hands standard claims to `getUserIdentity`. */
-const STANDARD_CLAIMS: Record<string, string> = {
-  given_name: "givenName",
-  family_name: "familyName",
-  preferred_username: "preferredUsername",
-  profile: "profileUrl",
-  picture: "pictureUrl",
-  email_verified: "emailVerified",
-  birthdate: "birthday",
-  zoneinfo: "timezone",
-  locale: "language",
-  phone_number: "phoneNumber",
-  phone_number_verified: "phoneNumberVerified",
-  updated_at: "updatedAt",
-};
-
 const NOT_IN_IDENTITY = new Set(["sub", "iss", "aud", "exp", "iat", "nbf"]);
 
 /**
@@ -39,7 +23,7 @@ export function identityOf(token: string): UserIdentity {
   const identity: Record<string, unknown> = {};
   for (const [claim, value] of Object.entries(claims)) {
     if (NOT_IN_IDENTITY.has(claim)) continue;
-    identity[STANDARD_CLAIMS[claim] ?? claim] = value;
+    identity[claim] = value;
   }
   return {
     ...identity,

@@ -92,17 +92,14 @@ function replyTo(
   messages: ChatMessage[],
   serial: number,
 ): Exclude<Reply, { kind: "call" }> {
-  const prompts = messages
-    .filter((message) => message.role === "user")
-    .map((message) => message.content ?? "");
-  const prompt = prompts.at(-1)?.toLowerCase() ?? "";
+  const asked = messages.findLast(({ role }) => role === "user");
+  const prompt = asked?.content?.toLowerCase() ?? "";
   if (/\brefuse\b/.test(prompt)) {
     return { kind: "refusal", message: "It was asked to refuse." };
   }
   const size = Number(/\b(\d+) mib\b/.exec(prompt)?.[1] ?? 0);
-  const text = /what did i (say|ask)/.test(prompt)
-    ? recall(prompts.slice(0, -1))
-    : size > 0
+  const text =
+    size > 0
       ? lines(size * 1024 * 1024)
       : (textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "");
   const how = /\bhalf[- ]?way\b/.test(prompt)
@@ -131,12 +128,6 @@ function lines(length: number): string {
     text += `${line}. The same procedure as in every line before this one.\n`;
   }
   return text.slice(0, length);
-}
-
-function recall(earlier: string[]): string {
-  if (earlier.length === 0) return "This is the first thing that you said.";
-  const list = earlier.map((prompt, i) => `${i + 1}. ${prompt}`).join("\n");
-  return `Before this, you said:\n\n${list}`;
 }
 
 const PORTS = ["Saint-Malo", "Bristol", "Brest", "Hamburg", "New York"];

@@ -4,7 +4,7 @@
  * faithfully is the protocol, the tokens and the pace.
  *
  * - `POST /v1/messages`, Anthropic's protocol, streamed, text only.
- * - `POST /v1/chat/completions`, streamed as server-sent events or whole. Whoever
+ * - `POST /v1/chat/completions`, streamed as server-sent events. Whoever
  *   brings tools is shown the reasoning first (`reasoning_content`), and a tool is
  *   called (`tool_calls`) where it serves the question.
  * - `GET /v1/models`
@@ -45,7 +45,6 @@ type ChatRequest = {
   model: string;
   messages: ChatMessage[];
   tools: string[];
-  stream: boolean;
 };
 
 type WrittenReply = Exclude<Reply, { kind: "refusal" }>;
@@ -208,27 +207,6 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
       created: Math.floor(Date.now() / 1000),
       model: chat.model,
     };
-    if (!chat.stream) {
-      const sent: Delta[] = [];
-      for await (const batch of batches) sent.push(...batch);
-      if (reply.kind === "broken") {
-        sendError(response, 500, BROKEN);
-        return;
-      }
-      sendJson(response, 200, {
-        ...envelope,
-        object: "chat.completion",
-        choices: [
-          {
-            index: 0,
-            message: { role: "assistant", ...joined(sent) },
-            finish_reason: reply.kind === "call" ? "tool_calls" : "stop",
-          },
-        ],
-      });
-      return;
-    }
-
     response.writeHead(200, {
       "Content-Type": "text/event-stream",
       "Cache-Control": "no-cache",
@@ -333,30 +311,6 @@ function deltasOf(reply: WrittenReply, serial: number): Delta[] {
   return [...thoughts, ...arriving];
 }
 
-/** What deltas add up to: the message of a reply that is not streamed. */
-function joined(deltas: Delta[]): object {
-  let content: string | null = null;
-  let reasoning_content: string | undefined;
-  const tool_calls: { function: { arguments: string } }[] = [];
-  for (const delta of deltas) {
-    if ("content" in delta) content = (content ?? "") + delta.content;
-    else if ("reasoning_content" in delta) {
-      reasoning_content = (reasoning_content ?? "") + delta.reasoning_content;
-    } else {
-      for (const { index, ...call } of delta.tool_calls) {
-        const begun = tool_calls[index];
-        if (begun === undefined) tool_calls[index] = call;
-        else begun.function.arguments += call.function.arguments;
-      }
-    }
-  }
-  return {
-    content,
-    reasoning_content,
-    tool_calls: tool_calls.length > 0 ? tool_calls : undefined,
-  };
-}
-
 /**
  * Hands out items as they fall due, and no more once the client has gone. Above
  * the resolution of timers several fall due at once, so the pace holds at any speed.
@@ -411,14 +365,13 @@ function parseChat(body: unknown): ChatRequest | null {
   const {
     model,
     messages,
-    stream,
     tools = [],
   } = body as Partial<
     Omit<ChatRequest, "tools"> & { tools: { function: { name: string } }[] }
   >;
   if (typeof model !== "string" || !Array.isArray(messages)) return null;
   const names = tools.map((tool) => tool.function.name);
-  return { model, messages, tools: names, stream: stream === true };
+  return { model, messages, tools: names };
 }
 
 async function readJson(request: IncomingMessage): Promise<object> {

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { chooseReply } from "./canned-replies.js";
 import { startModel, type Model } from "./model-server.js";
 import { tokenize } from "./tokens.js";
 
@@ -20,26 +19,6 @@ describe("tokens", () => {
         tokens,
       );
     }
-  });
-});
-
-describe("the choice of a reply", () => {
-  const ask = (content: string, serial = 0) =>
-    chooseReply([{ role: "user", content }], serial);
-
-  test("goes by the words of the last prompt", () => {
-    expect(ask("Tell me about the tides")).toMatchObject({
-      kind: "text",
-      text: expect.stringContaining("Bay of Fundy") as string,
-    });
-    expect(ask("请用中文说说喝茶")).toMatchObject({
-      text: expect.stringContaining("盖碗") as string,
-    });
-  });
-
-  test("can break and can refuse", () => {
-    expect(ask("Write some code and fail half way").kind).toBe("broken");
-    expect(ask("Please refuse this").kind).toBe("refusal");
   });
 });
 
@@ -94,12 +73,6 @@ describe("the endpoint, asked with OpenAI's library", () => {
     expect(text.startsWith(got)).toBe(true);
     expect(got.length).toBeGreaterThan(text.length / 4);
     expect(got.length).toBeLessThan(text.length);
-  });
-
-  test("refuses with a 400", async () => {
-    await expect(read("Refuse to answer")).rejects.toMatchObject({
-      status: 400,
-    });
   });
 
   describe("with a tool", () => {
