@@ -1,11 +1,11 @@
 import { convexTest } from "convex-test";
 import {
   anyApi,
+  type ApiFromModules,
   defineSchema,
   defineTable,
   mutationGeneric,
   queryGeneric,
-  type FunctionReference,
 } from "convex/server";
 import { v } from "convex/values";
 import { expect, test } from "vitest";
@@ -38,26 +38,7 @@ const functions = {
   }),
 };
 
-const f = anyApi.f as unknown as {
-  insert: FunctionReference<"mutation", "public", { text: string }, string>;
-  patch: FunctionReference<
-    "mutation",
-    "public",
-    { id: string; text: string; more: string }
-  >;
-  echo: FunctionReference<
-    "query",
-    "public",
-    { text: string; times: number },
-    string
-  >;
-  echoInside: FunctionReference<
-    "query",
-    "public",
-    { length: number; times: number },
-    string
-  >;
-};
+const { f } = anyApi as unknown as ApiFromModules<{ f: typeof functions }>;
 
 function setUp() {
   const notes = defineTable({ text: v.string(), more: v.optional(v.string()) });
