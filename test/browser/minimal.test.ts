@@ -1,10 +1,10 @@
-/** The README's quick start, as it stands in example/minimal: its page, its functions and the real `openai`. */
+/** The README's quick start, as it stands in example/minimal, with Vite and with Next.js: its page, its functions and the real `openai`. */
 import react from "@vitejs/plugin-react";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { createServer, type ViteDevServer } from "vite";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createServer } from "vite";
 import {
   startDeployment,
   type LocalDeployment,
@@ -17,33 +17,23 @@ import { sources } from "../support/sources.js";
 import { launchBrowser } from "./browser.js";
 import { PATIENCE } from "./chatPage.js";
 import { complaintsOf } from "./hook/complaints.js";
+import { serveWithNext } from "./minimal/next.js";
 
 const folder = (path: string) =>
   fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
-let model: Model;
-let deployment: LocalDeployment;
-let vite: ViteDevServer;
-let browser: Browser;
-let page: Page;
-let complaints: string[];
-let posts = 0;
+interface Served {
+  url: string;
+  close(): Promise<void>;
+}
 
-beforeAll(async () => {
-  [model, browser] = await Promise.all([
-    startModel({ tokensPerSecond: 200, firstTokenMs: 50 }),
-    launchBrowser(),
-  ]);
-  process.env.OPENAI_BASE_URL = model.baseURL;
-  process.env.OPENAI_API_KEY = "none-needed";
-  deployment = await startDeployment({
-    functionsDir: folder("example/minimal/convex"),
-    components: { persistentTextStreaming: folder("src/component") },
-    log: () => {},
-  });
-  process.env.VITE_CONVEX_URL = deployment.url;
-  process.env.VITE_CONVEX_SITE_URL = deployment.siteUrl;
-  vite = await createServer({
+async function serveWithVite(urls: {
+  url: string;
+  siteUrl: string;
+}): Promise<Served> {
+  process.env.VITE_CONVEX_URL = urls.url;
+  process.env.VITE_CONVEX_SITE_URL = urls.siteUrl;
+  const vite = await createServer({
     configFile: false,
     root: folder("test/browser/minimal"),
     cacheDir: folder("node_modules/.vite-minimal"),
@@ -58,56 +48,92 @@ beforeAll(async () => {
     logLevel: "warn",
   });
   await vite.listen();
-  page = await browser.newPage();
-  page.setDefaultTimeout(60_000);
-  page.on("request", (request) => {
-    if (request.method() === "POST") posts += 1;
+  return { url: vite.resolvedUrls!.local[0]!, close: () => vite.close() };
+}
+
+describe.each([
+  ["Vite", serveWithVite],
+  ["Next.js", serveWithNext],
+] as const)("with %s", (name, serve) => {
+  let model: Model;
+  let deployment: LocalDeployment;
+  let served: Served;
+  let browser: Browser;
+  let page: Page;
+  let complaints: string[];
+  let posts = 0;
+
+  beforeAll(async () => {
+    [model, browser] = await Promise.all([
+      startModel({ tokensPerSecond: 200, firstTokenMs: 50 }),
+      launchBrowser(),
+    ]);
+    process.env.OPENAI_BASE_URL = model.baseURL;
+    process.env.OPENAI_API_KEY = "none-needed";
+    deployment = await startDeployment({
+      functionsDir: folder("example/minimal/convex"),
+      components: { persistentTextStreaming: folder("src/component") },
+      log: () => {},
+    });
+    served = await serve(deployment);
+    page = await browser.newPage();
+    page.setDefaultTimeout(60_000);
+    page.on("request", (request) => {
+      if (request.method() === "POST") posts += 1;
+    });
+    complaints = complaintsOf(page);
+    await page.goto(served.url);
   });
-  complaints = complaintsOf(page);
-  await page.goto(vite.resolvedUrls!.local[0]!);
-});
-afterEach(() => {
-  expect(complaints).toEqual([]);
-});
-afterAll(async () => {
-  await browser?.close();
-  await vite?.close();
-  await deployment?.stop();
-  await model?.close();
-});
+  afterEach(() => {
+    expect(complaints).toEqual([]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await served?.close();
+    await deployment?.stop();
+    await model?.close();
+  });
 
-const ask = async (prompt: string) => {
-  const input = page.getByPlaceholder("Ask something");
-  await input.fill(prompt);
-  await input.press("Enter");
-};
-const reply = () => page.locator("p").last();
-const PROMPT = "Why does the sea rise twice a day?";
+  const ask = async (prompt: string) => {
+    const input = page.getByPlaceholder("Ask something");
+    await input.fill(prompt);
+    await input.press("Enter");
+  };
+  const reply = () => page.locator("p").last();
+  const PROMPT = "Why does the sea rise twice a day?";
 
-test("a reply streams in, is saved, and is read again without another POST", async () => {
-  await ask(PROMPT);
-  const lengths = new Set<number>();
-  await expect
-    .poll(async () => {
-      const text = (await reply().textContent()) ?? "";
-      lengths.add(text.length);
-      const [stream] = (await deployment.call("chat:list")) as {
-        streamId: string;
-      }[];
-      if (stream === undefined) return undefined;
-      const { streamId } = stream;
-      const saved = await deployment.call("chat:getStreamBody", { streamId });
-      return (saved as { status: string }).status;
-    }, PATIENCE)
-    .toBe("done");
-  expect(lengths.size).toBeGreaterThan(3);
-  const text = await reply().textContent();
-  expect(text).toMatch(/^Why does the sea.*tide/is);
-  expect({ posts, asked: model.asked() }).toEqual({ posts: 1, asked: 1 });
+  test("a reply streams in, is saved, and is read again without another POST", async () => {
+    await ask(PROMPT);
+    const lengths = new Set<number>();
+    await expect
+      .poll(async () => {
+        const text = (await reply().textContent()) ?? "";
+        lengths.add(text.length);
+        const [stream] = (await deployment.call("chat:list")) as {
+          streamId: string;
+        }[];
+        if (stream === undefined) return undefined;
+        const { streamId } = stream;
+        const saved = await deployment.call("chat:getStreamBody", { streamId });
+        return (saved as { status: string }).status;
+      }, PATIENCE)
+      .toBe("done");
+    expect(lengths.size).toBeGreaterThan(3);
+    const text = await reply().textContent();
+    expect(text).toMatch(/^Why does the sea.*tide/is);
+    expect({ posts, asked: model.asked() }).toEqual({ posts: 1, asked: 1 });
 
-  await page.reload();
-  await expect.poll(() => reply().textContent(), PATIENCE).toBe(text);
-  expect({ posts, asked: model.asked() }).toEqual({ posts: 1, asked: 1 });
+    await page.reload();
+    await expect.poll(() => reply().textContent(), PATIENCE).toBe(text);
+    expect({ posts, asked: model.asked() }).toEqual({ posts: 1, asked: 1 });
+  });
+
+  if (name === "Next.js") {
+    test("the server renders the page, which the browser takes over", async () => {
+      const html = await (await fetch(served.url)).text();
+      expect(html).toContain('placeholder="Ask something"');
+    });
+  }
 });
 
 test("it is five short files", () => {

@@ -50,6 +50,7 @@ const rows: [string, string, string][] = [
 ];
 /** What has tests of its own. */
 const others: [string, string, string][] = [
+  ["Next.js", "16", "the quick start: built, rendered on the server, hydrated"],
   [
     "AI SDK 5",
     `\`@ai-sdk/react\` ${minor("ai-sdk-react-5")}`,

@@ -1,0 +1,94 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { installed } from "../../clients/installed.js";
+
+const repository = fileURLToPath(new URL("../../../", import.meta.url));
+
+const LAYOUT = `export default function Layout({ children }: { children: React.ReactNode }) {
+  return <html lang="en"><body>{children}</body></html>;
+}
+`;
+
+/** Builds the quick start as an app of the newest Next.js, as the README says, and serves it. */
+export async function serveWithNext(urls: { url: string; siteUrl: string }) {
+  const app = installed("next", [
+    ...["next@latest", "react@latest", "react-dom@latest", "convex@latest"],
+    ...["typescript@latest", "@types/node@latest", "@types/react@latest"],
+    "openai@latest",
+  ]);
+  const product = join(
+    app,
+    "node_modules/@convex-dev/persistent-text-streaming",
+  );
+  for (const path of ["package.json", "dist", "src"]) {
+    cpSync(join(repository, path), join(product, path), { recursive: true });
+  }
+  const minimal = join(repository, "example/minimal");
+  cpSync(join(minimal, "convex"), join(app, "convex"), { recursive: true });
+  mkdirSync(join(app, "app"), { recursive: true });
+  writeFileSync(join(app, "app/layout.tsx"), LAYOUT);
+  // Otherwise it looks for an app around this one.
+  writeFileSync(
+    join(app, "next.config.mjs"),
+    "export default { turbopack: { root: import.meta.dirname } };\n",
+  );
+  const page = readFileSync(join(minimal, "src/App.tsx"), "utf8")
+    .replace(
+      "import.meta.env.VITE_CONVEX_URL",
+      "process.env.NEXT_PUBLIC_CONVEX_URL!",
+    )
+    .replace(
+      "import.meta.env.VITE_CONVEX_SITE_URL",
+      "process.env.NEXT_PUBLIC_CONVEX_SITE_URL",
+    );
+  writeFileSync(join(app, "app/page.tsx"), `"use client";\n${page}`);
+  const next = (...args: string[]) => [
+    join(app, "node_modules/next/dist/bin/next"),
+    ...args,
+  ];
+  const options = {
+    cwd: app,
+    env: {
+      ...process.env,
+      NODE_ENV: "production" as const,
+      NEXT_PUBLIC_CONVEX_URL: urls.url,
+      NEXT_PUBLIC_CONVEX_SITE_URL: urls.siteUrl,
+      NEXT_TELEMETRY_DISABLED: "1",
+    },
+  };
+  rmSync(join(app, ".next"), { recursive: true, force: true });
+  execFileSync(process.execPath, next("build"), {
+    ...options,
+    encoding: "utf8",
+    stdio: "pipe",
+  });
+  const server = spawn(process.execPath, next("start", "--port", "0"), {
+    ...options,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const url = await new Promise<string>((resolve, reject) => {
+    let output = "";
+    server.once("exit", () => reject(new Error(output)));
+    server.stdout.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      const address = /http:\/\/localhost:\d+/.exec(output)?.[0];
+      if (address !== undefined) resolve(address);
+    });
+  });
+  return {
+    url,
+    async close() {
+      server.kill();
+      await once(server, "exit");
+    },
+  };
+}
