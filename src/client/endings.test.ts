@@ -7,6 +7,7 @@ import {
 } from "convex/server";
 import { ConvexError, v, type Value } from "convex/values";
 import { describe, expect, test } from "vitest";
+import page from "../../docs/endings.md?raw";
 import { internal } from "../component/_generated/api.js";
 import { pass, settled, useClock } from "../../test/support/clock.js";
 import {
@@ -17,6 +18,7 @@ import {
 } from "../../test/support/setup.js";
 import {
   vOnCompleteArgs,
+  type BackgroundWriter,
   type OnCompleteArgs,
   type StreamId,
 } from "./index.js";
@@ -87,100 +89,129 @@ const appended = async (app: App, streamId: StreamId, last: () => object) => {
   await settled(writing).catch(() => {});
 };
 
-const endings: {
-  how: string;
-  end: (app: App, streamId: StreamId) => Promise<unknown>;
-  status: string;
-  error?: object;
-  result?: object;
-  text?: string;
-}[] = [
+/** Each save of text fails until the writer is given up. */
+const cannotSave = (app: App, streamId: StreamId) => {
+  let refusals = 7;
+  const writer: BackgroundWriter = async (append, signal) => {
+    await append("Text. ");
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  };
+  const writing = app.generate(streamId, writer, ({ args }) =>
+    args["text"] && refusals-- > 0 ? "refused" : undefined,
+  );
+  return settled(writing).catch(() => {});
+};
+
+/** How the rows of the table in docs/endings.md come about. */
+const endings: Record<
+  string,
   {
-    how: "its writer returns",
+    end: (app: App, streamId: StreamId) => Promise<unknown>;
+    error?: object;
+    result?: object;
+    text?: string;
+  }
+> = {
+  "The writer returns": {
     end: (app, id) => appended(app, id, () => ({ tokens: 3, no: undefined })),
-    status: "done",
     result: { tokens: 3 },
     text: "Text. ",
   },
-  {
-    how: "its writer throws a ConvexError",
+  "The writer throws a `ConvexError`": {
     end: (app, id) => appended(app, id, fails),
-    status: "error",
     error: {
-      kind: "WriterFailed",
       message: "The quota is used up.",
       data: { message: "The quota is used up.", code: 7 },
     },
     text: "Text. ",
   },
-  {
-    how: "its writer throws anything else",
+  "The writer throws any other error": {
     end: (app, id) =>
       appended(app, id, () => {
         throw new Error("secret");
       }),
-    status: "error",
-    error: { kind: "WriterFailed", message: "The writer failed." },
+    error: { message: "The writer failed." },
     text: "Text. ",
   },
-  {
-    how: "abortStream is called",
-    end: (app, id) => app.abort(id),
-    status: "aborted",
-    error: { kind: "Stopped", message: "The stream was stopped." },
+  "Its text cannot be saved": {
+    end: cannotSave,
+    error: { message: "The text could not be saved." },
+    text: "Text. ",
   },
-  {
-    how: "nobody writes it for 20 minutes",
+  "Someone calls `abortStream`": {
+    end: (app, id) => app.abort(id),
+    error: { message: "The stream was stopped." },
+  },
+  "The writer is silent for `timeoutMs`": {
+    end: async (app, streamId) => {
+      const claim = { streamId, writer: "w", timeoutMs: MINUTE_MS };
+      await app.t.mutation(app.lib.claim, claim);
+      await pass(2 * MINUTE_MS);
+      await app.finishScheduled();
+    },
+    error: { message: "The writer stopped responding." },
+  },
+  "No one claims it for 20 minutes": {
     end: async (app) => {
       await pass(21 * MINUTE_MS);
       await app.finishScheduled();
     },
-    status: "timeout",
-    error: { kind: "TimedOut", message: "The writer stopped responding." },
+    error: { message: "The writer stopped responding." },
   },
-  {
-    how: "it is deleted",
-    end: (app, id) => app.remove(id),
-    status: "deleted",
-  },
-  {
-    how: "setStreamStatus says so",
-    end: (app, streamId) =>
-      app.t.mutation(app.lib.setStreamStatus, { streamId, status: "error" }),
-    status: "error",
-    error: { kind: "WriterFailed", message: "The writer failed." },
-  },
-  {
-    how: "addChunk is final",
-    end: (app, streamId) =>
-      app.t.mutation(app.lib.addChunk, {
-        streamId,
-        text: "Text. ",
-        final: true,
-      }),
-    status: "done",
+  "Someone deletes it": { end: (app, id) => app.remove(id) },
+  "An app of 0.3 calls `addChunk` with `final`": {
+    end: (app, streamId) => {
+      const chunk = { streamId, text: "Text. ", final: true };
+      return app.t.mutation(app.lib.addChunk, chunk);
+    },
     text: "Text. ",
   },
-];
+  "An app of 0.3 sets the status to `error`": {
+    end: (app, streamId) =>
+      app.t.mutation(app.lib.setStreamStatus, { streamId, status: "error" }),
+    error: { message: "The writer failed." },
+  },
+};
 
 describe("onComplete", () => {
-  test.each(endings)("runs once when $how", async (ending) => {
-    const { end, status, error, result, text = "" } = ending;
+  const [, table = ""] = /what happens.*\n.*\n((?:\|.*\n)+)/.exec(page) ?? [];
+  const rows = table
+    .trim()
+    .split("\n")
+    .map((row) => row.split("|").map((cell) => cell.trim()))
+    .map(([, how = "", ...says]) => ({
+      how,
+      says: says.map((cell) => cell.replaceAll("`", "")),
+    }));
+
+  test("docs/endings.md has all endings", () => {
+    expect(rows.map(({ how }) => how)).toEqual(Object.keys(endings));
+  });
+
+  test.each(rows)("runs once: $how", async ({ how, says }) => {
+    errorsLogged();
+    const [status, kind, told] = says;
+    const { end, result, text = "", ...row } = endings[how]!;
+    const error = row.error && { kind, ...row.error };
     const app = appWith();
     const streamId = await app.create({ messageId: "m1" });
     const started = Date.now();
     await end(app, streamId);
-    const expected = { status, length: text.length, text };
+    const { length } = text;
+    const context = { messageId: "m1" };
     expect(app.told).toMatchObject([
-      { streamId, ...expected, context: { messageId: "m1" } },
+      { streamId, status: told, length, text, context },
     ]);
     expect(app.told[0]?.result).toEqual(result);
     expect(app.told[0]?.error).toEqual(error);
     expect(await app.rows()).toEqual([]);
+    const read = await app.page(streamId, 0);
+    expect(read).toMatchObject({ status });
+    expect(read.error).toEqual(error);
     const info = await app.info(streamId);
-    if (status === "deleted") expect(info).toBeNull();
+    if (told === "deleted") expect(info).toBeNull();
     else {
-      expect(info).toMatchObject({ status, length: text.length });
+      expect(info).toMatchObject({ status, length });
       expect(info?.error).toEqual(error);
       expect(info?.result).toEqual(result);
       expect(info?.endedAt).toBeGreaterThanOrEqual(started);
