@@ -2,15 +2,15 @@
 export const START_OFFSET = "Stream-Offset";
 
 /**
- * Every name on the wire for reading a stream over HTTP. Names are those of Durable
- * Streams where it has one.
+ * All names used for reading a stream over HTTP. They are Durable Streams' own names
+ * where it has them.
  */
 export const wire = {
   /** Query parameter: the stream. */
   streamId: "streamId",
-  /** Query parameter: the offset to begin at. */
+  /** Query parameter: the offset to start at. */
   offset: "offset",
-  /** Query parameter: how much of the end of the text to begin with, instead of an offset. */
+  /** Query parameter: start this far before the end of the text, instead of at an offset. */
   tail: "tail",
   /** Query parameter: how to wait for text; `long-poll` or absent. */
   live: "live",
@@ -22,17 +22,17 @@ export const wire = {
   closed: "Stream-Closed",
   /** Header: the stream's status when the response began. */
   status: "Stream-Status",
-  /** Header: why the stream ended before its text was complete, as percent-encoded JSON. */
+  /** Header: why the stream ended early, as percent-encoded JSON. */
   error: "Stream-Error",
 } as const;
 
-/** What only Durable Streams has names for. */
+/** Names that only Durable Streams uses. */
 export const durable = {
-  /** Header: `true` if the response brings all that is saved by now. */
+  /** Header: `true` if the response has everything saved so far. */
   upToDate: "Stream-Up-To-Date",
-  /** Header: what a live reader hands back with its next request. */
+  /** Header: a live reader sends it back with its next request. */
   cursor: "Stream-Cursor",
-  /** Header: how the text is encoded in events, if it is. */
+  /** Header: the encoding of text in events, if there is one. */
   encoding: "Stream-SSE-Data-Encoding",
 } as const;
 
@@ -41,15 +41,15 @@ export function withoutQuery(url: string): string {
   return url.split("?")[0] ?? "";
 }
 
-/** Offsets have this many digits, so that they sort as strings do. */
+/** Offsets have this many digits, so that they sort correctly as strings. */
 const DIGITS = 16;
 
-/** An offset (UTF-16 code units) as it is written on the wire. */
+/** An offset (UTF-16 code units) in the form used over HTTP. */
 export function formatOffset(offset: number): string {
   return String(offset).padStart(DIGITS, "0");
 }
 
-/** Parses an offset from the wire. `-1` is the beginning. Null if it is invalid. */
+/** Parses an offset from a request. `-1` is the beginning. Null if it is invalid. */
 export function parseOffset(token: string): number | null {
   if (token === "-1") return 0;
   const offset = /^\d{1,16}$/.test(token) ? Number(token) : NaN;

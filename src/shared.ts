@@ -1,4 +1,4 @@
-/* eslint-disable @typescript-eslint/no-explicit-any -- an app's own values, which it types itself */
+/* eslint-disable @typescript-eslint/no-explicit-any -- values that the app types itself */
 import type { ConvexError, Infer } from "convex/values";
 import type { vStreamStatus } from "./validators.js";
 
@@ -17,50 +17,50 @@ export type StreamId = string & {
  * - `streaming`: some text is saved and more may come.
  * - `done`: the writer returned.
  * - `error`: the writer threw.
- * - `timeout`: nothing was heard of the writer for 20 minutes.
- * - `aborted`: somebody called `abortStream`.
+ * - `timeout`: the writer showed no sign of life for too long.
+ * - `aborted`: someone called `abortStream`.
  */
 export type StreamStatus = Infer<typeof vStreamStatus>;
 
-// The types that users see are written out for the sake of their docstrings.
-// The component's functions return them under these validators and the client
-// takes them from there, so the compiler checks that both say the same.
+// The types that users see are written out, so that they can have docstrings. The
+// component's functions return them under these validators, so the compiler checks
+// that both agree.
 
 /**
- * All the saved text of a stream, and its status: one of the five that version
- * 0.3 knew. A stream that was aborted reads as `done` here. `getStreamStatus`
- * and pages tell the two apart.
+ * All the saved text of a stream, and its status: one of version 0.3's five. An
+ * aborted stream reads as `done` here. `getStreamStatus` and pages tell the two
+ * apart.
  */
 export type StreamBody = {
-  /** The text. Its offsets count UTF-16 code units, as `string.length` does. */
+  /** The text. Offsets into it count UTF-16 code units, like `string.length`. */
   text: string;
-  /** The status of the stream; `done` for one that was aborted. */
+  /** The stream's status; `done` if it was aborted. */
   status: Exclude<StreamStatus, "aborted">;
 };
 
-/** Why a stream ended before its text was complete. */
+/** Why a stream ended early. */
 export type StreamError = {
   /**
    * - `WriterFailed`: the writer threw.
    * - `CannotSave`: its text could not be saved.
    * - `Stopped`: the writer was stopped.
-   * - `TimedOut`: nothing was heard of the writer any more.
+   * - `TimedOut`: the writer showed no sign of life for too long.
    */
   kind: "WriterFailed" | "CannotSave" | "Stopped" | "TimedOut";
-  /** A sentence for the people who read the stream. */
+  /** A sentence for readers of the stream. */
   message: string;
   /** The `data` of the `ConvexError` that the writer threw. */
   data?: any;
 };
 
 /**
- * What an error of this package is about:
+ * The kinds of errors that an app may want to tell apart:
  *
- * - `StreamNotFound`: there is no such stream, or no longer.
+ * - `StreamNotFound`: there is no such stream; it may have been deleted.
  * - `StreamEnded`: the stream has ended, and nothing can be added to it.
- * - `StreamClaimed`: a call of `stream()` or `generate()` holds the stream.
- * - `InvalidOffset`: not a whole number from 0 on.
- * - `TextTooLong`: more text than Convex reads or writes at once.
+ * - `StreamClaimed`: a call of `stream()` or `generate()` is writing the stream.
+ * - `InvalidOffset`: the offset is not a whole number of 0 or more.
+ * - `TextTooLong`: the text exceeds what Convex reads or writes at once.
  */
 export type StreamErrorKind =
   | "StreamNotFound"
@@ -71,9 +71,9 @@ export type StreamErrorKind =
 
 /** The `data` of an error that `isStreamError` recognizes. */
 export type StreamErrorData<Kind extends StreamErrorKind = StreamErrorKind> = {
-  /** What the error is about. */
+  /** The kind of error. */
   kind: Kind;
-  /** What was expected, what came instead, and what to do. */
+  /** What was expected, what was received, and what to do. */
   message: string;
   /** The id that was given. */
   streamId: string;
@@ -88,8 +88,8 @@ const errorKinds: readonly StreamErrorKind[] = [
 ];
 
 /**
- * Whether something that was thrown is an error of this package, of one kind or
- * of any. Works in functions and in the browser.
+ * Whether a thrown value is an error of this package, optionally of one kind. Works
+ * in functions and in the browser.
  *
  * ```ts
  * try {
@@ -121,9 +121,9 @@ export function isStreamError<Kind extends StreamErrorKind = StreamErrorKind>(
 }
 
 /**
- * The saved text of a stream from an offset on. Offsets count UTF-16 code
- * units, as `string.length` does. Its status is final only if its text reaches
- * the end of the stream.
+ * The saved text of a stream from an offset on. Offsets count UTF-16 code units,
+ * like `string.length`. The status is final only if the text reaches the end of the
+ * stream.
  */
 export type StreamPage = {
   /** The text from offset `from` on. */
@@ -131,36 +131,36 @@ export type StreamPage = {
   /** The status of the stream. */
   status: StreamStatus;
   /**
-   * The offset at which `text` starts: the one that was asked for, or one less
-   * where that one would have cut a character in two.
+   * The offset where `text` starts: the requested one, or one less if that would
+   * split a character.
    */
   from: number;
   /**
-   * The offset to ask from in future. While text is being written it lags
-   * behind what has been read, so that all readers of a stream ask the same
-   * question and Convex answers it once for all of them.
+   * The offset to ask for next. While text is being written, it lags behind what has
+   * been read, so that all readers ask the same question and Convex answers it once
+   * for all of them.
    */
   next: number;
   /**
-   * Whether a writer holds the stream: a call of `stream()` or `generate()` has
-   * claimed it. After a stop, that lasts until its last words are saved.
+   * Whether the stream has a writer: a call of `stream()` or `generate()` has claimed
+   * it. After a stop, this stays true until the writer's last words are saved.
    */
   claimed: boolean;
-  /** Why the stream ended before its text was complete, if it did and the reason is known. */
+  /** Why the stream ended early, if it did and the reason is known. */
   error?: StreamError | undefined;
 };
 
-/** The text of a stream and its status, wherever the two come from. */
+/** The text and status of a stream, from any source. */
 export type StreamState = Pick<StreamPage, "text" | "status">;
 
-/** A status as version 0.3 knows it: nothing is missing from a stream that was aborted, and nothing more will come. */
+/** A status in version 0.3's terms. An aborted stream reads as `done`: nothing is missing, and nothing more will come. */
 export function statusOf03(status: StreamStatus): StreamBody["status"] {
   return status === "aborted" ? "done" : status;
 }
 
 /**
- * The largest length up to `length` at which `text` can be cut without
- * splitting a surrogate pair: Convex refuses half a character.
+ * The largest length up to `length` at which `text` can be cut without splitting a
+ * surrogate pair. Convex refuses half a character.
  */
 export function cutLength(text: string, length: number): number {
   if (length <= 0) return 0;
@@ -179,30 +179,30 @@ export function isLowSurrogate(unit: number): boolean {
   return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
-/** A status that never changes again. */
+/** A status that never changes. */
 export type FinalStatus = Exclude<StreamStatus, "pending" | "streaming">;
 
-/** Whether a stream with this status has ended: it is `done`, `error`, `timeout` or `aborted`, and stays so. */
+/** Whether a stream with this status has ended: `done`, `error`, `timeout` and `aborted` are final. */
 export function isFinal(status: StreamStatus): status is FinalStatus {
   return status !== "pending" && status !== "streaming";
 }
 
-/** How a stream ended: its final status, or `"deleted"` if it was deleted before it had ended. */
+/** How a stream ended: its final status, or `"deleted"` if it was deleted while live. */
 export type StreamEnd = FinalStatus | "deleted";
 
-/** Everything about a stream but its text. Times are in ms since 1970. */
+/** Everything about a stream except its text. Times are in ms since 1970. */
 export type StreamInfo = {
   /** The status of the stream. */
   status: StreamStatus;
-  /** Why it ended, for each final status but `done`. */
+  /** Why it ended, for every final status except `done`. */
   error?: StreamError | undefined;
-  /** What its writer returned. */
+  /** Its writer's return value. */
   result?: any;
   /** When it was created. */
   createdAt: number;
-  /** When its first text was saved. Streams that version 0.3 wrote have none. */
+  /** When its first text was saved. Missing for streams written by version 0.3. */
   firstTextAt?: number | undefined;
-  /** When its status became final. Streams that version 0.3 ended have none. */
+  /** When its status became final. Missing for streams ended by version 0.3. */
   endedAt?: number | undefined;
   /** The length of its saved text (UTF-16 code units). */
   length: number;
@@ -214,15 +214,15 @@ export type OnCompleteArgs<Context = any> = {
   streamId: StreamId;
   /** How it ended. */
   status: StreamEnd;
-  /** Why it ended, for each status but `done` and `deleted`. */
+  /** Why it ended, for every status except `done` and `deleted`. */
   error?: StreamError | undefined;
-  /** What the writer returned. */
+  /** The writer's return value. */
   result?: any;
   /** The length of the saved text (UTF-16 code units). */
   length: number;
-  /** What `createStream` was given. */
+  /** The `context` that was passed to `createStream`. */
   context: Context;
 };
 
-/** How long (ms) a claimed writer may show no sign of life, by default. */
+/** How long (ms) a writer may show no sign of life, by default. */
 export const DEFAULT_TIMEOUT_MS = 120_000;

@@ -13,12 +13,12 @@ const modules = import.meta.glob("./component/**/*.ts");
  * register(t);
  * ```
  *
- * `defineTestApp` of convex-test 0.0.70 takes it as it is.
+ * You can pass it to `defineTestApp` of convex-test 0.0.70.
  *
  * @param t What `convexTest()` returned.
- * @param name The name under which the app uses the component: the `name` of
- *   `app.use(component, { name })`, or its default.
- * @returns The component's functions, as the app's `components` has them.
+ * @param name The component's name in the app: the `name` of
+ *   `app.use(component, { name })`, or the default.
+ * @returns The component's functions, like those in the app's `components`.
  */
 export function register(
   t: TestApp,
@@ -41,13 +41,13 @@ type TestApp = {
   ): unknown;
 };
 
-/** `register`, and what it registers: for tests that call `t.registerComponent` themselves. */
+/** `register` and what it registers, for tests that call `t.registerComponent` themselves. */
 const component: {
   /** Registers the component with an app under test. */
   register: typeof register;
   /** The component's tables. */
   schema: typeof schema;
-  /** The component's files, as `import.meta.glob` gives them. */
+  /** The component's files, as `import.meta.glob` returns them. */
   modules: typeof modules;
 } = { register, schema, modules };
 

@@ -70,7 +70,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw abortReason(signal);
 }
 
-/** Why a signal fired. React Native's signals have no `reason`, and nobody should have to catch `undefined`. */
+/** Why a signal fired. React Native's signals have no `reason`, so this makes one: no one wants to catch `undefined`. */
 function abortReason(signal: AbortSignal): unknown {
   if (signal.reason !== undefined) return signal.reason;
   const error = new Error("This operation was aborted.");

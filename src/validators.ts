@@ -1,8 +1,8 @@
 /**
- * Validators, and the errors that keep their data: all of what both sides share
- * that needs `convex/values` at run time. Readers over HTTP do not.
+ * Validators and errors: everything shared by both sides that needs `convex/values`
+ * at run time. Readers over HTTP do not need it.
  */
-/* eslint-disable @typescript-eslint/no-explicit-any -- an app's own values, which it types itself */
+/* eslint-disable @typescript-eslint/no-explicit-any -- values that the app types itself */
 import {
   ConvexError,
   v,
@@ -14,12 +14,12 @@ import {
 import type { StreamErrorData, StreamErrorKind, StreamId } from "./shared.js";
 
 /**
- * The validator of stream ids, for schemas, `args` and `returns`. On the wire
- * an id is any string; in TypeScript it is a `StreamId`, so no cast is needed.
+ * The validator of stream ids, for schemas, `args` and `returns`. It accepts any
+ * string, and its TypeScript type is `StreamId`, so no cast is needed.
  */
 export const vStreamId = v.string() as unknown as VString<StreamId>;
 
-/** The validator of stream ids as version 0.3 has it: the type is `string`. */
+/** Version 0.3's validator of stream ids. Its type is `string`. */
 export const StreamIdValidator = v.string();
 
 const statusesOf03 = [
@@ -82,8 +82,8 @@ export const vStreamInfo = v.object({
 });
 
 /**
- * The arguments of an `onComplete`: `{ streamId, status, error?, result?,
- * length, context }`.
+ * The arguments of an `onComplete`: `{ streamId, status, error?, result?, length,
+ * context }`.
  *
  * ```ts
  * export const onReplyDone = internalMutation({
@@ -94,8 +94,8 @@ export const vStreamInfo = v.object({
  * });
  * ```
  *
- * @param context The validator of the `context` that `createStream` is given.
- *   Default: any, or none.
+ * @param context The validator of the `context` that is passed to `createStream`.
+ *   Default: anything.
  */
 export function vOnCompleteArgs<
   Context extends Validator<any, OptionalProperty, any> = VAny<any, "optional">,
@@ -110,23 +110,23 @@ export function vOnCompleteArgs<
   });
 }
 
-/** The longest beginning of an id that an error carries. */
+/** An error contains at most this much of an id. */
 const ID_CHARS = 100;
 
-/** An error that an app may want to tell from others. It keeps its data on the way to the browser. */
+/** An error that an app may want to tell from others. Its data reaches the browser. */
 export function streamError<Kind extends StreamErrorKind>(
   kind: Kind,
   streamId: string,
   message: string,
 ): ConvexError<StreamErrorData<Kind>> {
-  // What came as an id may be anything, also half a character, which Convex refuses.
+  // The id may be any string, even half a character, which Convex refuses.
   const id = String(streamId).slice(0, ID_CHARS);
   const error = new ConvexError({
     kind,
     message,
     streamId: id.replace(/\p{Surrogate}/gu, "\ufffd"),
   });
-  // The data as JSON, otherwise.
+  // By default, it is the data as JSON.
   error.message = message;
   return error;
 }

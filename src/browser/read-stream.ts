@@ -164,12 +164,12 @@ class Reading {
     }
     if (!isOffset(from)) {
       throw new TypeError(
-        `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
+        `from must be an offset into the text, a whole number of 0 or more (UTF-16 code units); it is ${from}.`,
       );
     }
     if (tail !== undefined && (!isOffset(tail) || options.from !== undefined)) {
       throw new TypeError(
-        `tail must be a whole number from 0 on (UTF-16 code units), without \`from\` beside it; it is ${tail}.`,
+        `tail must be a whole number of 0 or more (UTF-16 code units), without \`from\`; it is ${tail}.`,
       );
     }
     this.url = urlOf(url);

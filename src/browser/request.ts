@@ -193,7 +193,7 @@ export function urlOf(url: URL | string): string {
   if (/^[a-z][a-z\d+.-]*:/i.test(text)) return text;
   if (location?.href !== undefined) return new URL(text, location.href).href;
   throw new TypeError(
-    `readStream needs an absolute URL where there is no page, such as https://happy-animal-123.convex.site/chat; this one is ${JSON.stringify(text)}.`,
+    `readStream needs an absolute URL where there is no page, such as https://happy-animal-123.convex.site/chat, not ${JSON.stringify(text)}.`,
   );
 }
 

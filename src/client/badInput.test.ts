@@ -114,7 +114,7 @@ describe("what is no offset", () => {
       const { streamId } = app;
       const sentence =
         typeof from === "number"
-          ? /whole number from 0 on \(UTF-16 code units\)/
+          ? /whole number of 0 or more \(UTF-16 code units\)/
           : /from|number/;
       await expect(app.page(streamId, anything(from))).rejects.toThrow(
         sentence,
@@ -142,7 +142,7 @@ describe("what is no component, no option, no writer", () => {
       const streaming = new PersistentTextStreaming(anything(component));
       const { act } = setUp();
       await expect(act((ctx) => streaming.createStream(ctx))).rejects.toThrow(
-        "takes components.persistentTextStreaming, of the app's _generated/api; this is",
+        "needs components.persistentTextStreaming from the app's _generated/api, not",
       );
     },
   );
@@ -156,7 +156,7 @@ describe("what is no component, no option, no writer", () => {
           anything(options),
         );
       if (options === null) expect(make).not.toThrow();
-      else expect(make).toThrow('are an object, such as { flush: "line" }');
+      else expect(make).toThrow('must be an object, such as { flush: "line" }');
     },
   );
 
@@ -165,7 +165,7 @@ describe("what is no component, no option, no writer", () => {
     async (writer) => {
       const { create, act, streaming, generate, body } = setUp();
       const streamId = await create();
-      const sentence = /takes a writer, a function that appends text or/;
+      const sentence = /needs a writer, a function that appends text or/;
       const request = new Request("https://app.test");
       await expect(
         act((ctx) =>

@@ -41,7 +41,7 @@ const CONTEXT_LIMIT_BYTES = 64 * 1024;
 export async function callbackOf(options: CreateStreamOptions) {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(
-      `The options of createStream are an object, such as { onComplete: internal.chat.onReplyEnd }; these are ${shown(options)}.`,
+      `The options of createStream must be an object, such as { onComplete: internal.chat.onReplyEnd }, not ${shown(options)}.`,
     );
   }
   const { onComplete, context } = options;
@@ -72,7 +72,7 @@ function contextOf(context: unknown): Value {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new TypeError(
-      `The context for onComplete must be a Convex value of at most 64 KiB; this is ${shown(context)}. ${why} Keep large values in a document, and hand on its id.`,
+      `The context for onComplete must be a Convex value of at most 64 KiB; it is ${shown(context)}. ${why} Keep large values in a document, and pass its id.`,
       { cause: error },
     );
   }

@@ -520,7 +520,7 @@ test.each([-0.5, -1, NaN, 2 ** 60])("tail: %d is refused", async (tail) => {
   const streamId = await app.create();
   await expect(
     app.t.query((ctx) => app.streaming.getStreamBody(ctx, streamId, { tail })),
-  ).rejects.toThrow("tail must say how much");
+  ).rejects.toThrow("tail must be a whole number");
 });
 
 test("the tail of a text, whole characters only", async () => {

@@ -262,7 +262,7 @@ function formatError(error: StreamError): string {
   return encodeURIComponent(JSON.stringify(short));
 }
 
-/** Where a URL and the app's options say to begin, and whether to wait for text; or what is wrong with that. */
+/** Where to start according to the URL and the app's options, and whether to wait for text; or what is wrong with them. */
 function startOf(
   url: string,
   given: { from?: number | undefined; tail?: number | undefined },
@@ -270,7 +270,7 @@ function startOf(
   const { searchParams } = new URL(url);
   const live = searchParams.get(wire.live);
   if (live !== null && live !== "long-poll") {
-    return `The parameter live is "long-poll" or left out; this one is ${shown(live)}.`;
+    return `The parameter live must be "long-poll" or left out, not ${shown(live)}.`;
   }
   const wanted = { live: live !== null };
   const isGiven = given.from !== undefined || given.tail !== undefined;
@@ -280,18 +280,18 @@ function startOf(
     offsets.length + tails.length > 1 ||
     (given.from !== undefined && given.tail !== undefined)
   ) {
-    return "Reading begins at one offset, a whole number from 0 on (UTF-16 code units), or with one tail; more than one of them came.";
+    return "Reading starts at one offset, a whole number of 0 or more (UTF-16 code units), or at one tail. The request has more than one of them.";
   }
   const tail = given.tail ?? (tails[0] === undefined ? null : digits(tails[0]));
   if (given.tail !== undefined || tails.length > 0) {
     return tail !== null && isOffset(tail)
       ? { start: { tail }, ...wanted }
-      : `A tail is how much of the end of the text to begin with, a whole number from 0 on (UTF-16 code units); this one is ${given.tail ?? `in ${shown(url)}`}.`;
+      : `A tail must be a whole number of 0 or more: how much of the end of the text to start with (UTF-16 code units). The request has ${given.tail ?? shown(url)}.`;
   }
   const from = given.from ?? parseOffset(offsets[0] ?? "-1");
   return from !== null && isOffset(from)
     ? { start: { from }, ...wanted }
-    : `An offset is a whole number from 0 on (UTF-16 code units); this one is ${given.from ?? `in ${shown(url)}`}.`;
+    : `An offset must be a whole number of 0 or more (UTF-16 code units). The request has ${given.from ?? shown(url)}.`;
 }
 
 function digits(token: string): number | null {

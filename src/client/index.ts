@@ -71,7 +71,7 @@ export type {
 export type { ChunkAppender };
 
 /**
- * The arguments of a query that `useStream(…, { incremental: true })` reads.
+ * The arguments of a query for `useStream(…, { incremental: true })`.
  *
  * ```ts
  * export const getStreamBody = query({
@@ -84,16 +84,16 @@ export type { ChunkAppender };
 export const streamBodyArgs = {
   /** The stream to read. */
   streamId: vStreamId,
-  /** The offset to read from (UTF-16 code units); without it, all of the text is read. */
+  /** The offset to read from (UTF-16 code units). Default: read all of the text. */
   from: v.optional(v.number()),
-  /** How much of the end of the text to read (UTF-16 code units), if there is no `from`. */
+  /** How much of the end of the text to read (UTF-16 code units). Ignored if there is a `from`. */
   tail: v.optional(v.number()),
 };
 
 /**
- * Writes a stream that an HTTP request asked for: with `append`, or as an async
- * generator of strings. `signal` fires when the stream has been aborted or
- * deleted or has timed out; hand it on to the model's client.
+ * Writes a stream for an HTTP request: with `append`, or as an async generator of
+ * strings. `signal` fires when the stream is aborted, deleted or timed out. Pass it
+ * to the model's client.
  */
 export type StreamWriter<Ctx> = {
   /** Apps of version 0.3 call their own writers so: without a signal. */
@@ -121,8 +121,8 @@ export type BackgroundWriter = (
 ) => Written;
 
 /**
- * The functions of version 0.3, which every app's `_generated/api` has, also
- * one that was generated before this version was installed.
+ * The functions of version 0.3. Every app's `_generated/api` has them, even if it was
+ * generated before this version was installed.
  */
 type StreamingComponent = {
   lib: {
@@ -157,19 +157,19 @@ type StreamingComponent = {
 
 /** Options of `PersistentTextStreaming`. */
 export interface PersistentTextStreamingOptions {
-  /** When appended text is saved. Default: `"sentence"`, with the limits of `FlushOptions`. */
+  /** When appended text is saved. Default: `"sentence"`, with the default limits of `FlushOptions`. */
   flush?: "sentence" | "line" | FlushOptions;
   /**
-   * How long (ms) a writer that has claimed a stream may show no sign of life
-   * before the stream ends as `timeout`: from 1,000 to a day. Default: 2 minutes.
-   * A live writer shows at least four signs in that time, also while it is
-   * silent. Streams that nobody has claimed have 20 minutes.
+   * How long (ms) a writer may show no sign of life before its stream ends as
+   * `timeout`: from 1,000 to a day. Default: 2 minutes. A live writer sends at least
+   * four signs in that time, even if the model is silent. Streams without a writer
+   * have 20 minutes.
    */
   timeoutMs?: number;
 }
 
 /**
- * Streams text to the browser that asked for it, and saves it as it goes.
+ * Streams text to the browser that asked for it, and saves it as it arrives.
  *
  * ```ts
  * const streaming = new PersistentTextStreaming(
@@ -178,7 +178,7 @@ export interface PersistentTextStreamingOptions {
  * ```
  */
 export class PersistentTextStreaming {
-  /** `components.persistentTextStreaming`, as it was given. */
+  /** The `components.persistentTextStreaming` that was passed in. */
   readonly component: ComponentApi;
   private readonly flush: FlushPolicy;
   private readonly timeoutMs: number;
@@ -187,7 +187,7 @@ export class PersistentTextStreaming {
    * @param component `components.persistentTextStreaming`, from the app's
    *   `_generated/api`.
    * @param options When text is saved, and when a silent writer counts as dead.
-   * @throws TypeError for options that cannot be meant.
+   * @throws TypeError for invalid options.
    */
   constructor(
     component: StreamingComponent,
@@ -197,33 +197,32 @@ export class PersistentTextStreaming {
     const given: unknown = options ?? {};
     if (Object(given) !== given) {
       throw new TypeError(
-        `The options of PersistentTextStreaming are an object, such as { flush: "line" }; these are ${shown(options)}.`,
+        `The options of PersistentTextStreaming must be an object, such as { flush: "line" }, not ${shown(options)}.`,
       );
     }
     this.flush = flushPolicy(options?.flush);
     this.timeoutMs = checkTimeout(options?.timeoutMs);
   }
 
-  /** Not before it is used: an app's tests may load its modules without components. */
+  /** Resolved lazily, so tests can load an app's modules without installing the component. */
   private get lib(): ComponentApi["lib"] {
     const { component } = this;
     if (Object(component) === component) return component.lib;
     throw new TypeError(
-      `PersistentTextStreaming takes components.persistentTextStreaming, of the app's _generated/api; this is ${shown(component)}. Is the component in convex.config.ts, and did \`npx convex dev\` run since?`,
+      `PersistentTextStreaming needs components.persistentTextStreaming from the app's _generated/api, not ${shown(component)}. Add the component to convex.config.ts and run \`npx convex dev\`.`,
     );
   }
 
   /**
-   * Creates a stream, with the status `pending`. Keep its id in a document of
-   * your own.
+   * Creates a stream with the status `pending`. Store its id in a document of your
+   * own.
    *
    * ```ts
    * const responseStreamId = await streaming.createStream(ctx);
    * await ctx.db.insert("userMessages", { ...args, responseStreamId });
    * ```
    *
-   * With `onComplete`, the end of the stream and what the app makes of it are
-   * one transaction:
+   * With `onComplete`, your mutation runs in the transaction that ends the stream:
    *
    * ```ts
    * const streamId = await streaming.createStream(ctx, {
@@ -239,9 +238,8 @@ export class PersistentTextStreaming {
    * });
    * ```
    *
-   * @throws TypeError for an `onComplete` that is no function reference, or a
-   *   `context` that is no Convex value or has more than 64 KiB. An error if
-   *   `onComplete` is not deployed.
+   * @throws TypeError if `onComplete` is not a function reference, or `context` is
+   *   not a Convex value of at most 64 KiB. An error if `onComplete` is not deployed.
    */
   async createStream(
     ctx: RunMutationCtx,
@@ -258,9 +256,10 @@ export class PersistentTextStreaming {
   /**
    * Answers an HTTP request with the text that `writer` appends, and saves it.
    *
-   * Runs the writer once per stream, whoever asks and how often. When it
-   * returns, the status becomes `done`; when it throws, `error`, with all that
-   * it had appended. The client may go away; the writer does not notice.
+   * Runs the writer exactly once per stream, no matter how many requests arrive.
+   * When it returns, the status becomes `done`. When it throws, the status becomes
+   * `error`, and everything it had appended is saved. If the client leaves, the
+   * writer continues.
    *
    * ```ts
    * const chat = httpAction(async (ctx, request) => {
@@ -271,9 +270,9 @@ export class PersistentTextStreaming {
    * });
    * ```
    *
-   * @returns A response whose headers may be changed: 200 with the text as it
-   *   is written; 205 and no body if the stream was started before or has
-   *   ended; 404 with `{ "error": … }` if there is no such stream.
+   * @returns A response whose headers you may change: 200 with the text as it is
+   *   written; 205 without a body if the stream was started before or has ended; 404
+   *   with `{ "error": … }` if there is no such stream.
    */
   async stream<Ctx extends RunActionCtx>(
     ctx: Ctx,
@@ -310,17 +309,17 @@ export class PersistentTextStreaming {
           );
         },
       },
-      // Last of all: the end of the body ends the action on a deployment.
+      // Comes last: on a deployment, the end of the body ends the action.
     ).then(() => body.close());
-    // The writing goes on behind the response. But if the client has gone, the
-    // response cannot be sent, and failing to send it would end the action.
+    // Writing continues after the response is returned. But if the client has left,
+    // sending the response fails, which would end the action.
     if (request.signal.aborted) await writing;
     return textResponse(body, { [wire.startOffset]: formatOffset(0) });
   }
 
   /**
-   * Writes a stream with no HTTP request: from a scheduled action, say, or in
-   * Node. Everybody follows it through the database.
+   * Writes a stream without an HTTP request, for example in a scheduled action or in
+   * Node. Everyone follows it through the database.
    *
    * ```ts
    * export const answer = internalAction({
@@ -333,24 +332,24 @@ export class PersistentTextStreaming {
    * });
    * ```
    *
-   * So an app can make sure that every message gets its reply, even if the tab
-   * closes before it asks for it. In the mutation that creates the stream:
+   * This way every message gets a reply, even if the tab closes before it asks for
+   * one. In the mutation that creates the stream:
    *
    * ```ts
    * await ctx.scheduler.runAfter(5_000, internal.chat.answer, { streamId });
    * ```
    *
-   * @param options.takeOver For jobs that are retried: claim the stream even if
-   *   another writer has it, unless it has ended. That writer can save no more,
-   *   and its signal fires. The new one appends behind what is saved, which
-   *   `getStreamBody` tells it. If it throws, its text is saved and the stream
-   *   stays open for the next attempt; if none comes within `timeoutMs`, the
-   *   stream ends as `error`, for that reason.
-   * @returns `true` when everything is saved. That the stream was aborted,
-   *   deleted or taken over, or timed out meanwhile is no error. `false`, without
-   *   running the writer, if another has claimed the stream or it has ended.
-   * @throws What the writer threw, once what it had appended is saved; an error
-   *   if there is no such stream.
+   * @param options.takeOver For retried jobs: claims the stream even if it has
+   *   another writer, unless it has ended. The other writer can save nothing more, and
+   *   its signal fires. The new one continues after the saved text, which it can read
+   *   with `getStreamBody`. If it throws, its text is saved and the stream stays open
+   *   for the next attempt. If none comes within `timeoutMs`, the stream ends as
+   *   `error`, for that reason.
+   * @returns `true` once everything is saved, even if the stream was aborted, deleted,
+   *   taken over or timed out meanwhile. `false`, without running the writer, if
+   *   another writer has claimed the stream or it has ended.
+   * @throws The writer's error, once everything it had appended is saved; an error if
+   *   there is no such stream.
    */
   async generate(
     ctx: RunActionCtx,
@@ -375,9 +374,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Answers an HTTP request with the text of a stream that somebody else
-   * writes: what is saved from an offset on, then what comes, to the end of the
-   * stream. For clients that have no subscription; `readStream` is one.
+   * Answers an HTTP request with the text of a stream: the saved text from an offset
+   * on, then new text as it is saved, until the stream ends. For clients without a
+   * subscription, such as `readStream`.
    *
    * ```ts
    * const resume = httpAction((ctx, request) => {
@@ -386,28 +385,28 @@ export class PersistentTextStreaming {
    * });
    * ```
    *
-   * The action looks at the database four times a second while text comes, and
-   * less and less often, to every two seconds, while it does not.
+   * The action looks at the database four times a second while text arrives, and
+   * less often, down to every two seconds, while none does.
    *
-   * With `live=long-poll` in the URL, the response is complete as soon as it has
-   * any text: for clients that cannot read a body in pieces.
+   * With `live=long-poll` in the URL, the response ends as soon as it has text. That
+   * is for clients that cannot read a body in pieces.
    *
-   * @param options.from The offset to begin at (UTF-16 code units): how much of
-   *   the text the client has. Default: the `offset` in the request's URL, or 0.
-   * @param options.tail Begin with so many code units of the end of the text
-   *   instead. Default: the `tail` in the request's URL.
-   * @returns A response whose headers may be changed.
-   *   - 200 with the text. It starts at the offset in `Stream-Offset`, and
-   *     `Stream-Next-Offset` is the one behind what was saved by now. With
-   *     `Stream-Closed: true`, that is all there will be. Without, more follows
-   *     until the stream has ended; but the response may end before the stream
-   *     does, after 9 minutes at the latest: ask again from where it ended. A
-   *     long-poll for which nothing comes in 20 s is answered without text.
-   *   - 204 if the stream has ended and there is nothing behind the offset.
-   *   - 400 with `{ "error": … }` for an offset, tail or `live` that is none.
+   * @param options.from The offset to start at (UTF-16 code units): how much of the
+   *   text the client has. Default: the `offset` in the request's URL, or 0.
+   * @param options.tail Start this many code units before the end of the text instead.
+   *   Default: the `tail` in the request's URL.
+   * @returns A response whose headers you may change.
+   *   - 200 with the text. It starts at the offset in `Stream-Offset`.
+   *     `Stream-Next-Offset` is the end of the text saved so far. With
+   *     `Stream-Closed: true`, that is all of it. Without, more follows until the
+   *     stream ends. The response may end before the stream does, after 9 minutes at
+   *     the latest: ask again from where it ended. A long-poll without news ends after
+   *     20 s without text.
+   *   - 204 if the stream has ended and has no text after the offset.
+   *   - 400 with `{ "error": … }` for an invalid offset, `tail` or `live`.
    *   - 404 with `{ "error": … }` if there is no such stream.
    *
-   *   `Stream-Status` says what the stream is up to.
+   *   `Stream-Status` has the stream's status.
    */
   async resume(
     ctx: RunQueryCtx,
@@ -420,9 +419,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * The text of a stream that somebody else writes, in an action: what is saved
-   * from an offset on, then what comes, to the end of the stream. For actions
-   * that build a format of their own, such as JSON or a webhook.
+   * Reads a stream in an action: the saved text from an offset on, then new text as
+   * it is saved, until the stream ends. For example to forward it to a webhook or in a
+   * format of your own.
    *
    * ```ts
    * for await (const text of streaming.follow(ctx, streamId)) {
@@ -432,12 +431,12 @@ export class PersistentTextStreaming {
    * ```
    *
    * It reads the database as often as `resume` does. An action may run for 30
-   * minutes; go on in another one from the offset behind what came.
+   * minutes; continue in another one from the offset that you have reached.
    *
-   * @param options.from The offset to begin at (UTF-16 code units). Default: 0.
-   *   Where it would cut a character in two, the text starts one before it.
-   * @throws TypeError for an offset that is none. While iterating: an error if
-   *   there is no such stream or it is deleted.
+   * @param options.from The offset to start at (UTF-16 code units). Default: 0. If it
+   *   would split a character, the text starts one code unit earlier.
+   * @throws TypeError for an invalid offset. While iterating: an error if the stream
+   *   does not exist or is deleted.
    */
   follow(
     ctx: RunQueryCtx,
@@ -447,7 +446,7 @@ export class PersistentTextStreaming {
     const { from = 0 } = options;
     if (!isOffset(from)) {
       throw new TypeError(
-        `follow() begins at an offset, a whole number from 0 on (UTF-16 code units); this one is ${shown(from)}.`,
+        `follow() starts at an offset, a whole number of 0 or more (UTF-16 code units), not ${shown(from)}.`,
       );
     }
     const stream = savedStream(this.lib, ctx, streamId);
@@ -455,9 +454,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * The status of a stream: one of all six. A stream that does not exist reads
-   * as `error`. Cheaper than the text: a query that only asks for the status
-   * runs again when the status changes, not with each sentence.
+   * A stream's status, one of all six. A stream that does not exist reads as `error`.
+   * Cheaper than the text: a query that reads only the status reruns when the status
+   * changes, not for every sentence.
    */
   async getStreamStatus(
     ctx: RunQueryCtx,
@@ -468,9 +467,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * The saved text of a stream from an offset on, and its status. Text of more
-   * than 4 MiB comes in pages: go on from the page's `next` until its status is
-   * final. A stream that does not exist reads as `error`.
+   * The saved text of a stream from an offset on, and its status. Text of more than 4
+   * MiB comes in pages: continue from the page's `next` until its status is final. A
+   * stream that does not exist reads as `error`.
    *
    * @param from An offset into the text (UTF-16 code units).
    * @throws If `from` is not an offset.
@@ -481,10 +480,11 @@ export class PersistentTextStreaming {
     from: number,
   ): Promise<StreamPage>;
   /**
-   * The end of the saved text, and its status. Go on from the page's `next`.
+   * The end of the saved text, and the stream's status. Continue from the page's
+   * `next`.
    *
-   * @param options.tail How much of the end (UTF-16 code units); one more where
-   *   that would cut a character in two.
+   * @param options.tail How much of the end to read (UTF-16 code units); one more if
+   *   that would split a character.
    * @param options.from An offset to read from instead.
    */
   getStreamBody(
@@ -492,7 +492,7 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     options: { tail: number; from?: number | undefined },
   ): Promise<StreamPage>;
-  /** One or the other, as a query with `args: streamBodyArgs` is asked for it. */
+  /** One of these, for a query with `args: streamBodyArgs`. */
   getStreamBody(
     ctx: RunQueryCtx,
     streamId: StreamId,
@@ -502,12 +502,11 @@ export class PersistentTextStreaming {
       | undefined,
   ): Promise<StreamBody | StreamPage>;
   /**
-   * All the saved text of a stream, and its status. A stream that does not
-   * exist reads as `error`, one that was aborted as `done`: this shape keeps
-   * the five statuses of version 0.3.
+   * All the saved text of a stream, and its status: one of version 0.3's five. A
+   * stream that does not exist reads as `error`, an aborted one as `done`.
    *
-   * @throws If there is more text than one query may return (16 MiB); read that
-   *   in pages, with `from`.
+   * @throws If there is more text than one query may return (16 MiB). Read it in
+   *   pages, with `from`.
    */
   getStreamBody(ctx: RunQueryCtx, streamId: StreamId): Promise<StreamBody>;
   async getStreamBody(
@@ -532,8 +531,8 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Everything about a stream but its text: its status, times, length, what its
-   * writer returned, and why it ended. Null if there is no such stream.
+   * Everything about a stream except its text: its status, times and length, its
+   * writer's return value, and why it ended. Null if there is no such stream.
    *
    * ```ts
    * const info = await streaming.getStreamInfo(ctx, streamId);
@@ -549,33 +548,32 @@ export class PersistentTextStreaming {
 
   /**
    * Stops a stream: its status becomes `aborted`, and its writer's signal fires
-   * within about a second. What was appended until then is saved. No effect on
-   * a stream that has ended or been deleted.
+   * within about a second. Everything appended until then is saved. No effect on a
+   * stream that has ended or been deleted.
    */
   async abortStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
     await ctx.runMutation(this.lib.abort, { streamId });
   }
 
   /**
-   * Deletes a stream and its text. A writer that is at it is stopped.
+   * Deletes a stream and its text, and stops its writer. Deleting it again has no
+   * effect.
    *
-   * Deleting a stream again changes nothing and is no error.
-   *
-   * @throws For an id that no stream ever had.
+   * @throws For a string that was never a stream's id.
    */
   async deleteStream(ctx: RunMutationCtx, streamId: StreamId): Promise<void> {
     try {
       await ctx.runMutation(this.lib.deleteStream, { streamId });
     } catch (error) {
-      // An id of a stream, and no stream: it has been deleted before.
+      // A valid id without a stream: it was deleted before.
       if (!isStreamError(error, "StreamNotFound")) throw error;
     }
   }
 
   /**
-   * Makes the functions that a page and its routes need: `getStreamBody` for
-   * the hooks, `abortStream` for a Stop button, and `authorizeStream`, an
-   * internal query for `registerRoutes`. Export all three.
+   * Builds the functions that a page and its routes need: `getStreamBody` for the
+   * hooks, `abortStream` for a Stop button, and `authorizeStream`, an internal query
+   * for `registerRoutes`. Export all three.
    *
    * ```ts
    * // convex/chat.ts
@@ -593,19 +591,19 @@ export class PersistentTextStreaming {
    *   });
    * ```
    *
-   * @param options.authorize Called with the app's `ctx` and
-   *   `{ streamId, operation }` before anything is read or stopped. It throws to
-   *   refuse. `operation` is `"read"`, `"write"` or `"abort"`, so followers of a
-   *   shared chat may be allowed to read and not to stop.
-   * @throws TypeError if there is no such function.
+   * @param options.authorize Called with the app's `ctx` and `{ streamId, operation }`
+   *   before anything is read or stopped. Throw to refuse. `operation` is `"read"`,
+   *   `"write"` or `"abort"`, so you can let followers of a shared chat read but not
+   *   stop.
+   * @throws TypeError if `authorize` is not a function.
    */
   hookAPI(options: HookAPIOptions): HookAPI {
     return hookAPI(this, options);
   }
 
   /**
-   * Registers the HTTP routes of a chat, with CORS: POST `path` writes a stream
-   * and streams it to the caller, GET `path?streamId=…&offset=…` reads it.
+   * Registers the HTTP routes of a chat, with CORS. POST `path` writes a stream and
+   * sends it to the caller. GET `path?streamId=…&offset=…` reads one.
    *
    * ```ts
    * // convex/http.ts
@@ -621,18 +619,18 @@ export class PersistentTextStreaming {
    * export default http;
    * ```
    *
-   * Everyone who may write a stream may be the one whose request starts its
-   * writer. So `write` must find the user in the app's own tables, by
-   * `streamId`, and never in `ctx.auth`.
+   * Any user who may write a stream can be the one whose request starts the writer.
+   * So `write` must find the user in your own tables, by `streamId`, never in
+   * `ctx.auth`.
    *
-   * The routes answer as `stream()` and `resume()` do, and every problem as
-   * `{ "error": … }`: 400 for a request that names no stream, 403 with the
-   * message of a `ConvexError` from `authorize`, 404 for an unknown stream, and
-   * 500 for anything else, which is logged and not sent.
+   * The routes respond like `stream()` and `resume()`. Problems have the body
+   * `{ "error": … }`: 400 for a request that names no stream, 403 with the message of
+   * a `ConvexError` from `authorize`, 404 for an unknown stream, and 500 for anything
+   * else, which is logged but not sent.
    *
    * @param http What `httpRouter()` returned. With `corsRouter(http)`, pass that
    *   `http`.
-   * @throws TypeError for options that cannot be meant.
+   * @throws TypeError for invalid options.
    */
   registerRoutes(http: HttpRouter, options: RegisterRoutesOptions): void {
     registerRoutes(this, http, options);
@@ -653,11 +651,11 @@ function checkTimeout(timeoutMs: unknown = DEFAULT_TIMEOUT_MS): number {
     return timeoutMs;
   }
   throw new TypeError(
-    `timeoutMs must be a number of milliseconds from 1,000 to 86,400,000 (a day); it is ${shown(timeoutMs)}.`,
+    `timeoutMs must be a number of milliseconds from 1,000 to 86,400,000 (a day), not ${shown(timeoutMs)}.`,
   );
 }
 
-/** What was asked of `getStreamBody`. What is neither an offset nor options is taken for an offset, and refused as one. */
+/** The range to read. Anything that is not options counts as an offset, and is checked as one. */
 function rangeOf(
   options: number | { from?: number; tail?: number } | undefined,
 ): { from?: number; tail?: number } {
@@ -670,15 +668,15 @@ function checkTail(tail: unknown): void {
   if (tail === undefined) return;
   if (typeof tail === "number" && isOffset(tail)) return;
   throw new TypeError(
-    `tail must say how much of the text's end to read, a whole number from 0 on (UTF-16 code units); it is ${shown(tail)}.`,
+    `tail must be a whole number of 0 or more: how much of the end of the text to read (UTF-16 code units). It is ${shown(tail)}.`,
   );
 }
 
-/** Before the stream is claimed: it could not be written a second time. */
+/** Runs before the claim, because a claimed stream cannot be written again. */
 function checkWriter(method: string, writer: unknown): void {
   if (typeof writer === "function") return;
   throw new TypeError(
-    `${method}() takes a writer, a function that appends text or an async generator function; this is ${shown(writer)}.`,
+    `${method}() needs a writer, a function that appends text or an async generator function, not ${shown(writer)}.`,
   );
 }
 
@@ -686,6 +684,6 @@ function streamNotFound(streamId: string): Error {
   return streamError(
     "StreamNotFound",
     streamId,
-    `There is no stream ${shown(streamId)}; it may have been deleted. Create a stream with createStream(ctx) first.`,
+    `There is no stream ${shown(streamId)}; it may have been deleted. Create one with createStream(ctx).`,
   );
 }

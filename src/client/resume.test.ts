@@ -178,7 +178,7 @@ describe("the offset", () => {
       const response = await get(url + query);
       expect(response.status).toBe(400);
       const { error } = (await response.json()) as { error: string };
-      expect(error).toContain("a whole number from 0 on");
+      expect(error).toContain("a whole number of 0 or more");
       expect(error.length).toBeLessThan(400);
     },
   );

@@ -300,7 +300,7 @@ export function registerRoutes(
 async function askedByPost(request: Request): Promise<Asked> {
   const wanted = `The body of a POST must be JSON that names a stream, such as {"${wire.streamId}": "…"}`;
   const tooLong = (length: number) =>
-    `${wanted}, of at most ${LARGEST_BODY_CHARS} characters; this one has ${length}. Upload large files to Convex's file storage.`;
+    `${wanted}, of at most ${LARGEST_BODY_CHARS} characters; it has ${length}. Upload large files to Convex's file storage.`;
   const announced = Number(request.headers.get("Content-Length") ?? 0);
   // A character has up to three bytes.
   if (announced > 3 * LARGEST_BODY_CHARS) return tooLong(announced);
@@ -310,14 +310,14 @@ async function askedByPost(request: Request): Promise<Asked> {
   try {
     body = JSON.parse(text);
   } catch {
-    return `${wanted}; this one is ${text === "" ? "empty" : `not JSON: ${shown(text)}`}.`;
+    return `${wanted}; it is ${text === "" ? "empty" : `not JSON: ${shown(text)}`}.`;
   }
   if (Object(body) !== body || Array.isArray(body)) {
-    return `${wanted}; this one is ${shown(body)}.`;
+    return `${wanted}; it is ${shown(body)}.`;
   }
   const { streamId } = body as Record<string, unknown>;
   if (typeof streamId !== "string") {
-    return `${wanted}; the ${wire.streamId} of this one is ${shown(streamId)}.`;
+    return `${wanted}; its ${wire.streamId} is ${shown(streamId)}.`;
   }
   return { streamId, body: body as Record<string, unknown> };
 }
@@ -385,7 +385,7 @@ function checkRouter(http: unknown): void {
   throw new TypeError(
     inner.isRouter === true
       ? "registerRoutes() needs `http` itself, the router that you passed to corsRouter(http). These routes answer CORS on their own, and a corsRouter would hide their Stream-* headers from pages."
-      : `registerRoutes() takes a router, \`const http = httpRouter()\`, and options; this is ${shown(http)}.`,
+      : `registerRoutes() needs a router, \`const http = httpRouter()\`, and options; it is ${shown(http)}.`,
   );
 }
 
@@ -393,19 +393,19 @@ function checkRouter(http: unknown): void {
 function checkRoutesOptions(given: unknown) {
   if (Object(given) !== given) {
     throw new TypeError(
-      `registerRoutes(http, options) takes options, { path, write, authorize }; these are ${shown(given)}.`,
+      `registerRoutes(http, options) takes options, { path, write, authorize }; they are ${shown(given)}.`,
     );
   }
   const options = given as RegisterRoutesOptions;
   const { path, write } = options;
   if (!isPath(path)) {
     throw new TypeError(
-      `The path of registerRoutes() must begin with a slash and have no query, such as "/chat"; this one is ${shown(path)}.`,
+      `The path of registerRoutes() must begin with a slash and have no query, such as "/chat"; it is ${shown(path)}.`,
     );
   }
   if (typeof write !== "function" || isConvexFunction(write)) {
     throw new TypeError(
-      `The write option of registerRoutes() for ${path} must be a function, such as async function* (ctx, { streamId, signal }) { … }; this one is ${isConvexFunction(write) ? "a Convex function" : shown(write)}.`,
+      `The write option of registerRoutes() for ${path} must be a function, such as async function* (ctx, { streamId, signal }) { … }; it is ${isConvexFunction(write) ? "a Convex function" : shown(write)}.`,
     );
   }
   return {
@@ -451,7 +451,7 @@ function authorizer(path: string, authorize: unknown) {
     };
   }
   throw new TypeError(
-    `The authorize option of registerRoutes() for ${path} must be a reference, such as internal.chat.authorizeStream, a function (ctx, { streamId, request, operation }) that throws to refuse, or "public" for everyone; this one is ${isConvexFunction(authorize) ? "the Convex function itself, not a reference to it" : shown(authorize)}.`,
+    `The authorize option of registerRoutes() for ${path} must be a reference, such as internal.chat.authorizeStream, a function (ctx, { streamId, request, operation }) that throws to refuse, or "public" for everyone; it is ${isConvexFunction(authorize) ? "the Convex function itself, not a reference to it" : shown(authorize)}.`,
   );
 }
 
@@ -472,13 +472,13 @@ function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
   const option = `The allowedOrigins option of registerRoutes() for ${path}`;
   if (!Array.isArray(origins)) {
     throw new TypeError(
-      `${option} must be an array of origins, such as ["https://example.com"]; this is ${shown(origins)}.`,
+      `${option} must be an array of origins, such as ["https://example.com"]; it is ${shown(origins)}.`,
     );
   }
   for (const origin of origins as unknown[]) {
     if (origin !== "*" && !isOrigin(origin)) {
       throw new TypeError(
-        `${option} takes origins as browsers send them, such as "https://example.com", with no path, or "*" for all; this one is ${shown(origin)}.`,
+        `${option} takes origins as browsers send them, such as "https://example.com", without a path, or "*" for all; one is ${shown(origin)}.`,
       );
     }
   }

@@ -205,7 +205,7 @@ export function checkOffset(
   throw streamError(
     "InvalidOffset",
     streamId,
-    `${name} must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${offset}.`,
+    `${name} must be an offset into the text, a whole number of 0 or more (UTF-16 code units); it is ${offset}.`,
   );
 }
 
@@ -214,7 +214,7 @@ export function checkTail(streamId: string, tail: number): void {
   throw streamError(
     "InvalidOffset",
     streamId,
-    `tail must say how much of the text's end to read, a whole number from 0 on (UTF-16 code units); it is ${tail}.`,
+    `tail must be a whole number of 0 or more: how much of the end of the text to read (UTF-16 code units). It is ${tail}.`,
   );
 }
 

@@ -192,7 +192,7 @@ function queryOf(url: string): Query | string {
   const { searchParams } = new URL(url);
   const live = searchParams.get("live");
   if (live !== null && live !== "long-poll" && live !== "sse") {
-    return `The parameter live is "long-poll", "sse" or left out; this one is ${shown(live)}.`;
+    return `The parameter live must be "long-poll", "sse" or left out, not ${shown(live)}.`;
   }
   const tokens = searchParams.getAll(wire.offset);
   if (live !== null && tokens.length === 0) {

@@ -40,7 +40,7 @@ export function fakeModel(
 ): FetchFunction {
   if (typeof text !== "string") {
     throw new TypeError(
-      `fakeModel(text) takes what the model says, a string; this is ${typeof text}.`,
+      `fakeModel(text) needs a string, the model's reply, not ${typeof text}.`,
     );
   }
   const { status, tokenChars = 4, failAfterTokens = Infinity } = options;
@@ -280,7 +280,7 @@ function checkNumbers(what: string, options: Record<string, unknown>): void {
     }
     if (name === "seed" && typeof value === "number") continue;
     throw new TypeError(
-      `The option ${name} of ${what}() is a number from 0 on; it is ${typeof value === "number" ? value : typeof value}.`,
+      `The option ${name} of ${what}() must be a number of 0 or more; it is ${typeof value === "number" ? value : typeof value}.`,
     );
   }
 }

@@ -206,7 +206,7 @@ describe("other arguments", () => {
     "read refuses the offset %s",
     async (from) => {
       await expect(functions.read(setup.streaming, { from })).rejects.toThrow(
-        /[Vv]alidat|whole number from 0 on/,
+        /[Vv]alidat|whole number of 0 or more/,
       );
     },
   );

@@ -122,7 +122,7 @@ describe("reading from an offset", () => {
       const { create, read } = setUpComponent();
       const streamId = await create();
       await expect(read(streamId, from)).rejects.toThrow(
-        `from must be an offset into the text, a whole number from 0 on (UTF-16 code units); it is ${from}.`,
+        `from must be an offset into the text, a whole number of 0 or more (UTF-16 code units); it is ${from}.`,
       );
     },
   );
