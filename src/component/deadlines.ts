@@ -79,21 +79,26 @@ export async function planCheck(
     .first();
   if (planned !== null) return;
   const at = Math.min(deadline + CHECK_DELAY_MS, latest);
-  const { cleanupExpiredStreams } = internal.lib;
-  await ctx.scheduler.runAt(at, cleanupExpiredStreams, {});
+  await ctx.scheduler.runAt(at, internal.deadlines.plannedCheck, {});
   await ctx.db.insert("checks", { at });
 }
 
 const liveStatuses = ["pending", "streaming"] as const;
+type LiveStatus = (typeof liveStatuses)[number];
 
 /**
  * Ends the streams whose deadline has passed, runs the callbacks that are due,
  * and plans the next check. All it goes through leaves the range it reads, so
  * the next run goes on where this one stopped.
+ *
+ * @param ends The statuses of the streams that it looks at.
  */
-export async function check(ctx: MutationCtx): Promise<void> {
+export async function check(
+  ctx: MutationCtx,
+  ends: readonly LiveStatus[] = liveStatuses,
+): Promise<void> {
   const read = new Tally();
-  for (const status of liveStatuses) {
+  for (const status of ends) {
     const overdue = await ctx.db
       .query("streams")
       // Streams of version 0.3 have no deadline, and sort first.
@@ -109,7 +114,7 @@ export async function check(ctx: MutationCtx): Promise<void> {
     }
   }
   if (await runDueCallbacks(ctx)) return checkAgain(ctx);
-  await planNextCheck(ctx);
+  await planNextCheck(ctx, ends);
 }
 
 async function checkAgain(ctx: MutationCtx): Promise<void> {
@@ -134,6 +139,16 @@ async function checkStream(
     await ctx.scheduler.runAfter(0, internal.deadlines.expire, { streamId });
   }
 }
+
+/** A check that `planCheck` has planned. In an app's tests, `register()` puts another in its place. */
+export const plannedCheck = internalMutation({
+  args: {},
+  returns: v.null(),
+  handler: async (ctx) => {
+    await check(ctx);
+    return null;
+  },
+});
 
 /** Ends a dead stream and runs its `onComplete`. A callback that ends this mutation holds up no other stream. */
 export const expire = internalMutation({
@@ -175,19 +190,25 @@ function lastSignOfLife(
   );
 }
 
-async function planNextCheck(ctx: MutationCtx): Promise<void> {
+async function planNextCheck(
+  ctx: MutationCtx,
+  ends: readonly LiveStatus[],
+): Promise<void> {
   const past = ctx.db
     .query("checks")
     .withIndex("byTime", (q) => q.lte("at", Date.now()));
   for await (const { _id } of past) await ctx.db.delete(_id);
-  const deadline = await earliestDeadline(ctx);
+  const deadline = await earliestDeadline(ctx, ends);
   if (deadline !== undefined) await planCheck(ctx, deadline, Infinity);
 }
 
 /** When the next stream ends unless it shows a sign of life, or the next callback is run. */
-async function earliestDeadline(ctx: MutationCtx): Promise<number | undefined> {
+async function earliestDeadline(
+  ctx: MutationCtx,
+  ends: readonly LiveStatus[],
+): Promise<number | undefined> {
   const times: number[] = [];
-  for (const status of liveStatuses) {
+  for (const status of ends) {
     const stream = await ctx.db
       .query("streams")
       .withIndex("byDeadline", (q) => q.eq("status", status))

@@ -72,7 +72,7 @@ export default defineSchema({
     dueAt: v.optional(v.number()),
   }).index("byDue", ["dueAt"]),
 
-  // The planned runs of `cleanupExpiredStreams`: usually one while streams live.
+  // The planned checks: usually one while streams live.
   checks: defineTable({ at: v.number() }).index("byTime", ["at"]),
 
   // Streams that are gone and whose text still has to be deleted.

@@ -185,7 +185,7 @@ export class Deployment {
         // A check may be planned for later.
         ({ name, state: { kind } }) =>
           kind !== "success" &&
-          !(kind === "pending" && name === "lib:cleanupExpiredStreams"),
+          !(kind === "pending" && name === "deadlines:plannedCheck"),
       ),
     }));
   }

@@ -30,7 +30,10 @@ interface App {
     Page
   >;
   /** The app's suite for `convex-test`. */
-  suite: { chatTest: () => Promise<string> };
+  suite: {
+    chatTest: () => Promise<string>;
+    titleTest: (runAllTimers: () => void) => Promise<string>;
+  };
   isOurs: boolean;
 }
 
@@ -455,6 +458,17 @@ const missing: Row[] = [
   ],
   ["a POST for an unknown id", (app) => post(app, "none"), "500", "404"],
 ];
+
+test("a suite that runs all timers, with a stream that nobody has begun", async ({
+  expect,
+}) => {
+  vi.useFakeTimers();
+  for (const { suite } of apps) {
+    const outcome = await suite.titleTest(() => vi.runAllTimers());
+    expect(outcome).toMatch(/^pending, then 200: POST \w+: pending$/);
+  }
+  vi.useRealTimers();
+});
 
 test.concurrent.for([...page, ...backend, ...missing])(
   "%s",

@@ -8,7 +8,7 @@ import type { StreamStatus } from "../../src/shared.js";
 import { finishDue } from "./clock.js";
 import { withLimits } from "./with-limits.js";
 
-const modules = import.meta.glob("../../src/component/**/*.ts");
+export const modules = import.meta.glob("../../src/component/**/*.ts");
 
 export const statuses: StreamStatus[] = [
   "pending",

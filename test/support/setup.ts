@@ -18,8 +18,9 @@ import {
 } from "../../src/client/index.js";
 import type { ComponentApi } from "../../src/component/_generated/component.js";
 import type { DataModel } from "../../src/component/_generated/dataModel.js";
-import { register } from "../../src/test.js";
+import schema from "../../src/component/schema.js";
 import { finishDue, settled } from "./clock.js";
+import { modules as componentModules } from "./component.js";
 import { actionWithLimits, withLimits } from "./with-limits.js";
 
 export const components = componentsGeneric() as unknown as {
@@ -49,7 +50,8 @@ export function setUp(
       transactionLimits: true,
     }),
   );
-  register(t);
+  // Not `register`, which leaves out the planned checks.
+  t.registerComponent("persistentTextStreaming", schema, componentModules);
   const streaming = new PersistentTextStreaming(
     components.persistentTextStreaming,
     options,

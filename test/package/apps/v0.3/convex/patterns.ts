@@ -6,7 +6,7 @@ import {
   type StreamId,
 } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
-import { components } from "./_generated/api.js";
+import { components, internal } from "./_generated/api.js";
 import {
   action,
   httpAction,
@@ -24,6 +24,14 @@ const args = { streamId: StreamIdValidator };
 export const create = mutation({
   args: {},
   handler: (ctx) => streaming.createStream(ctx),
+});
+
+export const createWithTitle = mutation({
+  args: {},
+  handler: async (ctx): Promise<StreamId> => {
+    await ctx.scheduler.runAfter(1000, internal.patterns.inOneGo, {});
+    return await streaming.createStream(ctx);
+  },
 });
 
 export const remove = mutation({

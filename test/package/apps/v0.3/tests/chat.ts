@@ -26,3 +26,17 @@ export async function chatTest(): Promise<string> {
   byHand.registerComponent("persistentTextStreaming", component.schema, built);
   return await byHand.mutation(api.chat.byHand, {});
 }
+
+/** With the clock of the tests' library, which runs all that is scheduled to its end. */
+export async function titleTest(runAllTimers: () => void): Promise<string> {
+  const t = convexTest(schema, modules);
+  register(t);
+  const streamId = await t.mutation(api.patterns.createWithTitle, {});
+  await t.finishAllScheduledFunctions(runAllTimers);
+  const { status } = await t.query(api.patterns.body, { streamId });
+  const response = await t.fetch("/chat-stream", {
+    method: "POST",
+    body: JSON.stringify({ streamId }),
+  });
+  return `${status}, then ${response.status}: ${await response.text()}`;
+}
