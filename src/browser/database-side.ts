@@ -52,7 +52,7 @@ export function createDatabaseSide(
   let isInDoubt = false;
 
   const side = {
-    /** What the present subscription says; undefined if it has not said anything yet. */
+    /** What the database said last; undefined if it has said nothing since HTTP last brought text. */
     answer: undefined as unknown,
     /** The newest result that was not null. */
     page: null as QueryResult | null,
@@ -65,7 +65,7 @@ export function createDatabaseSide(
       const watching = subscription();
       const onUpdate = () => {
         side.peek(watching);
-        if ((position ?? 0) !== (asked ?? 0)) side.close();
+        if ((position ?? 0) !== (asked ?? 0)) stop();
         onChange();
       };
       try {
@@ -79,8 +79,7 @@ export function createDatabaseSide(
     },
 
     close(): void {
-      unsubscribe?.();
-      unsubscribe = null;
+      stop();
       side.answer = undefined;
     },
 
@@ -93,7 +92,6 @@ export function createDatabaseSide(
         side.take(answer);
       } catch (error) {
         side.failure = { error };
-        side.answer = undefined;
       }
     },
 
@@ -136,8 +134,14 @@ export function createDatabaseSide(
     isComplete: (status: StreamStatus): boolean =>
       !!incremental &&
       !isInDoubt &&
-      !side.page?.claimed &&
+      side.page !== null &&
+      !side.page.claimed &&
       (status === "done" || status === "error"),
+  };
+
+  const stop = () => {
+    unsubscribe?.();
+    unsubscribe = null;
   };
 
   const askFrom = (offset: number) => {

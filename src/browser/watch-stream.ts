@@ -95,20 +95,38 @@ export function readerFor(
     isBlank,
     isNew: client.connectionState?.().hasEverConnected === false,
   };
-  return (
-    (isBlank ? null : readers.get(key)) ??
-    createReader(source, surroundings, before)
-  );
+  const inUse = isBlank ? null : readers.get(key);
+  return inUse && !isBehind(inUse, before)
+    ? inUse
+    : createReader(source, surroundings, before);
 }
+
+/** Whether a reader that nobody shows has less than the watcher has shown. */
+const isBehind = (reader: StreamReader, before: StreamReader | undefined) =>
+  reader.isIdle() &&
+  before?.streamId === reader.streamId &&
+  endOf(before) > endOf(reader);
+const endOf = ({ prefix: { start, text } }: StreamReader) =>
+  (start ?? 0) + text.length;
 
 /** Has a watcher shown what a reader has, or the one in use that reads the same. */
 export function addWatcher(reader: StreamReader, watcher: Watcher): void {
   const { client, key } = reader;
   const readers = kept.get(client)?.readers;
-  const inUse = readers?.get(key) ?? reader;
+  let inUse = readers?.get(key) ?? reader;
+  if (isBehind(inUse, reader)) {
+    close(inUse);
+    inUse = reader;
+  }
   readers?.set(key, inUse);
   clearTimeout(inUse.lingering);
   inUse.add(watcher);
+}
+
+function close(reader: StreamReader): void {
+  clearTimeout(reader.lingering);
+  kept.get(reader.client)?.readers.delete(reader.key);
+  reader.close();
 }
 
 /** Ends that. The reader is kept for a while. */
@@ -121,11 +139,6 @@ export function removeWatcher(watcher: Watcher): void {
   // At the end: the oldest go first.
   readers.delete(key);
   readers.set(key, reader);
-  const close = (reader: StreamReader) => {
-    clearTimeout(reader.lingering);
-    readers.delete(reader.key);
-    reader.close();
-  };
   reader.lingering = setTimeout(() => close(reader), LINGER_MS);
   const idle = [...readers.values()].filter((reader) => reader.isIdle());
   if (idle.length > LINGERING) close(idle[0]!);

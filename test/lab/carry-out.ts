@@ -405,7 +405,7 @@ class Run {
       if (!action.alive) return;
       const idle =
         sent?.cancelled === true &&
-        manuscript.ended !== null &&
+        (manuscript.ended !== null || !manuscript.started) &&
         action.callsInFlight === 0 &&
         action.timers.armed === 0;
       quiet = idle ? quiet + 1 : 0;

@@ -50,7 +50,6 @@ export async function serve(
   sent.status = response.status;
   const { answer } = connection;
   if (answer === "lost") happenings.add("answer of a request lost");
-  else if (answer > 0) await clock.wait(answer);
   if (response.body === null) {
     action.end();
     if (answer === "lost") throw new TypeError("Failed to fetch");
@@ -118,5 +117,7 @@ export async function serve(
   }
   void clock.asNobody(pump);
   if (answer === "lost") throw new TypeError("Failed to fetch");
+  // What the action sends is read meanwhile.
+  await clock.wait(answer);
   return new Response(received, response);
 }

@@ -87,11 +87,15 @@ function isCalm(
 }
 
 /** When its action ended, as far as commits tell; for a running writer, when it was told to stop or returned. */
-function endedAt({ deployment }: Outcome): number {
-  const ending = deployment.changes.find(
+function endedAt(outcome: Outcome): number {
+  return endingOf(outcome)?.at ?? Infinity;
+}
+
+/** The change with which the stream ended, if it has. */
+function endingOf({ deployment }: Outcome): Change | undefined {
+  return deployment.changes.find(
     ({ tail }) => tail === null || isFinal(tail.status),
   );
-  return ending?.at ?? Infinity;
 }
 
 // What comes with onComplete and takeOver is to be added here: a field of
@@ -134,12 +138,10 @@ export const invariants: Record<string, Invariant> = {
       if (sent !== null && !sent.cancelled) {
         return difference(saved, sent.text);
       }
-      // A generator that is stopped may have yielded one piece that was not taken.
-      const { arrivals, readable, stoppedAt } = manuscript;
-      const least =
-        stoppedAt === null ? readable : (arrivals.at(-2)?.end ?? 0) - 1;
+      const isItsOwnEnd = endingOf(outcome)?.by === action;
+      const least = isItsOwnEnd ? manuscript.readable : manuscript.accepted;
       return saved.length < least
-        ? `${saved.length} are saved of ${readable}`
+        ? `${saved.length} are saved of ${least}`
         : null;
     },
   },
@@ -464,7 +466,7 @@ export const invariants: Record<string, Invariant> = {
       const { manuscript, action } = winner;
       if (!isCalm(outcome, winner, ending.at, limit)) return null;
       const told = manuscript.stoppedAt ?? Infinity;
-      const ended = Math.min(endOf(winner), diedAt(winner));
+      const ended = Math.min(endOf(winner), diedAt(winner), manuscript.endedAt);
       if (ended <= limit || told <= limit) return null;
       return `it fired ${told - ending.at} ms after it (${action.fate}, ${ended})`;
     },

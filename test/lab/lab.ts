@@ -69,7 +69,8 @@ const RUNS = 1000;
  * `LAB_SECONDS` after what time no more are begun. `LAB_SEED` chooses the
  * schedules. `LAB_REPORT` names a file to which the
  * table of what happened is added. With `LAB_KEEP_GOING`, a run that fails is
- * counted, and the others go on.
+ * counted by its number, and the others go on. `LAB_RUN` is the number of the
+ * only run to make.
  */
 export async function experiment(
   name: string,
@@ -80,12 +81,15 @@ export async function experiment(
   const numRuns = Math.ceil(share * Number(setting("LAB_RUNS") ?? RUNS));
   const tally = new Tally();
   const failures: string[] = [];
+  const only = setting("LAB_RUN");
+  let run = Number(only ?? 0);
   const begin = performance.now();
   const longest = Number(setting("LAB_SECONDS") ?? Infinity) * 1000;
   try {
     await fc.assert(
       fc.asyncProperty(schedules(kind), async (schedule) => {
         if (performance.now() - begin > longest) return;
+        const number = run++;
         const outcome = await carryOut(schedule);
         const broken = Object.entries(invariants)
           .map(([named, { check, rule, says, harm }]) => ({
@@ -96,14 +100,14 @@ export async function experiment(
           .filter(({ said }) => said !== null);
         tally.add(outcome.happenings, new Set(broken.map(({ harm }) => harm)));
         const sentences = broken.map(
-          ({ text, said }) => `${text} But: ${said}.`,
+          ({ text, said }) => `${text} But: ${said}. (Run ${number}.)`,
         );
         if (setting("LAB_KEEP_GOING") === undefined) {
           expect(sentences).toEqual([]);
         }
         for (const sentence of sentences) failures.push(sentence);
       }),
-      { seed, numRuns },
+      only === undefined ? { seed, numRuns } : { seed, numRuns: 1, path: only },
     );
   } finally {
     const report = setting("LAB_REPORT");

@@ -31,7 +31,15 @@ export class Manuscript {
   readonly arrivals: { at: number; end: number }[] = [];
   started = false;
   /** How its function ended, if it has. */
-  ended: "returned" | "threw" | "was stopped" | null = null;
+  get ended(): "returned" | "threw" | "was stopped" | null {
+    return this.ending;
+  }
+  set ended(how: "returned" | "threw" | "was stopped") {
+    this.ending = how;
+    this.endedAt = this.clock.time;
+  }
+  private ending: "returned" | "threw" | "was stopped" | null = null;
+  endedAt = Infinity;
   /** When it was told to stop. */
   stoppedAt: number | null = null;
   private readonly texts: string[];
@@ -53,9 +61,20 @@ export class Manuscript {
 
   /** How much of what has been appended can be read: a first half of a character waits for its second, or for the end. */
   get readable(): number {
-    if (this.ended === "returned" || this.ended === "threw") return this.length;
-    const last = this.raw.charCodeAt(this.length - 1);
-    return last >= 0xd800 && last <= 0xdbff ? this.length - 1 : this.length;
+    return this.ended === "returned" || this.ended === "threw"
+      ? this.length
+      : this.withoutHalf(this.length);
+  }
+
+  /** How much its writer knows to be taken: those appends have resolved. Text that comes after the end of a stream is refused. */
+  get accepted(): number {
+    return this.withoutHalf(this.taken);
+  }
+  private taken = 0;
+
+  private withoutHalf(length: number): number {
+    const last = this.raw.charCodeAt(length - 1);
+    return last >= 0xd800 && last <= 0xdbff ? length - 1 : length;
   }
 
   private rawText: string | null = null;
@@ -93,6 +112,7 @@ export class Manuscript {
         // It is appended as soon as it is yielded.
         if (!signal.aborted) this.arrive(text);
         yield text;
+        this.taken = this.length;
       }
       this.ended = "returned";
     } catch (error) {
@@ -111,7 +131,12 @@ export class Manuscript {
     try {
       for await (const text of texts) {
         if (!signal.aborted) this.arrive(text);
+        const { length } = this;
         const done = append(text);
+        void done.then(
+          () => (this.taken = length),
+          () => {},
+        );
         if (this.writing.style === "awaits its appends") await done;
         if (this.writing.style === "ignores its signal") {
           await done.catch(() => {});

@@ -6,9 +6,11 @@ import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
 import {
   isFinal,
+  statusOf03,
   type StreamBody,
   type StreamPage,
   type StreamState,
+  type StreamStatus,
 } from "../../src/shared.js";
 import type { Deployment } from "./lab-backend.js";
 import { TimerCount, type Owner } from "./lab-clock.js";
@@ -21,11 +23,11 @@ const query = makeFunctionReference<
   StreamBody | StreamPage
 >("chat:body");
 
+/** How long the database does not answer before a hook takes the end of HTTP for the stream's. */
+const LAST_WORD_MS = 4000;
+
 /** How long the error page is shown (ms) before the component is mounted anew. */
 const ERROR_PAGE_MS = 100;
-
-/** The last words of a stopped writer are waited for, but not for longer. */
-const DRAINING_MS = 20_000;
 
 /** All components of a run: React renders them in one go, so their timers cannot be told apart. */
 export class Browser implements Owner {
@@ -47,6 +49,8 @@ interface Subscription {
 class Client {
   private readonly subscriptions = new Map<string, Subscription>();
   private updates = 0;
+  /** When a query was last answered (ms). */
+  answeredAt = -Infinity;
 
   constructor(
     private readonly deployment: Deployment,
@@ -125,6 +129,8 @@ class Client {
       }
       subscription.isStale = false;
       const result = await this.run(subscription.args);
+      const isHeard = subscription.listeners.size > 0;
+      if ("value" in result && isHeard) this.answeredAt = clock.time;
       if (JSON.stringify(result) === JSON.stringify(subscription.result)) {
         continue;
       }
@@ -229,20 +235,20 @@ export class HookReader {
       await clock.wait(wait);
       if (this.isWhole) break;
     }
+    // One that does not get there is reported as going on for ever.
+    if (!this.reader.alive) return;
     this.reader.ended = true;
     this.reader.refused = this.deployment.tail === null;
     this.unmount();
   }
 
   private get isWhole(): boolean {
-    const { changes, clock } = this.deployment;
+    const { tail } = this.deployment;
     const { text, status } = this.reader;
     if (!this.isMounted || !isFinal(status)) return false;
-    const { at, tail } = changes.at(-1)!;
-    if (tail === null) return true;
-    if (!isFinal(tail.status) || text.length < tail.offset) return false;
-    // Nothing tells when the last words of a writer are no longer waited for.
-    return !tail.draining || clock.time > at + DRAINING_MS;
+    if (tail === null || tail === undefined) return tail === null;
+    // Its writer's last words may still come.
+    return isFinal(tail.status) && !tail.draining && text.length >= tail.offset;
   }
 
   private mount(): void {
@@ -324,8 +330,22 @@ export class HookReader {
       return;
     }
     this.reader.showAll(body.text);
+    this.noteGuess(body.status);
     this.reader.showStatus(body.status);
   };
+
+  /** While the database is out of reach, a clean end of HTTP may count as done. */
+  private noteGuess(status: StreamStatus): void {
+    const { reader, deployment, client } = this;
+    const saved = deployment.tail?.status ?? "error";
+    const isSaved =
+      saved === "done" || (reader.reads03 && statusOf03(saved) === "done");
+    if (status !== "done" || isSaved || reader.hasGuessed) return;
+    reader.hasGuessed = true;
+    const silence = deployment.clock.time - client.answeredAt;
+    if (silence >= LAST_WORD_MS) return;
+    reader.complain("status", `says done, ${silence} ms after an answer`);
+  }
 
   private render(): void {
     const { props, generation, deployment, browser } = this;
