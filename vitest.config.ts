@@ -50,6 +50,21 @@ export default defineConfig({
         },
       },
       {
+        // The oldest version of React that is supported.
+        extends: true,
+        resolve: {
+          alias: [{ find: /^(react|react-dom)(?=$|\/)/, replacement: "$1-18" }],
+        },
+        test: {
+          name: "react-18",
+          environment: "jsdom",
+          include: ["src/react/mounting.test.tsx"],
+          globalSetup: "test/support/hook-setup.ts",
+          setupFiles: "test/support/react-18.ts",
+          server: { deps: { inline: ["convex"] } },
+        },
+      },
+      {
         extends: true,
         test: { name: "limits", environment: "edge-runtime", include: limits },
       },

@@ -1,6 +1,7 @@
 import type { StreamError, StreamStatus } from "../shared.js";
 import {
   LineParser,
+  tails,
   type LineOptions,
   type LineSchema,
   type ParseLine,
@@ -60,7 +61,9 @@ export function readStream(
   url: URL | string,
   options: ReadStreamOptions,
 ): StreamText {
-  return streamText(url, options);
+  const text = streamText(url, options);
+  if (options.tail !== undefined) tails.add(text);
+  return text;
 }
 
 /**
@@ -91,7 +94,13 @@ export function readLines<T = unknown>(
   let left = false;
   async function* read() {
     const lines = new LineParser(parse, options.onInvalid);
-    for await (const piece of texts) yield* lines.push(piece);
+    let isFirst = tails.has(texts);
+    for await (const piece of texts) {
+      const { offset = 0 } = texts as { offset?: number };
+      if (isFirst) lines.isCut = offset > piece.length;
+      isFirst = false;
+      yield* lines.push(piece);
+    }
     const { status = "done" } = texts as { status?: StreamStatus };
     if (!left && status === "done") yield* lines.end();
   }

@@ -79,6 +79,8 @@ export class LineParser<T> {
   constructor(
     public parse: ParseLine<T> | LineSchema<T>,
     public onInvalid: LineOptions<T>["onInvalid"],
+    /** Whether the text starts in the middle of a line, as with `tail`. That line is left out. */
+    public isCut = false,
   ) {}
 
   /** The values of the lines that are whole with `text`. */
@@ -92,23 +94,24 @@ export class LineParser<T> {
     this.rest = lines.pop() ?? "";
     for (const line of lines) {
       this.offset += line.length + 1;
-      yield* this.value(line, ++this.count);
+      yield* this.value(line);
+      this.count++;
     }
   }
 
   /** The value of a last line without a line break, if there is one. */
   *end(): Generator<T, void> {
-    yield* this.value(this.rest, this.count + 1);
+    yield* this.value(this.rest);
   }
 
-  private *value(text: string, number: number): Generator<T, void> {
-    if (text.trim() === "") return;
+  private *value(text: string): Generator<T, void> {
+    if (text.trim() === "" || (this.isCut && this.count === 0)) return;
     const line = text.endsWith("\r") ? text.slice(0, -1) : text;
     let value: T | undefined | void;
     try {
       value = parseLine(line, this.parse);
     } catch (cause) {
-      const error = new InvalidLineError(line, number, cause);
+      const error = new InvalidLineError(line, this.count + 1, cause);
       if (this.onInvalid) value = this.onInvalid(error);
       else if (!this.hasReported) {
         this.hasReported = true;
@@ -136,6 +139,96 @@ function parseLine<T>(
   });
 }
 
+/**
+ * The values of the lines of a text that grows, each parsed once. It only ever
+ * adds to what it knows, so it may be asked in any order, for older bodies too,
+ * by renderings that React repeats or throws away: the answer is the same.
+ */
+export function createParsedLines<T>() {
+  let text = "";
+  let source: GrowingText | undefined;
+  let parser: LineParser<T>;
+  let values: T[] = [];
+  /** For each value, the offset behind its line. */
+  let ends: number[] = [];
+  /** The values of a last line without a line break, once the text is done. */
+  let last: T[] | null = null;
+  /** The newest results by their number of lines, the whole text's under -1: the same values are to be the same array. */
+  let results = new Map<number, readonly T[]>();
+
+  function clear(): void {
+    text = "";
+    values = [];
+    ends = [];
+    last = null;
+    results = new Map();
+  }
+
+  /** Parses what is new in a text. */
+  function readOn(
+    longer: string,
+    from: GrowingText | undefined,
+    parse: ParseLine<T> | LineSchema<T>,
+    onInvalid: LineOptions<T>["onInvalid"],
+  ): void {
+    // Of one source, a shorter text is an older one. Comparing would copy it.
+    const isSame = from !== undefined && from === source;
+    source = from;
+    if (!isSame && !longer.startsWith(text) && !text.startsWith(longer)) {
+      clear();
+    }
+    if (text === "") parser = new LineParser(parse, onInvalid, !!from?.start);
+    Object.assign(parser, { parse, onInvalid });
+    if (longer.length <= text.length) return;
+    const fresh = isSame
+      ? from.from(text.length).slice(0, longer.length - text.length)
+      : longer.slice(text.length);
+    for (const value of parser.push(fresh)) {
+      values.push(value);
+      ends.push(parser.offset);
+    }
+    text = longer;
+    last = null;
+    results.delete(-1);
+  }
+
+  /** The values of all whole lines of a body: the same array until there are more. */
+  return (
+    body: { text: string; status: StreamStatus },
+    parse: ParseLine<T> | LineSchema<T>,
+    onInvalid: LineOptions<T>["onInvalid"],
+  ): readonly T[] => {
+    const { length } = body.text;
+    try {
+      readOn(body.text, sources.get(body), parse, onInvalid);
+      const isWhole = body.status === "done" && length === text.length;
+      if (isWhole) last ??= [...parser.end()];
+      let count = ends.length;
+      while (count > 0 && ends[count - 1]! > length) count--;
+      const rest = (isWhole && last) || [];
+      const key = rest.length > 0 ? -1 : count;
+      let result = results.get(key);
+      if (result === undefined) {
+        const all = values.slice(0, count);
+        all.push(...rest);
+        results.set(key, (result = all));
+        // The oldest is the first.
+        for (const old of results.keys()) {
+          if (results.size > KEPT_RESULTS) results.delete(old);
+        }
+      }
+      return result;
+    } catch (error) {
+      // React renders again after an error. That must not find the line read.
+      clear();
+      throw error;
+    }
+  };
+}
+
+/** The results that a page may still show, deferred or not. */
+const KEPT_RESULTS = 4;
+
 /** The texts that snapshots show, for looking at what is new without looking at all. */
 const sources = new WeakMap<object, GrowingText>();
 
@@ -144,108 +237,5 @@ export function nameSource(body: object, source: GrowingText | null): void {
   if (source !== null) sources.set(body, source);
 }
 
-/**
- * The values of the lines of a text that grows, each parsed once. It only ever
- * adds to what it knows, so it may be asked in any order, for older bodies too,
- * by renderings that React repeats or throws away: the answer is the same.
- */
-export class ParsedLines<T> {
-  private text = "";
-  private source: GrowingText | undefined;
-  private parser: LineParser<T>;
-  private values: T[] = [];
-  /** For each value, the offset behind its line. */
-  private ends: number[] = [];
-  /** The values of the last line, without a line break, of a text of this length that is done. */
-  private last: { length: number; values: T[] } | null = null;
-  /** The newest results: the same values are to be the same array. */
-  private results: { count: number; last: unknown; all: readonly T[] }[] = [];
-
-  constructor(parse: ParseLine<T> | LineSchema<T>) {
-    this.parser = new LineParser(parse, undefined);
-  }
-
-  /** The values of all whole lines of a body: the same array until there are more. */
-  of(
-    { text, status }: { text: string; status: StreamStatus },
-    source: GrowingText | undefined,
-    parse: ParseLine<T> | LineSchema<T>,
-    onInvalid: LineOptions<T>["onInvalid"],
-  ): readonly T[] {
-    Object.assign(this.parser, { parse, onInvalid });
-    try {
-      this.readOn(text, source);
-      const isWhole = status === "done" && text.length === this.text.length;
-      if (isWhole && this.last?.length !== text.length) {
-        this.last = { length: text.length, values: [...this.parser.end()] };
-      }
-      return this.result(this.countUpTo(text.length), isWhole);
-    } catch (error) {
-      // React renders again after an error. That must not find the line read.
-      this.clear();
-      throw error;
-    }
-  }
-
-  /** Parses what is new in a text. */
-  private readOn(text: string, source: GrowingText | undefined): void {
-    const isSameSource = source !== undefined && source === this.source;
-    // Of one source, a shorter text is an older one. Comparing would copy it.
-    if (!isSameSource) {
-      this.source = source;
-      if (!text.startsWith(this.text) && !this.text.startsWith(text)) {
-        this.clear();
-      }
-    }
-    const known = this.text.length;
-    if (text.length <= known) return;
-    const fresh = isSameSource
-      ? source.from(known).slice(0, text.length - known)
-      : text.slice(known);
-    for (const value of this.parser.push(fresh)) {
-      this.values.push(value);
-      this.ends.push(this.parser.offset);
-    }
-    this.text = text;
-  }
-
-  private clear(): void {
-    const { parse, onInvalid } = this.parser;
-    this.parser = new LineParser(parse, onInvalid);
-    this.text = "";
-    this.values = [];
-    this.ends = [];
-    this.last = null;
-    this.results = [];
-  }
-
-  /** How many values are of lines within a text of this length. */
-  private countUpTo(length: number): number {
-    let count = this.ends.length;
-    if (length === this.text.length) return count;
-    let low = 0;
-    while (low < count) {
-      const middle = (low + count) >> 1;
-      if ((this.ends[middle] ?? 0) <= length) low = middle + 1;
-      else count = middle;
-    }
-    return low;
-  }
-
-  private result(count: number, isWhole: boolean): readonly T[] {
-    const last = isWhole ? (this.last?.values ?? []) : [];
-    const found = this.results.find(
-      (result) => result.count === count && result.last === last[0],
-    );
-    if (found !== undefined) return found.all;
-    const all = this.values.slice(0, count);
-    all.push(...last);
-    this.results = [{ count, last: last[0], all }, ...this.results.slice(0, 3)];
-    return all;
-  }
-}
-
-/** The text that a snapshot shows. */
-export function sourceOf(body: object): GrowingText | undefined {
-  return sources.get(body);
-}
+/** The texts of `readStream` that may start in the middle of a line. */
+export const tails = new WeakSet<object>();

@@ -13,8 +13,7 @@ import {
   useSyncExternalStore,
 } from "react";
 import {
-  ParsedLines,
-  sourceOf,
+  createParsedLines,
   type LineOptions,
   type LineSchema,
   type ParseLine,
@@ -262,8 +261,8 @@ export function useStreamLines<T = unknown>(
 ): readonly T[] {
   // A cache: it only adds to what it knows, so what a rendering gets depends on
   // its own body alone.
-  const [lines] = useState(() => new ParsedLines<T>(parse));
-  return lines.of(body, sourceOf(body), parse, options?.onInvalid);
+  const [linesOf] = useState(() => createParsedLines<T>());
+  return linesOf(body, parse, options?.onInvalid);
 }
 
 /** A component's view, with the reader it comes from. */

@@ -1,12 +1,9 @@
 /** The reader where other people's code meets it: what HTTP answers, how React mounts, what the database says. */
-import { cleanup, render, waitFor } from "@testing-library/react";
+import { cleanup, waitFor } from "@testing-library/react";
 import { ConvexClient } from "convex/browser";
-import { ConvexProvider, type ConvexReactClient } from "convex/react";
+import type { ConvexReactClient } from "convex/react";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Activity, StrictMode } from "react";
-import { hydrateRoot } from "react-dom/client";
-import { renderToString } from "react-dom/server";
 import {
   afterAll,
   afterEach,
@@ -28,7 +25,6 @@ import {
 import { story } from "../../test/support/story.js";
 import { watchStream, type WatchStreamOptions } from "../browser/index.js";
 import { retryWait } from "../browser/post.js";
-import { useStream, useStreamBody, type UseStreamOptions } from "./index.js";
 
 type Answer = (response: ServerResponse, attempt: number) => void;
 
@@ -122,27 +118,31 @@ describe("what HTTP answers", () => {
   });
 
   test.each([
-    ["a login page", 200, html],
-    ["JSON", 200, { "Content-Type": "application/json" }],
-    ["401", 401, {}],
-    ["403", 403, html],
-    ["400", 400, {}],
-    ["404", 404, {}],
-  ])("%s is refused, said once, and no text", async (_, status, headers) => {
-    const { url, path } = answering(text("Please log in.", status, headers));
-    const { now } = await watch({ url });
-    await waitFor(() =>
-      expect(now()).toMatchObject({ error: { kind: "Refused", status } }),
-    );
-    expect(now()).toMatchObject({ text: "", status: "pending" });
-    expect(asked(path)).toHaveLength(1);
-    expect(logged).toHaveLength(1);
-    expect(logged[0]).toContain(`${path} answered ${status}`);
-    expect(logged[0]).not.toContain("hush");
-    now().retry();
-    await waitFor(() => expect(asked(path)).toHaveLength(2));
-    expect(logged).toHaveLength(1);
-  });
+    ["a login page", 200, html, ".convex.site"],
+    ["JSON", 200, { "Content-Type": "application/json" }, ".convex.site"],
+    ["401", 401, {}, "refused the token"],
+    ["403", 403, html, "refused the token"],
+    ["400", 400, {}, "path of the route"],
+    ["404", 404, {}, "path of the route"],
+  ])(
+    "%s is refused, said once, and no text",
+    async (_, status, headers, help) => {
+      const { url, path } = answering(text("Please log in.", status, headers));
+      const { now } = await watch({ url });
+      await waitFor(() =>
+        expect(now()).toMatchObject({ error: { kind: "Refused", status } }),
+      );
+      expect(now()).toMatchObject({ text: "", status: "pending" });
+      expect(asked(path)).toHaveLength(1);
+      expect(logged).toHaveLength(1);
+      expect(logged[0]).toContain(`${path} answered ${status}`);
+      expect(logged[0]).toContain(help);
+      expect(logged[0]).not.toContain("hush");
+      now().retry();
+      await waitFor(() => expect(asked(path)).toHaveLength(2));
+      expect(logged).toHaveLength(1);
+    },
+  );
 
   test.each([408, 425, 429, 500, 502, 503])(
     "%i is asked again, when `Retry-After` says, and said once",
@@ -159,7 +159,7 @@ describe("what HTTP answers", () => {
         timeout: 20_000,
       });
       expect(times[1]! - times[0]!).toBeGreaterThan(990);
-      expect(logged).toHaveLength(1);
+      expect(logged).toEqual([expect.stringContaining("deployment's logs")]);
       expect(logged[0]).not.toContain("hush");
     },
   );
@@ -171,7 +171,50 @@ describe("what HTTP answers", () => {
     });
     const { now } = await watch({ url });
     await waitFor(() => expect(now().text).toBe("Hello."), { timeout: 9000 });
-    expect(logged).toHaveLength(1);
+    expect(logged).toEqual([expect.stringContaining("OPTIONS")]);
+  });
+
+  test.each([
+    { head: 31_000, text: 0, requests: 2, said: ["within 30 s"] },
+    { head: 0, text: 60_000, requests: 1, said: [] },
+  ])(
+    "no head after 30 s is no answer; no text is a model that thinks: %j",
+    async (row) => {
+      let write: () => void;
+      const { url, path } = answering((response, attempt) => {
+        write = () => void response.end("Hello.");
+        if (attempt > 1) write();
+        else if (row.head === 0) response.flushHeaders();
+      });
+      const fetched = vi.spyOn(globalThis, "fetch");
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+      const { now } = await watch({ url });
+      await vi.waitFor(() => {
+        expect(asked(path)).toHaveLength(1);
+        const answered = fetched.mock.settledResults[0]?.type === "fulfilled";
+        expect(answered).toBe(row.head === 0);
+      });
+      vi.advanceTimersByTime(row.head + row.text + 3000);
+      vi.useRealTimers();
+      if (row.requests === 1) write!();
+      await waitFor(() => expect(now().text).toBe("Hello."));
+      expect(asked(path)).toHaveLength(row.requests);
+      expect(logged).toEqual(
+        row.said.map((said) => expect.stringContaining(said)),
+      );
+    },
+  );
+
+  test("without TextDecoder the text comes from the database, and that is said", async () => {
+    const { url } = answering(text("Hello."));
+    vi.stubGlobal("TextDecoder", undefined);
+    const { now, streamId } = await watch({ url });
+    await waitFor(() =>
+      expect(logged).toEqual([expect.stringContaining("polyfill")]),
+    );
+    vi.unstubAllGlobals();
+    await drive(streamId);
+    await waitFor(() => expect(now().text).toBe(story(3)));
   });
 
   test.each(["online", "pageshow", "visibilitychange"])(
@@ -227,6 +270,36 @@ describe("what HTTP answers", () => {
       await drive(streamId);
       await waitFor(() => expect(now().text).toBe(story(3)));
     }
+  });
+});
+
+describe("in development, it says", () => {
+  test("that nobody starts the stream", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { now } = await watch({ driven: false });
+    await vi.waitFor(() => expect(now().isLoading).toBe(false));
+    vi.advanceTimersByTime(10_000);
+    vi.useRealTimers();
+    expect(logged).toEqual([expect.stringContaining('`driven: "auto"`')]);
+  });
+
+  test("that an id is no stream's", async () => {
+    const { now } = await watch({ streamId: "nonsense", driven: false });
+    await waitFor(() => expect(now().status).toBe("error"));
+    expect(logged).toEqual([expect.stringContaining("optimistic")]);
+  });
+
+  test("that bytes are held back", async () => {
+    const { url, path } = answering((response) => response.flushHeaders());
+    const { now, streamId } = await watch({ url });
+    await waitFor(() => expect(asked(path)).toHaveLength(1));
+    const time = performance.now() + 3001;
+    vi.spyOn(performance, "now").mockReturnValue(time);
+    await drive(streamId);
+    await waitFor(() => expect(now().text).toBe(story(3)));
+    expect(logged).toEqual([
+      expect.stringContaining("holds the response back"),
+    ]);
   });
 });
 
@@ -302,6 +375,33 @@ describe("who asks", () => {
     later.close();
     await other.close();
     expect(asked(path)).toHaveLength(1);
+  });
+
+  test("a page that was just loaded does not, if the stream has ended", async () => {
+    const { url, path } = answering(() => {});
+    const streamId = await client.mutation(chat.create, {});
+    await drive(streamId);
+    const loaded = newClient();
+    const options = { streamId, url, driven: true };
+    const reply = watchStream(loaded, chat.body, options);
+    await waitFor(() => expect(reply.getSnapshot().text).toBe(story(3)));
+    expect(reply.getSnapshot().status).toBe("done");
+    reply.close();
+    await loaded.close();
+    expect(asked(path)).toHaveLength(0);
+  });
+
+  test("a page without a connection to the database, all the same", async () => {
+    const { url } = answering(text("Hello."));
+    const alone = new ConvexClient("http://127.0.0.1:1", {
+      webSocketConstructor: WebSocket as never,
+      unsavedChangesWarning: false,
+    });
+    const options = { streamId: "made over HTTP", url, driven: true };
+    const reply = watchStream(alone, chat.body, options);
+    await waitFor(() => expect(reply.getSnapshot().text).toBe("Hello."));
+    reply.close();
+    await alone.close();
   });
 
   test("with what the app adds to the query and to the request", async () => {
@@ -414,77 +514,5 @@ describe("one reader", () => {
     follower.close();
     refused.close();
     await plain.close();
-  });
-});
-
-describe("React", () => {
-  function Reply(props: {
-    streamId: string;
-    options?: UseStreamOptions<typeof chat.body>;
-    seen?: unknown[];
-  }) {
-    const url = writeUrl({ sentences: 3 });
-    const body = useStream(
-      chat.body,
-      url,
-      "auto",
-      props.streamId,
-      props.options,
-    );
-    const follower = useStreamBody(chat.body, props.streamId);
-    props.seen?.push([body.status, body.text, follower.text]);
-    return <p data-loading={body.isLoading}>{body.text}</p>;
-  }
-  const page = (reply: React.ReactNode) => (
-    <StrictMode>
-      <ConvexProvider client={client}>{reply}</ConvexProvider>
-    </StrictMode>
-  );
-
-  test.each(["with", "without"])(
-    "hydrates without a warning, %s `initial`, where the client has the text already",
-    async (initially) => {
-      const streamId = await client.mutation(chat.create, {});
-      await drive(streamId);
-      const body = await client.query(chat.body, { streamId });
-      const initial = initially === "with" ? body : undefined;
-      const app = page(<Reply streamId={streamId} options={{ initial }} />);
-      const place = document.createElement("div");
-      place.innerHTML = renderToString(app);
-      expect(place.textContent).toBe(initial ? story(3) : "");
-      const stop = client
-        .watchQuery(chat.body, { streamId })
-        .onUpdate(() => {});
-      await waitFor(() =>
-        expect(
-          client.watchQuery(chat.body, { streamId }).localQueryResult(),
-        ).toBeDefined(),
-      );
-      const root = hydrateRoot(place, app);
-      await waitFor(() => expect(place.textContent).toBe(story(3)));
-      expect(logged).toEqual([]);
-      root.unmount();
-      stop();
-    },
-  );
-
-  test("an <Activity> that was hidden for long shows what it had", async () => {
-    const streamId = await client.mutation(chat.create, {});
-    const seen: string[][] = [];
-    const app = (mode: "visible" | "hidden") =>
-      page(
-        <Activity mode={mode}>
-          <Reply streamId={streamId} seen={seen} />
-        </Activity>,
-      );
-    const view = render(app("visible"));
-    await waitFor(() => expect(view.container.textContent).toBe(story(3)));
-    afterAWhile(() => view.rerender(app("hidden")));
-    const before = seen.length;
-    view.rerender(app("visible"));
-    await waitFor(() => expect(seen.length).toBeGreaterThan(before));
-    for (const [, text] of seen.slice(before)) expect(text).toBe(story(3));
-    const all = await client.query(chat.requests, { streamId });
-    expect(all).toHaveLength(1);
   });
 });

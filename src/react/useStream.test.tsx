@@ -33,22 +33,23 @@ afterEach(async () => {
 const requests = async (id = streamId) =>
   client.query(chat.requests, { streamId: id });
 
+/** A component that drives the stream, and how the stream is written. */
+const drive = (
+  writing: Parameters<typeof writeUrl>[0] | URL,
+  props: Partial<ReaderProps> = {},
+  options: { strict?: boolean } = {},
+) => {
+  const url = writing instanceof URL ? writing : writeUrl(writing);
+  return mount(client, { url, driven: true, streamId, ...props }, options);
+};
+
 /** A reader that has shown some of the text and not yet all. */
 async function inMidStream(
-  options: Partial<ReaderProps> & { strict?: boolean } = {},
+  props: Partial<ReaderProps> = {},
   sentences = 40,
+  options = {},
 ) {
-  const { strict, ...props } = options;
-  const reader = mount(
-    client,
-    {
-      url: writeUrl({ sentences, delay: 2 }),
-      driven: true,
-      streamId,
-      ...props,
-    },
-    { strict },
-  );
+  const reader = drive({ sentences, delay: 2 }, props, options);
   await waitFor(() =>
     expect(reader.history.last.text.length).toBeGreaterThan(100),
   );
@@ -61,14 +62,10 @@ describe.each([{ incremental: false }, { incremental: true }])(
   ({ incremental }) => {
     describe("a driven stream", () => {
       test("shows the text as it arrives, with URL and headers written inline", async () => {
-        const reader = mount(client, {
-          url: writeUrl({ sentences: 20, delay: 2 }),
-          driven: true,
-          streamId,
-          incremental,
-          authToken: "secret",
-          headers: { "X-Extra": "more" },
-        });
+        const reader = drive(
+          { sentences: 20, delay: 2 },
+          { incremental, authToken: "secret", headers: { "X-Extra": "more" } },
+        );
         await reader.shows(story(20), "done");
         expect(reader.history.shown.length).toBeGreaterThan(3);
         expect(await requests()).toMatchObject([
@@ -79,7 +76,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
       test("makes exactly one request under StrictMode", async () => {
         // Not even one that is taken back before it is sent.
         const fetched = vi.spyOn(globalThis, "fetch");
-        const reader = await inMidStream({ strict: true, incremental });
+        const reader = await inMidStream({ incremental }, 40, { strict: true });
         expect(fetched).toHaveBeenCalledTimes(1);
         fetched.mockRestore();
         await reader.shows(story(40), "done");
@@ -87,13 +84,10 @@ describe.each([{ incremental: false }, { incremental: true }])(
       });
 
       test("takes no notice of being rendered at any time, with a token that changes", async () => {
-        const reader = mount(client, {
-          url: writeUrl({ sentences: 30, delay: 2 }),
-          driven: true,
-          streamId,
-          incremental,
-          authToken: "0",
-        });
+        const reader = drive(
+          { sentences: 30, delay: 2 },
+          { incremental, authToken: "0" },
+        );
         for (let i = 1; reader.history.last.status !== "done"; i++) {
           reader.update({ authToken: String(i) });
           await new Promise((resolve) => setTimeout(resolve));
@@ -156,12 +150,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
       test("goes on from the database after an unmount and a mount in mid-stream", async () => {
         const before = await inMidStream({ incremental });
         before.unmount();
-        const after = mount(client, {
-          url: writeUrl({ sentences: 40, delay: 2 }),
-          driven: true,
-          streamId,
-          incremental,
-        });
+        const after = drive({ sentences: 40, delay: 2 }, { incremental });
         await after.shows(story(40), "done");
       });
 
@@ -175,11 +164,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
       });
 
       test("keeps a byte order mark at its beginning", async () => {
-        const url = writeUrl({ sentences: 3, bom: 1 });
-        const reader = mount(client, {
-          url,
-          driven: true,
-          streamId,
+        const reader = drive(writeUrl({ sentences: 3, bom: 1 }), {
           incremental,
         });
         await reader.shows("\uFEFF" + story(3), "done");
@@ -188,13 +173,10 @@ describe.each([{ incremental: false }, { incremental: true }])(
 
     describe("the database has the last word", () => {
       test("when the writer throws: `error`, with all its text", async () => {
-        const url = writeUrl({ sentences: 10, delay: 1, failAt: 20 });
-        const reader = mount(client, {
-          url,
-          driven: true,
-          streamId,
-          incremental,
-        });
+        const reader = drive(
+          writeUrl({ sentences: 10, delay: 1, failAt: 20 }),
+          { incremental },
+        );
         await reader.shows(story(10).slice(0, 100), "error");
       });
 
@@ -225,12 +207,10 @@ describe.each([{ incremental: false }, { incremental: true }])(
       });
 
       test("when the stream is stopped: everybody has the same text, and pages say `aborted`", async () => {
-        const reader = mount(client, {
-          url: writeUrl({ sentences: 40, delay: 2, hang: 50 }),
-          driven: true,
-          streamId,
-          incremental,
-        });
+        const reader = drive(
+          { sentences: 40, delay: 2, hang: 50 },
+          { incremental },
+        );
         await waitFor(() => expect(reader.history.last.text.length).toBe(250));
         await client.mutation(chat.stop, { streamId });
         const text = story(40).slice(0, 250);
@@ -242,20 +222,11 @@ describe.each([{ incremental: false }, { incremental: true }])(
       });
 
       test.each([401, 404, 500])("when HTTP answers %i", async (status) => {
-        const url = writeUrl({ sentences: 10, status });
-        const refused = mount(client, {
-          url,
-          driven: true,
-          streamId,
+        const refused = drive(writeUrl({ sentences: 10, status }), {
           incremental,
         });
         await waitFor(async () => expect(await requests()).toHaveLength(1));
-        const writer = mount(client, {
-          url: writeUrl({ sentences: 10, delay: 1 }),
-          driven: true,
-          streamId,
-          incremental,
-        });
+        const writer = drive({ sentences: 10, delay: 1 }, { incremental });
         await writer.shows(story(10), "done");
         await refused.shows(story(10), "done");
       });
@@ -275,11 +246,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
       test("when the site is offline, and goes on when it is back", async () => {
         await faults({ site: "offline" });
         const fetched = vi.spyOn(globalThis, "fetch");
-        const url = writeUrl({ sentences: 10, delay: 1 });
-        const reader = mount(client, {
-          url,
-          driven: true,
-          streamId,
+        const reader = drive(writeUrl({ sentences: 10, delay: 1 }), {
           incremental,
         });
         await waitFor(() =>
@@ -388,12 +355,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
           if (counting) requestAnimationFrame(count);
         };
         requestAnimationFrame(count);
-        const reader = mount(client, {
-          url: writeUrl({ sentences: 100, delay: 1 }),
-          driven: true,
-          streamId,
-          incremental,
-        });
+        const reader = drive({ sentences: 100, delay: 1 }, { incremental });
         await reader.shows(story(100), "done");
         counting = false;
         // 0.1 s of a frame that did not come counts as one, too: a busy machine.
@@ -404,12 +366,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
         const noFrames = vi
           .spyOn(window, "requestAnimationFrame")
           .mockReturnValue(0);
-        const reader = mount(client, {
-          url: writeUrl({ sentences: 20, delay: 1 }),
-          driven: true,
-          streamId,
-          incremental,
-        });
+        const reader = drive({ sentences: 20, delay: 1 }, { incremental });
         await reader.shows(story(20), "done");
         noFrames.mockRestore();
       });
@@ -518,13 +475,13 @@ describe("a request", () => {
 
   test("that cannot be made is logged without what is secret in it", async () => {
     const logged = vi.spyOn(console, "error").mockImplementation(() => {});
-    mount(client, {
-      url: writeUrl({ key: "hush" }),
-      driven: true,
-      streamId,
-      // As it may come out of a file. Some say in the error what they refuse.
-      authToken: "hush\nhush",
-    });
+    drive(
+      { key: "hush" },
+      {
+        // As it may come out of a file. Some say in the error what they refuse.
+        authToken: "hush\nhush",
+      },
+    );
     await waitFor(() => expect(logged).toHaveBeenCalledOnce());
     const said = logged.mock.calls[0]!.map(String).join(" ");
     expect(said).toContain(new URL("/write", writeUrl()).href);

@@ -1,6 +1,8 @@
 import { cleanup, render } from "@testing-library/react";
 import { StrictMode } from "react";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { nameSource } from "../browser/lines.js";
+import { createPrefix } from "../browser/prefix.js";
 import type { StreamState } from "../shared.js";
 import { useStreamLines, type LineOptions } from "./index.js";
 
@@ -16,16 +18,19 @@ function showLines<T>(
     seen.push(useStreamLines<T>(body, parse, options));
     return null;
   }
-  const page = (text: string, status: StreamState["status"]) => (
+  const page = (body: StreamState) => (
     <StrictMode>
-      <Lines body={{ text, status }} />
+      <Lines body={body} />
     </StrictMode>
   );
-  const view = render(page("", "pending"));
+  const view = render(page({ text: "", status: "pending" }));
   return {
     seen,
-    show: (text: string, status: StreamState["status"] = "streaming") => {
-      view.rerender(page(text, status));
+    show: (
+      text: string | StreamState,
+      status: StreamState["status"] = "streaming",
+    ) => {
+      view.rerender(page(typeof text === "string" ? { text, status } : text));
       return seen.at(-1);
     },
   };
@@ -85,6 +90,21 @@ test("an older body gets its older array, and nothing is parsed again", () => {
   expect(show("1\n2\n")).toBe(before);
   expect(show("1\n2\n3\n")).toEqual([1, 2, 3]);
   expect(parse).toHaveBeenCalledTimes(4);
+});
+
+test("the half line with which the end of a text begins is left out", () => {
+  const prefix = createPrefix();
+  const { show, seen } = showLines((line) => line);
+  for (const [from, text] of [
+    [7, "alf"],
+    [10, " a line\nwhole\n"],
+  ] as const) {
+    prefix.save(from, text);
+    const body = { text: prefix.text, status: "streaming" as const };
+    nameSource(body, prefix.source);
+    show(body);
+  }
+  expect(seen.at(-1)).toEqual(["whole"]);
 });
 
 describe("a line that cannot be parsed", () => {

@@ -1,0 +1,146 @@
+/** How the hook meets React, in each version that is supported: see vitest.config.ts. */
+import { cleanup, render, waitFor } from "@testing-library/react";
+import { ConvexProvider, type ConvexReactClient } from "convex/react";
+import * as React from "react";
+import { StrictMode, startTransition, useState } from "react";
+import { createRoot, hydrateRoot } from "react-dom/client";
+import { renderToString } from "react-dom/server";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { chat, newClient, writeUrl } from "../../test/support/hook.js";
+import { story } from "../../test/support/story.js";
+import { useStream, useStreamBody, type UseStreamOptions } from "./index.js";
+
+let client: ConvexReactClient;
+let streamId: string;
+let logged: string[];
+beforeEach(async () => {
+  client = newClient();
+  streamId = await client.mutation(chat.create, {});
+  logged = [];
+  for (const method of ["error", "warn"] as const) {
+    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
+      logged.push(said.map(String).join(" "));
+    });
+  }
+});
+afterEach(async () => {
+  cleanup();
+  vi.restoreAllMocks();
+  await client.close();
+});
+
+function Reply(props: {
+  options?: UseStreamOptions<typeof chat.body>;
+  seen?: unknown[];
+}) {
+  const url = writeUrl({ sentences: 3 });
+  const body = useStream(chat.body, url, "auto", streamId, props.options);
+  const follower = useStreamBody(chat.body, streamId);
+  props.seen?.push([body.status, body.text, follower.text]);
+  return <p data-loading={body.isLoading}>{body.text}</p>;
+}
+
+const page = (reply: React.ReactNode) => (
+  <StrictMode>
+    <ConvexProvider client={client}>{reply}</ConvexProvider>
+  </StrictMode>
+);
+
+const drive = async () => {
+  const body = JSON.stringify({ streamId });
+  await (
+    await fetch(writeUrl({ sentences: 3 }), { method: "POST", body })
+  ).text();
+};
+
+test.each(["with", "without"])(
+  "hydrates without a warning, %s `initial`, where the client has the text already",
+  async (initially) => {
+    await drive();
+    const body = await client.query(chat.body, { streamId });
+    const initial = initially === "with" ? body : undefined;
+    const app = page(<Reply options={{ initial }} />);
+    const place = document.createElement("div");
+    place.innerHTML = renderToString(app);
+    expect(place.textContent).toBe(initial ? story(3) : "");
+    // On a server there is no window; here, React 18 warns of layout effects.
+    logged = [];
+    const saved = client.watchQuery(chat.body, { streamId });
+    const stop = saved.onUpdate(() => {});
+    await waitFor(() => expect(saved.localQueryResult()).toBeDefined());
+    const root = hydrateRoot(place, app);
+    await waitFor(() => expect(place.textContent).toBe(story(3)));
+    expect(logged).toEqual([]);
+    root.unmount();
+    stop();
+  },
+);
+
+// React 18 has none.
+const Activity = (React as Partial<typeof React>).Activity!;
+test.skipIf(!Activity)(
+  "an <Activity> that was hidden for long shows what it had",
+  async () => {
+    const seen: string[][] = [];
+    const app = (mode: "visible" | "hidden") =>
+      page(
+        <Activity mode={mode}>
+          <Reply seen={seen} />
+        </Activity>,
+      );
+    const view = render(app("visible"));
+    await waitFor(() => expect(view.container.textContent).toBe(story(3)));
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    view.rerender(app("hidden"));
+    vi.advanceTimersByTime(6000);
+    vi.useRealTimers();
+    const before = seen.length;
+    view.rerender(app("visible"));
+    await waitFor(() => expect(seen.length).toBeGreaterThan(before));
+    for (const [, text] of seen.slice(before)) expect(text).toBe(story(3));
+    const all = await client.query(chat.requests, { streamId });
+    expect(all).toHaveLength(1);
+  },
+);
+
+test("50 readers show the same in every frame, those that a transition mounts too", async () => {
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
+  const url = writeUrl({ sentences: 60, delay: 4 });
+  let mountMore = () => {};
+  function One() {
+    const { text } = useStream(chat.body, url, true, streamId);
+    // So that React renders the transition in slices.
+    const end = performance.now() + 3;
+    while (performance.now() < end);
+    return <p>{text.length}</p>;
+  }
+  function All() {
+    const [count, setCount] = useState(25);
+    mountMore = () => startTransition(() => setCount(50));
+    return Array.from({ length: count }, (_, i) => <One key={i} />);
+  }
+  const place = document.createElement("div");
+  const root = createRoot(place);
+  root.render(
+    <ConvexProvider client={client}>
+      <All />
+    </ConvexProvider>,
+  );
+  const frames: Set<string | null>[] = [];
+  const note = () => {
+    const shown = [...place.querySelectorAll("p")];
+    frames.push(new Set(shown.map((one) => one.textContent)));
+    if (frames.length === 20) mountMore();
+    if (shown[0]?.textContent !== String(story(60).length)) {
+      requestAnimationFrame(note);
+    }
+  };
+  requestAnimationFrame(note);
+  await waitFor(
+    () => expect(place.textContent).toBe(`${story(60).length}`.repeat(50)),
+    { timeout: 20_000 },
+  );
+  expect(frames.filter((shown) => shown.size > 1)).toEqual([]);
+  root.unmount();
+  vi.unstubAllGlobals();
+});
