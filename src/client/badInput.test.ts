@@ -256,7 +256,7 @@ describe("what a writer gives back", () => {
     async (_, writer) => {
       const { error, text, status } = await given(writer);
       expect(String(error)).toMatch(
-        /has appended nothing, and what it gave back is .* which is not read\. A writer appends its text, or/,
+        /appended nothing and returned .*, which has no effect\. Append the text, or/,
       );
       expect({ text, status }).toEqual({ text: "", status: "error" });
     },

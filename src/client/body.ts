@@ -4,17 +4,17 @@
  */
 const BODY_LIMIT = 20 * 1024 * 1024;
 
-/** The HTTP leg: the text as the body of a response, in UTF-8. */
+/** The text as the body of a response, in UTF-8. */
 export class Body {
   readonly stream: ReadableStream<Uint8Array>;
   private controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   private readonly encoder = new TextEncoder();
   private room: number;
-  /** Text that was written and not read yet. The next piece takes all of it. */
+  /** Text that was written but not read yet. The next piece takes all of it. */
   private readonly waiting = new Bytes();
 
   /**
-   * @param options.onCancel Called when the reader has gone, if the platform reports
+   * @param options.onCancel Called when the reader leaves, if the platform reports
    *   it. A deployment does not.
    */
   constructor(options: { limit?: number; onCancel?: () => void } = {}) {
@@ -25,7 +25,7 @@ export class Body {
       },
       pull: () => this.sendWaiting(),
       cancel: () => {
-        // The reader has gone. The writer continues, for the database.
+        // The reader has left. The writer continues, for the database.
         this.controller = null;
         this.waiting.take();
         options.onCancel?.();
@@ -89,7 +89,7 @@ class Bytes {
   }
 }
 
-/** The largest length up to `length` at which UTF-8 can be cut between two characters. */
+/** The largest length up to `length` at which UTF-8 can be cut without splitting a character. */
 function cutUtf8(bytes: Uint8Array, length: number): number {
   if (length >= bytes.length) return bytes.length;
   let end = length;

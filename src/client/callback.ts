@@ -1,4 +1,4 @@
-/** An app's `onComplete`, as `createStream` is given it and as the component keeps it. */
+/** An app's `onComplete`: what `createStream` takes, and what the component stores. */
 import {
   createFunctionHandle,
   getFunctionName,
@@ -9,35 +9,33 @@ import type { OnCompleteArgs } from "../shared.js";
 import { shown } from "./errors.js";
 import { storable } from "./outcome.js";
 
-/** The least that an `onComplete` takes. */
+/** The minimal arguments of an `onComplete`. */
 type CallbackArgs = Omit<OnCompleteArgs, "streamId" | "context"> & {
   streamId: string;
   context?: unknown;
 };
 
-/** What `createStream` may be given. */
+/** Options of `createStream`. */
 export interface CreateStreamOptions {
   /**
-   * An internal mutation of the app with `args: vOnCompleteArgs(…)`. It runs
-   * once, in the transaction that ends the stream, however that ends. If it
-   * throws, its writes are rolled back and the stream ends all the same; it is
-   * then run by itself, up to five times within a day. It may read and delete
-   * the stream. It must not use `ctx.auth`: the caller is whoever ended the
-   * stream, or nobody.
+   * An internal mutation of the app with `args: vOnCompleteArgs(…)`. It runs exactly
+   * once, in the transaction that ends the stream, whatever ends it. If it throws,
+   * its writes are rolled back, the stream ends anyway, and it is retried separately,
+   * up to five times within a day. It may read and delete the stream. It must not use
+   * `ctx.auth`: the caller may be the user who stopped the stream, or no user.
    *
-   * A stream that is stopped while its writer is at work may still get up to
-   * about a second of text that the writer had appended; `length` is what is
-   * saved when the callback runs.
+   * After a stop, up to about a second of text that the writer had already appended
+   * may still be saved. `length` is what is saved when the callback runs.
    */
   onComplete?: FunctionReference<"mutation", "internal", CallbackArgs, unknown>;
-  /** Handed to `onComplete`: any Convex value, up to 64 KiB. */
+  /** Passed to `onComplete`: any Convex value, up to 64 KiB. */
   context?: unknown;
 }
 
-/** How large (bytes of JSON) a context may be. */
+/** The largest context (bytes of JSON). */
 const CONTEXT_LIMIT_BYTES = 64 * 1024;
 
-/** What the component keeps of an `onComplete`. */
+/** What the component stores of an `onComplete`. */
 export async function callbackOf(options: CreateStreamOptions) {
   if (typeof options !== "object" || options === null) {
     throw new TypeError(

@@ -8,7 +8,7 @@ import { isHighSurrogate } from "../shared.js";
 export class CharacterJoiner {
   private half = "";
 
-  /** The characters that `text` completes. A first half waits for its second half. */
+  /** The characters completed by `text`. The first half of a pair waits for the second. */
   push(text: string): string {
     const joined = this.half + text;
     const whole = isHighSurrogate(joined.charCodeAt(joined.length - 1))

@@ -12,17 +12,17 @@ export type RunQueryCtx = Pick<ActionCtx, "runQuery">;
 /** The `ctx` of any mutation or action. */
 export type RunMutationCtx = Pick<ActionCtx, "runMutation">;
 
-/** The `ctx` of any action. A writer looks at its stream between two saves. */
+/** The `ctx` of any action. Writers read their stream's status between saves. */
 export type RunActionCtx = RunQueryCtx & RunMutationCtx;
 
 const CLAIM_ATTEMPTS = 5;
 
 /**
- * Claims a stream for one writer. Of any number of callers exactly one gets it;
- * with `takeOver`, each gets it from the one before.
+ * Claims a stream for one writer. Exactly one caller gets it; with `takeOver`, each
+ * one takes it from the one before.
  *
- * @returns The stream to append to; or why not: the status of a stream that
- *   another has claimed or that has ended, null for an id that names no stream.
+ * @returns The stream to append to. Otherwise the reason: the status of a stream that
+ *   is already claimed or has ended, or null if there is no such stream.
  */
 export async function claim(
   lib: ComponentApi["lib"],
@@ -33,7 +33,7 @@ export async function claim(
 ): Promise<{ stream: ClaimedStream } | { status: StreamStatus | null }> {
   if (!mayBeId(streamId)) return { status: null };
   // The name makes a claim repeatable: a claim whose answer was lost is still ours.
-  // 48 bits tell apart those that a stream may have.
+  // 48 bits are enough to tell a stream's writers apart.
   const writer = crypto.randomUUID().slice(0, 13);
   const { claimed, status, start } = await retry(CLAIM_ATTEMPTS, () =>
     ctx.runMutation(lib.claim, { streamId, writer, timeoutMs, takeOver }),
@@ -51,9 +51,9 @@ export async function claim(
 }
 
 /**
- * Whether this may be the id of a stream. It often comes straight from a
- * request, where it may be missing, or half a character, which Convex takes as
- * an argument of nothing.
+ * Whether this can be the id of a stream. It often comes straight from a request,
+ * where it may be missing or contain half a character, which Convex rejects as an
+ * argument.
  */
 export function mayBeId(streamId: unknown): streamId is string {
   return typeof streamId === "string" && !/\p{Surrogate}/u.test(streamId);

@@ -1,7 +1,7 @@
-/** The longest beginning of a string that an error quotes. */
+/** Errors quote at most this much of a string. */
 const LONGEST = 100;
 
-/** A value as an error names it: what it is, and not all of it, if it is long. */
+/** Describes a value in an error: what it is, and the beginning if it is long. */
 export function shown(value: unknown): string {
   switch (typeof value) {
     case "string":
@@ -10,7 +10,7 @@ export function shown(value: unknown): string {
         : `${JSON.stringify(value.slice(0, LONGEST))}… (${value.length} characters)`;
     case "object": {
       if (value === null) return "null";
-      // A reference, such as internal.chat, has a field of any name.
+      // A reference, such as internal.chat, has every field.
       const name: unknown = value.constructor?.name;
       return `an object (${typeof name === "string" ? name : "without a class"})`;
     }

@@ -3,21 +3,21 @@ import { cutLength } from "../shared.js";
 /**
  * Where text may be saved without waiting for `maxChars` or `maxDelayMs`:
  *
- * - `"sentence"`: behind `.` `!` `?`, `。` `！` `？`, or a line break.
+ * - `"sentence"`: after `.` `!` `?`, `。` `！` `？`, or a line break.
  * - `"line"`: up to the last line break, so that followers see whole lines.
- * - a function: if it says so of the unsaved text, all of that. It may be asked
- *   after several appends, so it should look for a boundary anywhere in it.
+ * - a function: all of the unsaved text, if the function returns true for it. It may
+ *   be called after several appends, so look for a boundary anywhere in the text.
  */
 export type FlushBoundary =
   "sentence" | "line" | ((buffered: string) => boolean);
 
-/** When text is saved: at a boundary, and at the latest when it is so long or so old. */
+/** When text is saved: at a boundary, or when it gets too long or too old. */
 export interface FlushOptions {
   /** Default: `"sentence"`. */
   boundary?: FlushBoundary;
   /**
-   * Text of this length (UTF-16 code units) is saved without waiting for a
-   * boundary. Default: 1000; with `"line"`, `Infinity`.
+   * Text of this length (UTF-16 code units) is saved without waiting for a boundary.
+   * Default: 1000; with `"line"`, `Infinity`.
    */
   maxChars?: number;
   /**
@@ -26,18 +26,18 @@ export interface FlushOptions {
    */
   maxDelayMs?: number;
   /**
-   * The shortest time (ms) between two saves. Followers see text later, and
-   * fewer saves are billed. Default: 400, or `maxDelayMs` if that is less.
+   * The shortest time (ms) between two saves. A longer time means fewer billed saves,
+   * and later text for followers. Default: 400, or `maxDelayMs` if that is less.
    */
   minDelayMs?: number;
 }
 
-/** Few readers notice; a third fewer calls than at 250. */
+/** Few readers notice, and it takes a third fewer calls than 250. */
 const MIN_DELAY_MS = 400;
 
 export type FlushPolicy = Required<FlushOptions>;
 
-/** Fills in the defaults. Throws a `TypeError` for what cannot be meant. */
+/** Fills in the defaults. Throws a `TypeError` for invalid options. */
 export function flushPolicy(
   flush: "sentence" | "line" | FlushOptions = {},
 ): FlushPolicy {
@@ -48,8 +48,8 @@ export function flushPolicy(
     );
   }
   const { boundary = "sentence" } = given;
-  // A pause must not hide half a sentence. Half a line of a protocol says
-  // nothing, and whoever reads it would have to know that it is half a line.
+  // A pause must not hide half a sentence. But half a line of a protocol is useless,
+  // and its readers would have to recognize it.
   const longest = boundary === "line" ? Infinity : 1000;
   const policy: FlushPolicy = {
     boundary,
@@ -84,9 +84,9 @@ export function flushPolicy(
 }
 
 /**
- * How much of the unsaved text should be saved now.
+ * How much of the unsaved text to save now.
  *
- * @param unsaved Text that has been appended and not yet saved.
+ * @param unsaved Text that has been appended but not saved.
  * @param age Milliseconds since its oldest character was appended.
  * @returns A length in UTF-16 code units, 0 to wait. Never splits a surrogate pair.
  */
@@ -104,8 +104,8 @@ export function due(unsaved: string, age: number, policy: FlushPolicy): number {
 }
 
 /**
- * Whether there can be a boundary in `text`: in what was appended since the
- * last one was looked for, so that long text is not searched with every token.
+ * Whether there may be a boundary in `text`, which was appended since the last
+ * search. So long text is not searched again for every token.
  */
 export function mayEnd(text: string, boundary: FlushBoundary): boolean {
   switch (boundary) {

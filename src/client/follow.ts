@@ -19,23 +19,26 @@ import {
   textResponse,
 } from "./responses.js";
 
-/** What `lib.read` gives. */
+/** The result of `lib.read`. */
 export type SavedPage = StreamPage & { upToDate: boolean; draining: boolean };
 
-/** Reads the saved text from an offset on. Null says that there is no such stream. */
+/** Reads the saved text from an offset on. Null if there is no such stream. */
 export type ReadPage = (from: number) => Promise<SavedPage | null>;
 
-/** How long (ms) between two reads of the database: while text comes, and at most in a pause. */
+/** How long (ms) to wait between two reads of the database: while text arrives, and at most. */
 const SHORTEST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 2000;
-/** How much longer each wait is than the one before it while nothing comes. */
+/** Without news, each wait is longer than the last by this factor. */
 const SLOWDOWN = 1.5;
-/** How long (ms) one response waits for a draining stream: its writer may be dead, and the client asks again anyway. */
+/**
+ * How long (ms) one response waits for a draining stream. Its writer may be dead, and
+ * the client asks again anyway.
+ */
 const DRAIN_WAIT_MS = 5000;
-/** How often a read that fails is repeated. */
+/** How many times a read is attempted. */
 export const ATTEMPTS = 5;
 
-/** Reads the saved text, and again if that fails. */
+/** Reads the saved text, with retries. */
 export function readPage(
   read: ReadPage,
   from: number,
@@ -43,15 +46,14 @@ export function readPage(
   return retry(ATTEMPTS, () => read(from));
 }
 
-/** Whether a page is the last: the stream has ended, and nothing can come after its text. */
+/** Whether a page is the last: the stream has ended, and no text can follow. */
 export function isLast(page: SavedPage): boolean {
   return isFinal(page.status) && !page.draining;
 }
 
 /**
- * A page of a stream and all that is saved after it, each page behind the one
- * before, until the stream has ended or been deleted or the reader has gone. A
- * page may be empty.
+ * Yields a page of a stream and everything saved after it, page by page, until the
+ * stream ends or is deleted, or the reader leaves. Pages may be empty.
  */
 async function* follow(
   first: SavedPage,
@@ -81,9 +83,9 @@ async function* follow(
 }
 
 /**
- * A body that brings a page of a stream and what is saved after it, as `send`
- * writes it, until there is no more, `send` returns false, the response is full
- * or the client has gone.
+ * A body with a page of a stream and everything saved after it, as `send` writes it.
+ * Ends when there is no more, `send` returns false, the response is full, or the
+ * client leaves.
  */
 export function sendPages(
   first: SavedPage,
@@ -98,7 +100,7 @@ export function sendPages(
   if (request.signal.aborted) leave();
   const body = new Body({ onCancel: leave });
   const write = (text: string) => body.write(text);
-  // Not awaited: the response has to be on its way first. It never rejects.
+  // Not awaited, because the response must be returned first. It never rejects.
   void (async () => {
     try {
       for await (const page of follow(first, read, gone.signal)) {
@@ -116,18 +118,21 @@ export function sendPages(
   return body;
 }
 
-/** No response takes longer (ms), well within what an action may take. The client asks again from where it is. */
+/**
+ * No response takes longer than this (ms), well below an action's limit. The client
+ * asks again from its position.
+ */
 const LONGEST_RESPONSE_MS = 9 * 60 * 1000;
 
-/** How long (ms) a long-poll waits for text before it answers that there is none. */
+/** How long (ms) a long-poll waits for text. */
 const LONG_POLL_WAIT_MS = 20_000;
 
-/** What is read of a stream; null says that there is no such stream. */
+/** The reads of a stream. Null means that there is no such stream. */
 export interface SavedStream {
   read: ReadPage;
-  /** So many code units of its end, and what belongs to them. */
+  /** This many code units of its end, as a page. */
   readEnd: ReadPage;
-  /** Where the saved text ends, as `lib.tail` says it. */
+  /** Where the saved text ends, from `lib.tail`. */
   tail: () => Promise<Tail | null>;
 }
 type Tail = Awaited<FunctionReturnType<ComponentApi["lib"]["tail"]>> & {};
@@ -145,10 +150,10 @@ export function savedStream(
   };
 }
 
-/** Where to begin: at an offset, or so many code units before the end of what is saved. */
+/** Where to start: at an offset, or this many code units before the end of the saved text. */
 export type Start = { from: number } | { tail: number };
 
-/** The first page of a reading; null if there is no such stream. */
+/** The first page, or null if there is no such stream. */
 async function firstPage(
   stream: SavedStream,
   start: Start,
@@ -158,9 +163,8 @@ async function firstPage(
 }
 
 /**
- * The first page that says something: text, or that this is the end. The last
- * one, if no such page comes while the reader waits; null if the stream has been
- * deleted.
+ * The first page with news: text, or the end. If there is none while the reader
+ * waits, the last page. Null if the stream is deleted.
  */
 export async function news(
   first: SavedPage,
@@ -171,13 +175,13 @@ export async function news(
   let page = first;
   for await (page of follow(first, read, gone)) {
     const isNews = page.text !== "" || isLast(page);
-    // A page comes every two seconds at least.
+    // There is a page at least every two seconds.
     if (isNews || now() >= deadline) return page;
   }
   return gone.aborted || isFinal(page.status) ? page : null;
 }
 
-/** The text of a stream as `streaming.follow()` gives it. */
+/** The text of a stream for `streaming.follow()`. */
 export async function* followText(
   stream: SavedStream,
   streamId: string,
@@ -199,14 +203,14 @@ export async function* followText(
       last = page;
       if (page.text !== "") yield page.text;
     }
-    // It did not end, so it was deleted.
+    // It did not end, so it must have been deleted.
     if (!isFinal(last.status)) throw missing();
   } finally {
     left.abort();
   }
 }
 
-/** The response that brings the text of a stream from where the reader is, to the stream's end. */
+/** The response with the text of a stream, from the reader's position to the end. */
 export async function resume(
   stream: SavedStream,
   request: Request,
@@ -231,7 +235,7 @@ export async function resume(
     headers[wire.closed] = "true";
     if (page.text === "") return emptyResponse(204, headers);
   }
-  // Convex's router answers HEAD by what is there for GET.
+  // Convex's router answers HEAD with the GET handler.
   if (request.method === "HEAD") return textResponse(null, headers);
   if (live) return textResponse(page.text, headers);
   const deadline = now() + LONGEST_RESPONSE_MS;
@@ -248,16 +252,16 @@ export async function resume(
   return textResponse(body, headers);
 }
 
-/** Headers of more than about 8 KB are refused by many servers. */
+/** Many servers refuse headers of more than about 8 KB. */
 const LONGEST_ERROR = 4096;
 
-/** An error as a header: in ASCII, and not without end. */
+/** An error as a header: ASCII, and not too long. */
 function formatError(error: StreamError): string {
   const { kind, message } = error;
   const data: unknown = error.data;
   const whole = encodeURIComponent(JSON.stringify({ kind, message, data }));
   if (whole.length <= LONGEST_ERROR) return whole;
-  // A character has at most 9 bytes here.
+  // A code unit takes at most 9 bytes here.
   const short = { kind, message: message.slice(0, cutLength(message, 400)) };
   return encodeURIComponent(JSON.stringify(short));
 }

@@ -1,9 +1,9 @@
-/** What a writer leaves behind beside its text: its result, or why it failed. */
+/** What remains of a writer besides its text: its result, or why it failed. */
 import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { StreamError } from "../shared.js";
 import { shown } from "./errors.js";
 
-/** How large (bytes of JSON) a result, or the data of an error, may be. */
+/** The largest result or error data (bytes of JSON). */
 const OUTCOME_LIMIT_BYTES = 4 * 1024;
 
 export const cannotSave: StreamError = {
@@ -14,8 +14,8 @@ export const cannotSave: StreamError = {
 /**
  * A value as Convex stores it, without fields that are `undefined`.
  *
- * @throws Error, in words that continue "It", for what Convex cannot store or
- *   what is too large.
+ * @throws Error if Convex cannot store it, or it is too large. The message continues
+ *   a sentence about "It".
  */
 export function storable(value: unknown, limitBytes: number): Value {
   const json = convexToJson(value as Value);
@@ -32,7 +32,10 @@ export function storable(value: unknown, limitBytes: number): Value {
   return jsonToConvex(json);
 }
 
-/** The result of a writer that has returned this: an object. It never costs the text: what cannot be stored is left out, and logged. */
+/**
+ * The result in a writer's return value, which must be an object. A result that
+ * cannot be stored is left out and logged, and never costs the text.
+ */
 export function resultOf(
   streamId: string,
   returned: unknown,
@@ -45,14 +48,17 @@ export function resultOf(
     return storable(returned, OUTCOME_LIMIT_BYTES);
   } catch (error) {
     console.error(
-      `The writer of stream ${streamId} has returned ${shown(returned)}, which cannot be saved as the stream's result. Return a small object of Convex values, such as { usage, finishReason }.`,
+      `The writer of stream ${streamId} returned ${shown(returned)}, which cannot be saved as the stream's result. Return a small object of Convex values, such as { usage, finishReason }.`,
       error,
     );
     return undefined;
   }
 }
 
-/** Why a writer that has thrown this has failed: in the app's own words, if it threw a `ConvexError`. Other errors are for the log. */
+/**
+ * Why a writer failed: in the app's own words, if it threw a `ConvexError`. Other
+ * errors only go to the log.
+ */
 export function reasonOf(streamId: string, thrown: unknown): StreamError {
   const generic: StreamError = {
     kind: "WriterFailed",
@@ -64,14 +70,14 @@ export function reasonOf(streamId: string, thrown: unknown): StreamError {
     return { ...generic, message: messageOf(data) ?? generic.message, data };
   } catch (error) {
     console.error(
-      `The ConvexError of stream ${streamId}'s writer has data that cannot be saved, so readers are not told.`,
+      `The writer of stream ${streamId} threw a ConvexError whose data cannot be saved, so readers get a general message.`,
       error,
     );
     return generic;
   }
 }
 
-/** By its mark, not its class: an app may have another copy of `convex`. */
+/** Checks the mark, not the class: an app may have another copy of `convex`. */
 function isConvexError(thrown: unknown): thrown is { data: unknown } {
   return Symbol.for("ConvexError") in Object(thrown);
 }

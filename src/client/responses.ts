@@ -3,13 +3,13 @@ import { shown } from "./errors.js";
 import { Body } from "./body.js";
 
 /**
- * What every response says: the text is one reader's, proxies must pass it on as
- * it comes, it is no page and no script, and pages may see where it starts.
+ * Headers of every response: the text is private, proxies must not buffer or change
+ * it, it is neither a page nor a script, and pages may read its offsets.
  */
 const common = {
-  // Without no-transform, compression middleware gathers text before it sends any.
+  // Without no-transform, compression middleware collects text before sending it.
   "Cache-Control": "private, no-store, no-transform",
-  // nginx would fill its buffers first.
+  // Otherwise nginx fills its buffers first.
   "X-Accel-Buffering": "no",
   "X-Content-Type-Options": "nosniff",
   "Access-Control-Expose-Headers": [
@@ -21,7 +21,7 @@ const common = {
   ].join(", "),
 };
 
-/** A response with text: as it is written, all of it, or none where only its headers are asked for. */
+/** A response with text: as it is written, complete, or empty if only the headers are requested. */
 export function textResponse(
   body: Body | string | null,
   headers: Record<string, string> = {},
@@ -35,7 +35,7 @@ export function textResponse(
   });
 }
 
-/** A response without a body; on a standard runtime such a status must have none. */
+/** A response without a body. On a standard runtime this status must have none. */
 export function emptyResponse(
   status: 204 | 205 | 304,
   headers: Record<string, string> = {},

@@ -42,14 +42,14 @@ type QueryCtx = GenericQueryCtx<any>;
 type ActionCtx = GenericActionCtx<any>;
 /* eslint-enable @typescript-eslint/no-explicit-any */
 
-/** What a caller wants to do with a stream: read its text, have it written, or stop it. */
+/** What a caller wants to do with a stream: read it, write it, or stop it. */
 export type StreamOperation = "read" | "write" | "abort";
 
 /** The options of `hookAPI`. */
 export type HookAPIOptions = {
   /**
-   * Throws if the caller may not do this with this stream. A `ConvexError`
-   * tells the user why.
+   * Throws if the caller may not do this with this stream. The message of a
+   * `ConvexError` reaches the user.
    */
   authorize: (
     ctx: QueryCtx,
@@ -57,7 +57,7 @@ export type HookAPIOptions = {
   ) => void | Promise<void>;
 };
 
-/** The functions that `hookAPI` makes. */
+/** The functions that `hookAPI` returns. */
 export type HookAPI = {
   /** A page of a stream, for `useStream` and the other hooks. */
   getStreamBody: RegisteredQuery<
@@ -88,8 +88,8 @@ export type RegisterRoutesOptions = {
   /** The path of the routes, such as `"/chat"`. */
   path: string;
   /**
-   * Writes the stream that a POST asks for: as an async generator of strings,
-   * or with `append`. It runs at most once per stream.
+   * Writes the stream for a POST: as an async generator of strings, or with `append`.
+   * Runs at most once per stream.
    */
   write: (ctx: ActionCtx, call: WriteCall) => Written;
   /**
@@ -112,20 +112,23 @@ export type RegisterRoutesOptions = {
       ) => void | Promise<void>)
     | "public";
   /**
-   * The origins whose pages may call the routes, such as
-   * `["https://example.com"]`. Default: `["*"]`, every origin. Tokens travel in
-   * a header, so no other site can borrow a user's session.
+   * The origins whose pages may call the routes, such as `["https://example.com"]`.
+   * Default: `["*"]`, every origin. Tokens travel in a header, so no other site can
+   * borrow a user's session.
    */
   allowedOrigins?: readonly string[] | undefined;
 };
 
-/** What `write` gets, besides the action's `ctx`. */
+/** What `write` receives, besides the action's `ctx`. */
 export type WriteCall = {
   /** The stream to write. */
   streamId: StreamId;
-  /** The JSON that the page posted: `streamId`, and what it sends with it. Check it as you would any input. */
+  /**
+   * The JSON that the page posted: `streamId`, and any further fields. Validate it
+   * like any input.
+   */
   body: Record<string, unknown>;
-  /** The request. Its body has been read already. */
+  /** The request. Its body has already been read. */
   request: Request;
   /** Fires when the stream is stopped, deleted or timed out. Pass it to the model's client. */
   signal: AbortSignal;
@@ -198,24 +201,27 @@ function checkHookOptions(options: HookAPIOptions) {
   );
 }
 
-/** A function that returns `false` means no, and must not be taken for one that threw nothing. */
+/** Returning `false` means no, so it must not count as "did not throw". */
 function checkVerdict(method: string, verdict: unknown): void {
   if (verdict !== false) return;
   throw new TypeError(
-    `The authorize function of ${method}() returned false. To refuse, it must throw, for example a ConvexError.`,
+    `The authorize function of ${method}() returned false. To refuse, throw, for example a ConvexError.`,
   );
 }
 
-/** The largest body (UTF-16 code units) of a POST. Large files belong in file storage. */
+/** The largest POST body (UTF-16 code units). Large files belong in file storage. */
 const LARGEST_BODY_CHARS = 1024 * 1024;
 
-/** How long (s) a browser may remember the answer to its preflight. */
+/** How long (s) a browser may cache the response to its preflight. */
 const PREFLIGHT_MAX_AGE_S = 2 * 60 * 60;
 
-/** No id is nearly as long (UTF-16 code units), and an app's rule should not have to look for one. */
+/**
+ * The longest id (UTF-16 code units) that an app's rule is asked about. Real ids are
+ * far shorter.
+ */
 const LONGEST_ID_CHARS = 100;
 
-/** A request that names a stream; or a sentence on why it does not. */
+/** A request that names a stream, or a sentence that says why it does not. */
 type Asked = { streamId: string; body: Record<string, unknown> } | string;
 
 /** Registers the routes of `registerRoutes`. */
@@ -257,10 +263,10 @@ export function registerRoutes(
         response = await respond(ctx, request);
       } catch (error) {
         console.error(`${request.method} ${path} failed:`, error);
-        // The error may say what is nobody's business.
+        // The error may contain secrets.
         response = errorResponse(
           500,
-          "Something went wrong. The deployment's logs say what.",
+          "Something went wrong. See the deployment's logs.",
         );
       }
       return allowOrigin(response, request, origins);
@@ -280,7 +286,7 @@ export function registerRoutes(
       ),
     ),
   });
-  // Convex answers HEAD with this too.
+  // Convex also answers HEAD with this.
   http.route({
     path,
     method: "GET",
@@ -302,7 +308,7 @@ async function askedByPost(request: Request): Promise<Asked> {
   const tooLong = (length: number) =>
     `${wanted}, of at most ${LARGEST_BODY_CHARS} characters; it has ${length}. Upload large files to Convex's file storage.`;
   const announced = Number(request.headers.get("Content-Length") ?? 0);
-  // A character has up to three bytes.
+  // A code unit takes up to three bytes.
   if (announced > 3 * LARGEST_BODY_CHARS) return tooLong(announced);
   const text = await request.text().catch(() => "");
   if (text.length > LARGEST_BODY_CHARS) return tooLong(text.length);
@@ -326,10 +332,10 @@ function askedByUrl(request: Request): Asked {
   const ids = new URL(request.url).searchParams.getAll(wire.streamId);
   const [streamId] = ids;
   if (ids.length === 1 && streamId !== undefined) return { streamId, body: {} };
-  return `The URL must name one stream, as in ?${wire.streamId}=…; this one names ${ids.length === 0 ? "none" : ids.length}.`;
+  return `The URL must name one stream, as in ?${wire.streamId}=…; it names ${ids.length === 0 ? "none" : ids.length}.`;
 }
 
-/** Says in a response whether a page of the request's origin may see it. */
+/** Sets whether a page of the request's origin may read the response. */
 function allowOrigin(
   response: Response,
   request: Request,
@@ -340,7 +346,7 @@ function allowOrigin(
     headers.set("Access-Control-Allow-Origin", "*");
     return response;
   }
-  // The answer differs by origin, so a cache must keep one for each.
+  // The response depends on the origin, so caches must keep one for each.
   headers.append("Vary", "Origin");
   const origin = request.headers.get("Origin");
   if (origin !== null && origins.has(origin)) {
@@ -349,7 +355,10 @@ function allowOrigin(
   return response;
 }
 
-/** Allows what the browser asks for: an app sends headers of its own, and `*` would leave out `Authorization`. */
+/**
+ * Allows the headers that the browser asks for: apps send their own, and `*` would
+ * leave out `Authorization`.
+ */
 function preflight(request: Request): Response {
   const asked = request.headers.get("Access-Control-Request-Headers");
   return emptyResponse(204, {
@@ -360,12 +369,12 @@ function preflight(request: Request): Response {
   });
 }
 
-/** By its mark, not by its class: an app may have two copies of `convex`. */
+/** Checks the mark, not the class: an app may have two copies of `convex`. */
 function isConvexError(error: unknown): error is { data: unknown } {
   return Symbol.for("ConvexError") in (Object(error) as object);
 }
 
-/** The words of a `ConvexError` for the user: its data, or the message in it. */
+/** The message of a `ConvexError` for the user: its data, or the message in it. */
 function refusalOf({ data }: { data: unknown }): string {
   if (typeof data === "string") return data;
   const { message } = Object(data) as { message?: unknown };
@@ -389,7 +398,7 @@ function checkRouter(http: unknown): void {
   );
 }
 
-/** The options, and in one form what they allow in several. */
+/** The options, normalized. */
 function checkRoutesOptions(given: unknown) {
   if (Object(given) !== given) {
     throw new TypeError(
@@ -416,7 +425,7 @@ function checkRoutesOptions(given: unknown) {
   };
 }
 
-/** Whether requests can have this path: `new URL()` would change any other. */
+/** Whether requests can have this path. `new URL()` would change any other. */
 function isPath(path: unknown): path is string {
   try {
     return (
@@ -485,7 +494,19 @@ function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
   return new Set(origins as string[]);
 }
 
-/** Whether a browser may send this as a page's origin: `https://example.com`, or the app's own scheme, as in `capacitor://localhost`. */
+/**
+ * What apps would otherwise write by hand around `stream()`, `resume()`,
+ * `getStreamBody()` and `abortStream()`: HTTP routes with CORS, and functions for the
+ * page. Both apply the app's own rule first.
+ */
+/**
+ * Apps annotate `ctx` with their own type. Only `any` allows that without a type
+ * argument, which would make `_generated/api` circular.
+ */
+/**
+ * Whether a browser may send this as a page's origin: `https://example.com`, or an
+ * app's own scheme, such as `capacitor://localhost`.
+ */
 function isOrigin(origin: unknown): origin is string {
   if (typeof origin !== "string") return false;
   if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s*]+$/.test(origin)) return false;

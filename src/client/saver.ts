@@ -9,23 +9,26 @@ import {
 import { due, mayEnd, type FlushPolicy } from "./flush.js";
 import { backOff, now, sleep } from "../time.js";
 
-/** What the database says of a claimed stream: its status, null if it was deleted, or that another writer has the claim now. */
+/**
+ * The state of a claimed stream in the database: its status, null if it was deleted,
+ * or that another writer has taken it over.
+ */
 export type ClaimStatus = StreamStatus | "takenOver" | null;
 
-/** How a writer gives up its claim. `"open"` leaves the stream to a writer that takes it over. */
+/** How a writer releases its claim. `"open"` leaves the stream to a writer that takes it over. */
 export interface LastSave {
   final: "done" | "error" | "open";
   /** Why the writer failed. */
   error?: StreamError | undefined;
   /** What the writer returned. */
   result?: Value | undefined;
-  /** Leave the app's `onComplete` for later: with it, the stream could not be ended. */
+  /** Leave the app's `onComplete` for later, because the stream could not be ended with it. */
   owe?: boolean | undefined;
 }
 
-/** One claimed stream, as its writer sees it. Each call may fail, and may have been carried out all the same. */
+/** A claimed stream, as its writer sees it. A call that fails may have been carried out anyway. */
 export interface ClaimedStream {
-  /** The offset at which the writer begins. Default: 0. */
+  /** The offset where the writer starts. Default: 0. */
   start?: number | undefined;
   /** How long (ms) the writer may show no sign of life. Default: 2 minutes. */
   timeoutMs?: number | undefined;
@@ -34,41 +37,63 @@ export interface ClaimedStream {
   status(): Promise<ClaimStatus>;
 }
 
-/** The largest commit (UTF-16 code units). At 3 bytes each, this is far from the 16 MiB that arguments may have. */
+/**
+ * The largest commit (UTF-16 code units). At 3 bytes each, it is far below the 16 MiB
+ * limit on arguments.
+ */
 const COMMIT_LIMIT_CHARS = 1024 * 1024;
-/** Appending waits while more than this is unsaved (UTF-16 code units). Saving then ignores boundaries: so much text may have none. */
+/**
+ * Appending waits while more than this is unsaved (UTF-16 code units). Saving then
+ * ignores boundaries, because that much text may have none.
+ */
 const UNSAVED_LIMIT_CHARS = 1024 * 1024;
-/** After this long (ms) without news of the stream, its status is read: somebody may have stopped it. */
+/**
+ * The status is read after this long (ms) without news, because someone may have
+ * stopped the stream.
+ */
 const WATCH_INTERVAL_MS = 1000;
-/** The longest timer (ms). On a deployment a cleared timer keeps running, and 1,000 of them end the function. */
+/**
+ * The longest timer (ms). On a deployment a cleared timer keeps running, and 1,000
+ * running timers end the function.
+ */
 const LONGEST_TIMER_MS = 10_000;
-/** In a pause, this part of the time-out passes between two signs of life; and between two looks, at most that one. Together, four signs come in the time. */
+/**
+ * In a pause, a sign of life is sent each time this share of the time-out has passed,
+ * and the status is read at least as often as the other share. So at least four signs
+ * arrive in time.
+ */
 const HEARTBEAT_PART = 1 / 5;
 const WATCH_PART = 1 / 20;
-/** Consecutive failed saves (about 6 s) before the stream accepts no more text: tokens that cannot be saved should not be paid for. */
+/**
+ * Consecutive failed saves (about 6 s) before the stream accepts no more text. Tokens
+ * that cannot be saved should not be paid for.
+ */
 const ATTEMPTS = 7;
-/** Consecutive failed saves (another 75 s) before the last save is given up, and the stream is left to the cron. */
+/**
+ * Consecutive failed saves (another 75 s) before the last save is given up. The
+ * stream then times out.
+ */
 const LAST_ATTEMPTS = ATTEMPTS + 15;
 
 /**
- * The database leg: saves appended text beside its generation.
+ * Saves appended text while generation continues.
  *
- * One commit is in flight at a time. Text that comes meanwhile gathers, and
- * the next commit takes all of it: the slower the database, the larger the
- * batches. A commit that failed is repeated from the same offset, with what
- * has come since.
+ * One commit is in flight at a time. Text that arrives meanwhile collects, and the
+ * next commit takes all of it: the slower the database, the larger the batches. A
+ * failed commit is repeated from the same offset, together with the text that has
+ * arrived since.
  */
 export class Saver {
   private readonly unsaved = new Unsaved();
-  /** What of the unsaved text has not been searched for a boundary yet. */
+  /** The part of the unsaved text that has not been searched for a boundary. */
   private fresh = "";
-  /** How much of it a save that failed has brought, perhaps: the next brings no less. */
+  /** How much of it a failed save may have saved. The next one takes at least as much. */
   private attempted = 0;
-  /** The offset up to which everything is saved. */
+  /** Everything before this offset is saved. */
   private saved: number;
-  /** How this writer is ending the stream, while it does. */
+  /** How this writer is ending the stream, if it is. */
   private ending: LastSave | null = null;
-  /** Whether the stream is no longer this writer's: deleted, or taken over. */
+  /** Whether this writer has lost the stream: deleted, or taken over. */
   private isGone = false;
   private inFlight: Promise<void> | null = null;
   private failures = 0;
@@ -98,7 +123,7 @@ export class Saver {
     this.watch();
   }
 
-  /** Resolves when something other than the writer ends the stream. `stopReason` then says why. */
+  /** Resolves when something other than the writer ends the stream. `stopReason` says why. */
   readonly stopped = new Promise<void>((resolve) => {
     this.resolveStopped = resolve;
   });
@@ -106,10 +131,10 @@ export class Saver {
   /** Why no more text is accepted: the stream was ended or deleted from outside, or cannot be saved. */
   stopReason: Error | null = null;
 
-  /** Set, to the same error, if the stream cannot be saved. */
+  /** The same error, if the stream cannot be saved. */
   failure: Error | null = null;
 
-  /** Takes text on. It is saved as the flush policy says. */
+  /** Adds text, to be saved according to the flush policy. */
   add(text: string): void {
     if (text === "") return;
     this.unsaved.push(text, now());
@@ -128,15 +153,15 @@ export class Saver {
   }
 
   /**
-   * Saves what is left and ends the stream, in one commit. A stream that was
-   * ended from outside keeps the status it was given.
+   * Saves the rest and ends the stream, in one commit. A stream that was ended from
+   * outside keeps its status.
    *
-   * With the stream ends whatever the app's `onComplete` does. Should that make
-   * the commit fail, the text is saved without it, then the stream is ended once
-   * more, and then with the callback left for later.
+   * The stream ends whatever the app's `onComplete` does. If that makes the commit
+   * fail, the text is saved alone, then the stream is ended again, and then it is
+   * ended with the callback left for later.
    *
    * @returns The stream's status, or null if it was deleted or taken over.
-   * @throws If it cannot be saved, the error of the last attempt.
+   * @throws The error of the last attempt, if it cannot be saved.
    */
   async finish(last: LastSave): Promise<StreamStatus | null> {
     this.ending = last;
@@ -164,7 +189,7 @@ export class Saver {
     throw this.lastError;
   }
 
-  /** Begins a commit if one is due, or sets a timer for when it may be. */
+  /** Starts a commit if one is due, or sets a timer for the next check. */
   private pump(): void {
     if (this.ending !== null || this.stopReason !== null) return;
     if (this.inFlight !== null) return;
@@ -180,10 +205,10 @@ export class Saver {
     });
   }
 
-  /** How much is to be saved now (UTF-16 code units). */
+  /** How much to save now (UTF-16 code units). */
   private lengthDue(age: number): number {
     const { unsaved, policy } = this;
-    // What failed goes again, with all that has come since.
+    // Failed text goes again, with everything that has arrived since.
     if (this.failures > 0 || unsaved.length >= COMMIT_LIMIT_CHARS) {
       return this.fullBatch();
     }
@@ -199,14 +224,17 @@ export class Saver {
     try {
       return due(unsaved.text, age, policy);
     } catch (error) {
-      // The app's own boundary function threw, and perhaps in a timer, where
-      // the error would end the whole action.
+      // The app's own boundary function threw, perhaps in a timer, where the error
+      // would end the whole action.
       this.fail(error, "its flush boundary threw");
       return 0;
     }
   }
 
-  /** The largest batch that a commit may carry: of whole lines, where lines count and there are any. */
+  /**
+   * The largest batch for one commit. With the boundary "line" it ends at a line
+   * break, if there is one.
+   */
   private fullBatch(): number {
     const head = this.unsaved.text.slice(
       0,
@@ -218,9 +246,10 @@ export class Saver {
   }
 
   /**
-   * One attempt to save the first `length` code units.
+   * Tries once to save the first `length` code units.
    *
-   * @returns What the database says of the stream, undefined if there was no answer. Never rejects.
+   * @returns The state of the stream, undefined if there was no answer. Never
+   *   rejects.
    */
   private async commit(
     length: number,
@@ -243,7 +272,7 @@ export class Saver {
       this.heard(status);
       return status;
     }
-    // Ended from outside or not, the text is saved.
+    // Whether or not the stream was ended from outside, the text is saved.
     this.unsaved.drop(length);
     this.fresh = this.unsaved.text;
     this.attempted = 0;
@@ -255,7 +284,7 @@ export class Saver {
     return status;
   }
 
-  /** Takes in what the database says of the stream. */
+  /** Handles the stream's state in the database. */
   private heard(status: ClaimStatus): void {
     this.heardAt = now();
     this.isGone = status === null || status === "takenOver";
@@ -265,7 +294,7 @@ export class Saver {
     }
   }
 
-  /** The offset at which the appended text ends. */
+  /** The offset where the appended text ends. */
   private get length(): number {
     return this.saved + this.unsaved.length;
   }
@@ -291,9 +320,9 @@ export class Saver {
   }
 
   /**
-   * Looks again at `time` (ms). At most one timer matters, and it is set anew
-   * about once a commit, never once a token: on a deployment a cleared timer
-   * still counts as running until its time has come.
+   * Checks again at `time` (ms). At most one timer matters, and it is replaced about
+   * once per commit, never once per token: on a deployment a cleared timer counts as
+   * running until its time is up.
    */
   private wake(time: number): void {
     if (this.wakeAt <= time) return;
@@ -326,7 +355,7 @@ export class Saver {
   private async checkStatus(): Promise<void> {
     const time = now();
     if (time - this.heardAt < this.watchIntervalMs) return;
-    // The answer to a commit in flight, or about to be, says as much.
+    // The answer to a commit in flight, or about to start, brings the same news.
     if (this.inFlight !== null) return;
     if (this.wakeAt - time < this.watchIntervalMs / 4) return;
     try {
@@ -334,10 +363,10 @@ export class Saver {
         time - this.savedAt < this.heartbeatIntervalMs
           ? await this.stream.status()
           : await this.heartbeat();
-      // While the stream is being ended, the answer to the last save counts.
+      // While the stream is ending, the answer to the last save counts.
       if (this.ending === null) this.heard(status);
     } catch {
-      // The next check or the next commit will tell.
+      // The next check or commit will tell.
     }
   }
 
@@ -375,10 +404,10 @@ function endedError(
   return error;
 }
 
-/** Text that waits to be saved, and since when. */
+/** Unsaved text, and its age. */
 class Unsaved {
   text = "";
-  /** Where the text of each append ends (a length of `text`), and when that came (ms). */
+  /** Where the text of each append ends (a length of `text`), and when it arrived (ms). */
   private arrivals: { end: number; at: number }[] = [];
 
   get length(): number {
@@ -392,13 +421,13 @@ class Unsaved {
     else this.arrivals.push({ end: this.text.length, at: now });
   }
 
-  /** Milliseconds since the oldest character came, 0 if there is none. */
+  /** Milliseconds since the oldest character arrived, 0 if there is none. */
   age(now: number): number {
     const oldest = this.arrivals[0];
     return oldest === undefined ? 0 : now - oldest.at;
   }
 
-  /** Takes `length` code units off the front: they are saved. */
+  /** Removes the first `length` code units, which are saved. */
   drop(length: number): void {
     this.text = this.text.slice(length);
     this.arrivals = this.arrivals

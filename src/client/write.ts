@@ -11,38 +11,39 @@ import { cannotSave, reasonOf, resultOf } from "./outcome.js";
 export type ChunkAppender = (text: string) => Promise<void>;
 
 /**
- * What a writer gives back: a promise of its end, or the text itself, piece by
- * piece. An object that it returns at its end is the stream's `result`.
+ * What a writer returns: a promise of its end, or the text itself, piece by piece.
+ * The object that it returns at its end is the stream's `result`.
  */
 export type Written = Promise<void | object> | AsyncIterable<string>;
 
-/** How the writing of a stream ended. */
+/** How writing ended. */
 export type Ending = {
-  /** What the writer threw (which may be `undefined`), or why its text could not be saved. Absent if all went well. */
+  /**
+   * What the writer threw (possibly `undefined`), or why its text could not be saved.
+   * Absent if all went well.
+   */
   error?: unknown;
 };
 
-/** How long (ms) a writer has to finish after its signal has fired. */
+/** How long (ms) a writer may take to finish after its signal fires. */
 const GRACE_MS = 5000;
 
 /**
- * Runs a writer to its end. Each piece of text goes to the body, if there is
- * one, and to the saver.
+ * Runs a writer to its end. Each piece of text goes to the body, if there is one, and
+ * to the saver.
  *
- * When the writer ends, the rest is saved with the final status. When something
- * else ends the stream (a stop, a deletion, a time-out, saves that keep
- * failing), the order is: accept no more text; save what was appended and
- * release the claim; fire the signal, once; give the writer a few seconds. On
- * Convex's runtime an abort listener that throws ends the action, and SDKs have
- * such listeners. So by the time any code of the app learns of the end, there
- * is nothing left to lose. Closing the body is the caller's last step.
+ * When the writer ends, the rest is saved with the final status. When something else
+ * ends the stream (a stop, a deletion, a time-out, failing saves), the order is:
+ * accept no more text; save what was appended and release the claim; fire the signal,
+ * once; give the writer a few seconds. On Convex's runtime an abort listener that
+ * throws ends the action, and SDKs have such listeners. So when app code learns of
+ * the end, there is nothing left to lose. Closing the body is the caller's last step.
  *
  * Never rejects: on a deployment an unhandled rejection would end the action.
  *
- * @param options.takeOver If the writer fails, leave the stream open for the
- *   next writer.
- * @param options.onSaved Called when everything is saved, before the signal
- *   fires.
+ * @param options.takeOver If the writer fails, leave the stream open for the next
+ *   one.
+ * @param options.onSaved Called when everything is saved, before the signal fires.
  */
 export async function write(
   streamId: string,
@@ -78,16 +79,17 @@ export async function write(
     if (saver.stopReason === null) {
       if (hasEnded) {
         throw new Error(
-          `The writer of stream ${streamId} has ended, so nothing more can be appended. Await each append, or return only after all of them.`,
+          `The writer of stream ${streamId} has ended, so nothing more can be appended. Await each append before the writer returns.`,
         );
       }
-      // Pass on all of it before waiting: the next append of a writer that
-      // does not await this one has to come behind it.
+      // Pass on all of it before waiting: if the writer does not await its appends,
+      // the next one must come after this one.
       pass(joiner.push(text));
       await saver.room();
     }
     if (saver.stopReason !== null) {
-      // A rejection is news to the writer, too, and comes after the last save.
+      // A rejection also tells the writer about the end, so it comes after the last
+      // save.
       await everythingSaved;
       throw saver.stopReason;
     }
@@ -95,8 +97,8 @@ export async function write(
   const append: ChunkAppender = (text) => {
     hasAppended = true;
     const appended = appendText(text);
-    // A writer that does not await its appends must not end the action when
-    // the stream is stopped. One that does still sees the rejection.
+    // An append that is not awaited must not end the action when the stream is
+    // stopped. One that is awaited still sees the rejection.
     appended.catch(() => {});
     return appended;
   };
@@ -113,7 +115,7 @@ export async function write(
     },
     (thrown: unknown) => {
       hasEnded = true;
-      // A writer that throws because it was stopped has not failed.
+      // A writer that throws after a stop has not failed.
       if (saver.stopReason === null) ending.error = thrown;
     },
   );
@@ -143,7 +145,7 @@ function fire(controller: AbortController, reason: unknown): void {
   try {
     controller.abort(reason);
   } catch (error) {
-    // Convex's runtime calls `signal.onabort` without a catch.
+    // Convex's runtime calls `signal.onabort` without catching errors.
     console.error("An onabort handler threw:", error);
   }
 }
@@ -156,10 +158,10 @@ async function run(
   const written = writer(append, signal);
   if (!isAsyncIterable(written)) return written;
   const iterator = written[Symbol.asyncIterator]();
-  // A generator that waits for its model's next token does not see that append
-  // would reject. This tells it, so that the model is not paid for the rest.
+  // A generator that is waiting for its model's next token does not notice that
+  // `append` would reject. This tells it, so that no one pays for the rest.
   signal.addEventListener("abort", () => void close(iterator));
-  // Not `for await`, which drops what a generator returns.
+  // Not `for await`, which drops the generator's return value.
   for (;;) {
     const next = await iterator.next();
     if (next.done === true) return next.value as unknown;
@@ -177,15 +179,15 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<string> {
 }
 
 /**
- * Throws for a writer that has not appended anything and has returned text in
- * a way in which nobody reads it: the stream would be empty, and `done`.
+ * Throws if a writer appended nothing and returned text where it has no effect.
+ * Otherwise the stream would be empty, and `done`.
  */
 function checkReturned(streamId: string, returned: unknown): void {
   const isText =
     isAsyncIterable(returned) || Symbol.iterator in Object(returned);
   if (!isText || (returned as { length?: number }).length === 0) return;
   throw new TypeError(
-    `The writer of stream ${streamId} has appended nothing, and what it gave back is ${shown(returned)}, which is not read. A writer appends its text, or it is a function that returns an async iterable of strings at once: an async generator, say, not an async function.`,
+    `The writer of stream ${streamId} appended nothing and returned ${shown(returned)}, which has no effect. Append the text, or use an async generator function that yields strings, not an async function.`,
   );
 }
 
@@ -193,6 +195,6 @@ async function close(iterator: AsyncIterator<string>): Promise<void> {
   try {
     await iterator.return?.();
   } catch {
-    // It is being stopped; how it takes that is its own affair.
+    // It is being stopped; errors on the way do not matter.
   }
 }
