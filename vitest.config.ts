@@ -17,8 +17,8 @@ const limits = [
 export default defineConfig({
   resolve: { alias: sources },
   test: {
-    // One more than there are cores: many tests wait.
-    maxWorkers: availableParallelism() + 1,
+    // More than there are cores: the tests of the hooks wait more than they work.
+    maxWorkers: availableParallelism() + 2,
     // Nothing takes nearly as long, but a busy machine may.
     testTimeout: 60_000,
     hookTimeout: 60_000,

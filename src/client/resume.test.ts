@@ -23,8 +23,8 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 type Growing = Awaited<ReturnType<typeof growingStream>>;
 
-/** A stream that is being written, a sentence every 200 ms, until `stop()`. */
-async function growingStream() {
+/** A stream that is being written, a sentence every so many ms, until `stop()`. */
+async function growingStream(every = 200) {
   const app = setUp();
   const streamId = await app.create();
   const stop = deferred();
@@ -36,7 +36,7 @@ async function growingStream() {
       const sentence = `${i} 😀. `;
       await append(sentence);
       text += sentence;
-      await sleep(200);
+      await sleep(every);
     }
   });
   return { ...app, streamId, generating, stop: stop.resolve, text: () => text };
@@ -477,7 +477,7 @@ describe("what it costs", () => {
 });
 
 test("a response ends long before the action's time is over, and the next goes on", async () => {
-  const { streamId, resume, stop, text } = await growingStream();
+  const { streamId, resume, stop, text } = await growingStream(3000);
   const first = readBody(await resume(streamId));
   await pass(8 * 60_000);
   expect(first.seen.closed).toBe(false);
@@ -486,7 +486,7 @@ test("a response ends long before the action's time is over, and the next goes o
   const rest = await resume(streamId, first.seen.text.length);
   stop();
   expect(first.seen.text + (await textOf(rest))).toBe(text());
-}, 30_000);
+});
 
 test("a body that nobody reads any more is not followed", async () => {
   const app = await growingStream();

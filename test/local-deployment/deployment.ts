@@ -95,8 +95,9 @@ type AnyFunction = FunctionReference<FunctionKind, "public" | "internal">;
  * `sync.ts`; `engine.ts` runs the function when it is its turn (`turns.ts`) on
  * the documents of `database.ts` and commits; `queries.ts` runs again what had
  * read what was written (`reads.ts`); `sync.ts` tells the clients. Beside it:
- * `site.ts` for HTTP actions, `jobs.ts` and `crons.ts` for what runs later,
- * `journal.ts` for what outlives the process, `clock.ts` for what time it is.
+ * `site.ts` for HTTP actions, `jobs.ts` and `cron-runner.ts` for what runs
+ * later, `journal.ts` for what outlives the process, `deployment-clock.ts` for
+ * what time it is.
  */
 export interface LocalDeployment {
   readonly url: string;
