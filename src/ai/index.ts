@@ -7,21 +7,21 @@ export type ChatStream =
   | {
       /** The stream. */
       streamId: string;
-      /** Whether this chat may be the one whose request starts the writer. Default: true. */
+      /** Whether this chat's request may start the writer. Default: true. */
       drive?: boolean | undefined;
     };
 
-/** What `useChat` wants an answer to. */
+/** What `useChat` wants answered. */
 export interface ChatRequest<Message extends UIMessage = UIMessage> {
   /** The messages so far. With `regenerate-message`, without the one to replace. */
   messages: Message[];
   /** `regenerate-message` for `regenerate()`, otherwise `submit-message`. */
   trigger: "submit-message" | "regenerate-message";
-  /** The message to generate again, or to go on with; undefined for a new one. */
+  /** The message to generate again or to continue; undefined for a new one. */
   messageId: string | undefined;
   /** The chat. */
   chatId: string;
-  /** What was given as `body`, as in `sendMessage(message, { body })`. */
+  /** The `body` of `sendMessage(message, { body })`. */
   body: object | undefined;
 }
 
@@ -33,15 +33,15 @@ export interface PersistentChatTransportOptions<
   url: URL | string;
   /**
    * The app's mutation: saves what was sent, creates a stream for the reply and
-   * returns its id. Called for a new message, for `regenerate()` and for what is
-   * sent automatically after a tool's result. Return `drive: false` if
-   * something else writes the stream, such as a scheduled action.
+   * returns its id. Called for new messages, for `regenerate()` and for automatic
+   * sends after tool results. Return `drive: false` if something else writes the
+   * stream, such as a scheduled action.
    */
   send: (request: ChatRequest<Message>) => ChatStream | Promise<ChatStream>;
   /**
    * The stream to continue after a reload, or null if no reply is being written.
-   * Called for `resume: true` and `resumeStream()`, with what was given as
-   * `body`, as in `resumeStream({ body })`. Default: none.
+   * Called for `resume: true` and `resumeStream({ body })`, with that `body`.
+   * Default: none.
    */
   activeStream?:
     | ((
@@ -50,7 +50,10 @@ export interface PersistentChatTransportOptions<
       ) =>
         ChatStream | null | undefined | Promise<ChatStream | null | undefined>)
     | undefined;
-  /** Added to each request. A function is called for each: a token may have expired since the last. */
+  /**
+   * Added to each request. A function is called for every request, because a token
+   * may have expired since the last.
+   */
   headers?:
     HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
   /** Makes the requests. Default: the platform's `fetch`. */
@@ -71,23 +74,23 @@ export interface PersistentChatTransportOptions<
  * const { messages, sendMessage } = useChat({ transport, resume: true });
  * ```
  *
- * `useChat` sees one stream of chunks for each reply, whatever becomes of the
- * connections that bring it. A stream that ended in `error` or `timeout` is an
- * error to it, one that was aborted is finished with `isAbort`.
+ * `useChat` sees one stream of chunks per reply, whatever happens to its connections.
+ * A stream that ended in `error` or `timeout` is an error for it. An aborted one
+ * finishes with `isAbort`.
  *
- * `stop()` ends the reading in this chat only. Call your own mutation, which
- * calls `abortStream`, to stop the writer for everyone. Before version 7,
- * `useChat` goes on reading when its component unmounts, unless you say
+ * `stop()` ends only the reading in this chat. To stop the writer for everyone, call
+ * a mutation that calls `abortStream`. Before version 7, `useChat` continues reading
+ * when its component unmounts, unless you add
  * `useEffect(() => () => void stop(), [stop])`.
  */
 export class PersistentChatTransport<
   Message extends UIMessage = UIMessage,
 > implements ChatTransport<Message> {
-  /** Tells `useChat` that a reply is resumed from its beginning. */
+  /** Tells `useChat` that a reply is replayed from its beginning. */
   readonly resumeStreamIsReplay = true;
 
   /**
-   * Makes a transport.
+   * Creates a transport.
    *
    * @param options Where streams are read, and how one is created.
    * @throws TypeError if `url` or `send` is missing.
@@ -98,12 +101,12 @@ export class PersistentChatTransport<
     const { url, send } = options;
     if (url === undefined || typeof send !== "function") {
       throw new TypeError(
-        "PersistentChatTransport needs `url`, where streams are written and read, and `send`, a function that creates a stream and returns its id.",
+        "PersistentChatTransport needs `url`, the URL of the routes, and `send`, a function that creates a stream and returns its id.",
       );
     }
   }
 
-  /** Has a reply created by `send`, and reads it. */
+  /** Creates a reply with `send`, and reads it. */
   sendMessages: ChatTransport<Message>["sendMessages"] = async ({
     messages,
     trigger,
@@ -120,7 +123,7 @@ export class PersistentChatTransport<
       chatId,
       body,
     });
-    // After a tool's result, the reply goes on with the message that asked for it.
+    // After a tool's result, the reply continues the message that asked for it.
     const last = messages.find(({ id }) => id === messageId) ?? messages.at(-1);
     const continued =
       trigger === "submit-message" && last?.role === "assistant";
@@ -131,7 +134,7 @@ export class PersistentChatTransport<
     });
   };
 
-  /** Reads the reply that `activeStream` names, from its beginning. */
+  /** Reads the reply of `activeStream` from its beginning. */
   reconnectToStream: ChatTransport<Message>["reconnectToStream"] = async ({
     chatId,
     body,
@@ -140,7 +143,7 @@ export class PersistentChatTransport<
   }) => {
     const stream = await this.options.activeStream?.(chatId, { body });
     if (stream === null || stream === undefined) return null;
-    // A page that died before its request has left a stream that nobody writes.
+    // A page that died before its request left a stream without a writer.
     return this.read(stream, "auto", { headers, signal: abortSignal });
   };
 
@@ -180,7 +183,7 @@ export class PersistentChatTransport<
           await chunks.return();
         },
       },
-      // Nothing is read ahead, so that an error at the end takes no chunk along.
+      // Nothing is read ahead, so that an error at the end loses no chunk.
       { highWaterMark: 0 },
     );
   }
@@ -196,9 +199,9 @@ export class PersistentChatTransport<
 }
 
 /**
- * A UI message stream of the AI SDK as text, in whole lines: server-sent events,
- * which `PersistentChatTransport` reads, and the AI SDK's own transports too. Write
- * it to a stream that is saved by lines:
+ * Encodes an AI SDK UI message stream as lines of text: server-sent events, which
+ * `PersistentChatTransport` and the AI SDK's own transports can read. Write it to a
+ * stream with `flush: "line"`:
  *
  * ```ts
  * const streaming = new PersistentTextStreaming(
@@ -216,9 +219,9 @@ export class PersistentChatTransport<
  * });
  * ```
  *
- * @param chunks What `toUIMessageStream()` gives.
- * @throws While iterating: an error at the end if one of the chunks was an
- *   error, so that the stream's status becomes `error` and not `done`.
+ * @param chunks The result of `toUIMessageStream()`.
+ * @throws While iterating: an error at the end, if one of the chunks was an error, so
+ *   that the stream's status becomes `error` instead of `done`.
  */
 export async function* encodeUIMessageStream(
   chunks:
@@ -235,7 +238,7 @@ export async function* encodeUIMessageStream(
   if (error !== undefined) throw new Error(error);
 }
 
-/** A stream's values; some platforms' streams cannot be iterated. */
+/** A stream's values. Some platforms' streams are not iterable. */
 async function* valuesOf<T>(
   values: AsyncIterable<T> | Iterable<T> | ReadableStream<T>,
 ): AsyncGenerator<T, void> {
@@ -255,7 +258,7 @@ async function* valuesOf<T>(
   }
 }
 
-/** What a line says. `[DONE]`, blank lines and comments say nothing. */
+/** The chunk in a line. `[DONE]`, blank lines and comments have none. */
 function chunkOf(line: string): UIMessageChunk | undefined {
   const json = line.replace(/^data: ?/, "");
   return json.startsWith("{")
@@ -264,9 +267,9 @@ function chunkOf(line: string): UIMessageChunk | undefined {
 }
 
 /**
- * The chunks of a reply, with a beginning that says which message they are and an
- * ending that says how the stream ended. A reply that is replayed after a reload
- * replaces its first half only if both have the same id.
+ * The chunks of a reply, plus a first chunk with the message's id and a last one that
+ * says how the stream ended. After a reload, a replayed reply replaces its first half
+ * only if both have the same id.
  */
 async function* chunksOf(
   chunks: AsyncIterable<UIMessageChunk>,
@@ -289,10 +292,10 @@ async function* chunksOf(
 }
 
 /**
- * What `useChat` is told about how a stream ended.
+ * The chunk that tells `useChat` how a stream ended.
  *
- * @throws An `AbortError` for a stream that was aborted: the only way to tell
- *   `useChat` of it.
+ * @throws An `AbortError` if the stream was aborted. There is no other way to tell
+ *   `useChat`.
  */
 function ending(status: string, message: string | undefined): UIMessageChunk[] {
   switch (status) {

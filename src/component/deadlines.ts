@@ -1,16 +1,15 @@
 /**
- * Signs of life, and who looks for them.
+ * Signs of life, and the checks for them.
  *
- * A live stream has a `deadline`. Whatever happens to it moves the deadline; a
- * save only if less than three quarters of the time are left, so that most
- * saves leave the stream's document alone. A stream past its deadline ends.
+ * A live stream has a `deadline`, which every sign of life moves. A save moves it
+ * only if less than three quarters of the time are left, so most saves leave the
+ * stream's document alone. A stream past its deadline ends.
  *
- * While streams live, one check is planned for the earliest deadline. The
- * check plans the next one, or none if nothing lives. `checks` has a row for
- * each planned one. Creating a stream reads the first row and writes only if
- * there is none in time, which is so only on a deployment that was idle:
- * streams that are created at once do not conflict. Should a check ever be
- * lost, the hourly cron makes up for it.
+ * While streams live, one check is planned for the earliest deadline. It plans the
+ * next one, or none if nothing lives. `checks` has a row for each planned check.
+ * Creating a stream reads the first row, and writes one only if no check is planned
+ * in time, which happens only on an idle deployment. So streams created at the same
+ * time do not conflict. If a check is ever lost, the hourly cron replaces it.
  */
 import { v } from "convex/values";
 import { isFinal } from "../shared.js";
@@ -24,18 +23,30 @@ import { newestChunk } from "./text.js";
 
 const MINUTE_MS = 60 * 1000;
 
-/** How long (ms) after the earliest deadline its check runs. Deadlines close to one another share a check. */
+/**
+ * How long (ms) after the earliest deadline its check runs, so that deadlines close
+ * together share one.
+ */
 const CHECK_DELAY_MS = 30 * 1000;
-/** A check this long (ms) after a deadline is early enough: a stream ends within a minute of its deadline. */
+/**
+ * A check this long (ms) after a deadline is early enough for a stream to end within
+ * a minute of it.
+ */
 const CHECK_SLACK_MS = 45 * 1000;
-/** The first check on an idle deployment comes after this (ms) at the latest, so that it serves the claim that follows a creation, too. */
+/**
+ * The latest time (ms) of the first check on an idle deployment, so that it also
+ * covers the claim that follows a creation.
+ */
 const FIRST_CHECK_MS = 2 * MINUTE_MS;
 /** How late (ms) a planned check may be before it counts as lost. */
 const OVERDUE_MS = MINUTE_MS;
-/** How long (ms) a dead stream with an `onComplete` has to end in a mutation of its own. */
+/** How long (ms) a dead stream with an `onComplete` has to end in its own mutation. */
 const EXPIRY_MS = MINUTE_MS;
 
-/** What one check goes through: so many streams, and so much of their newest chunks. Rows of version 0.3 may have 1 MiB each. */
+/**
+ * The most that one check reads: streams, and the bytes of their newest chunks. Rows
+ * of version 0.3 may have 1 MiB each.
+ */
 const CHECK_LIMIT: ReadLimit = { bytes: 8 * 1024 * 1024, documents: 50 };
 
 /** The deadline of a stream that shows a sign of life now. */
@@ -44,8 +55,8 @@ export function nextDeadline(stream: Partial<Doc<"streams">>): number {
 }
 
 /**
- * Notes on the document of a live stream what a save has changed: `pending`
- * becomes `streaming`, and the deadline moves. Usually that is nothing.
+ * Updates a live stream's document after a save: `pending` becomes `streaming`, and
+ * the deadline moves. Usually there is nothing to change.
  */
 export async function noteSave(
   ctx: MutationCtx,
@@ -65,7 +76,7 @@ export async function noteSave(
   if (Object.keys(changes).length > 0) await ctx.db.patch(_id, changes);
 }
 
-/** Sees to it that a check runs within a minute of `deadline`. */
+/** Makes sure that a check runs within a minute of `deadline`. */
 export async function planCheck(
   ctx: MutationCtx,
   deadline: number,
@@ -87,11 +98,9 @@ const liveStatuses = ["pending", "streaming"] as const;
 type LiveStatus = (typeof liveStatuses)[number];
 
 /**
- * Ends the streams whose deadline has passed, runs the callbacks that are due,
- * and plans the next check. All it goes through leaves the range it reads, so
- * the next run goes on where this one stopped.
- *
- * @param ends The statuses of the streams that it looks at.
+ * Ends the streams whose deadline has passed, runs the callbacks that are due, and
+ * plans the next check. Everything it handles leaves the range it reads, so the next
+ * run continues where this one stopped.
  */
 export async function check(
   ctx: MutationCtx,
@@ -131,7 +140,7 @@ async function checkStream(
   if (deadline > Date.now()) {
     await ctx.db.patch(streamId, { deadline, expiring: undefined });
   } else if (stream.callback === undefined || expiring === true) {
-    // Its callback has failed before, in a way that cannot be caught.
+    // Its callback failed before in a way that cannot be caught.
     await endDead(ctx, stream, newest, { owe: true });
   } else {
     const retryAt = Date.now() + EXPIRY_MS;
@@ -150,13 +159,16 @@ export const plannedCheck = internalMutation({
   },
 });
 
-/** Ends a dead stream and runs its `onComplete`. A callback that ends this mutation holds up no other stream. */
+/**
+ * Ends a dead stream and runs its `onComplete`. If the callback makes this mutation
+ * fail, other streams are not affected.
+ */
 export const expire = internalMutation({
   args: { streamId: v.id("streams") },
   returns: v.null(),
   handler: async (ctx, { streamId }) => {
     const stream = await ctx.db.get(streamId);
-    // It may have ended, or shown a sign of life.
+    // It may have ended or shown a sign of life.
     if (stream === null || isFinal(stream.status) || !stream.expiring) {
       return null;
     }
@@ -165,7 +177,7 @@ export const expire = internalMutation({
   },
 });
 
-/** A stream that its last writer left open for another has ended by that writer's error. */
+/** If the last writer left the stream open for another, it ends with that writer's error. */
 async function endDead(
   ctx: MutationCtx,
   stream: Doc<"streams">,
@@ -202,7 +214,7 @@ async function planNextCheck(
   if (deadline !== undefined) await planCheck(ctx, deadline, Infinity);
 }
 
-/** When the next stream ends unless it shows a sign of life, or the next callback is run. */
+/** The time of the next deadline or the next callback. */
 async function earliestDeadline(
   ctx: MutationCtx,
   ends: readonly LiveStatus[],

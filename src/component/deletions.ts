@@ -1,11 +1,12 @@
 /**
- * The text of deleted streams. A mutation may delete a thousand streams of any
- * length, so it only notes which: reading their text could exceed what one
- * mutation may read, and one scheduled function each what it may schedule.
+ * Deletes the text of deleted streams. One mutation may delete a thousand streams of
+ * any length, so it only records which. Reading their text could exceed what a
+ * mutation may read, and one scheduled function per stream could exceed what it may
+ * schedule.
  *
- * Within a mutation the clock stands still. So the time of a deletion tells
- * which streams were deleted together, and the first of them schedules the
- * work for all. Mutations at other times touch other rows: none conflict.
+ * Within a mutation the clock stands still. So the time of a deletion tells which
+ * streams were deleted together, and the first of them schedules the work for all.
+ * Mutations at other times use other rows, so none conflict.
  */
 import { internal } from "./_generated/api.js";
 import type { Id } from "./_generated/dataModel.js";
@@ -13,7 +14,7 @@ import type { MutationCtx } from "./_generated/server.js";
 import { documentSize, Tally, type ReadLimit } from "./tally.js";
 import { chunksOf, takeChunks } from "./text.js";
 
-/** What one run deletes. */
+/** The most that one run deletes. */
 const BATCH_LIMIT: ReadLimit = { bytes: 4 * 1024 * 1024, documents: 500 };
 
 /** Deletes the text of a stream later. */
@@ -27,7 +28,7 @@ export async function deleteTextLater(
   if (isFirst) await continueLater(ctx, at);
 }
 
-/** Deletes some of the text of the streams that were deleted at a time, and sees to the rest. */
+/** Deletes part of the text of the streams deleted at this time, and schedules the rest. */
 export async function deleteTexts(ctx: MutationCtx, at: number): Promise<void> {
   const deleted = new Tally();
   for await (const { _id, streamId } of deletionsAt(ctx, at)) {

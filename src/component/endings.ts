@@ -1,25 +1,23 @@
 /**
  * How streams end.
  *
- * `endStream` makes a status final, whatever ended the stream, and then runs
- * the app's `onComplete` in the same transaction. The callback is looked up,
- * and taken off, before it runs: it can never run twice.
+ * `endStream` makes a status final, whatever ended the stream, and then runs the
+ * app's `onComplete` in the same transaction. The callback is looked up and removed
+ * before it runs, so it can never run twice.
  *
- * It runs inside `runCallback`, a mutation of the component's own, because
- * Convex checks a function's `returns` when its writes are in: an error there
- * can be caught one level up, but only a level further up are those writes
- * rolled back. What can be caught leaves a row that says what is owed. That
- * has to be an insert: after a failure, what the callback has read and
- * scheduled still counts against the limits of the transaction.
+ * It runs inside `runCallback`, a mutation of the component, because Convex checks a
+ * function's `returns` after its writes. An error there can be caught one level up,
+ * but only the level above that rolls back the writes. A failure that can be caught
+ * leaves a row saying what is owed. That has to be an insert: after a failure,
+ * everything the callback read and scheduled still counts against the limits of the
+ * transaction.
  *
  * Some failures cannot be caught: a second of JavaScript, memory, a conflict at
- * commit. They undo the ending, too. So a writer then ends its stream with
- * `owe`, and so does the check that ends dead streams: with the row alone. A
- * stop or a deletion is the app's own transaction; it fails, and has changed
- * nothing.
+ * commit. They also undo the ending. So a writer then ends its stream with `owe`,
+ * which only leaves the row. The check that ends dead streams does the same. A stop
+ * or a deletion is the app's own transaction, which fails without changing anything.
  *
- * Owed callbacks are run one by one, each in a transaction with its row's
- * deletion.
+ * Owed callbacks run one by one, each in the transaction that deletes its row.
  */
 import type { FunctionHandle } from "convex/server";
 import { v, type Infer } from "convex/values";
@@ -34,15 +32,24 @@ import { packLater } from "./text.js";
 
 type Outcome = Infer<typeof vOutcome>;
 
-/** How long (ms) a stream that was ended from outside drains: its writer learns of the end within about a second, and then saves what it has appended. */
+/**
+ * How long (ms) a stream that was ended from outside drains. Its writer notices the
+ * end within about a second, and then saves what it has appended.
+ */
 const DRAIN_MS = 15_000;
 
 const MINUTE_MS = 60 * 1000;
-/** How long (ms) to wait before each attempt to run an owed callback: five attempts, within a day. */
+/**
+ * How long (ms) to wait before each attempt to run an owed callback: five attempts
+ * within a day.
+ */
 const RETRY_AFTER_MS = [1, 5, 30, 4 * 60, 12 * 60].map((m) => m * MINUTE_MS);
-/** How long (ms) after its last attempt a callback is given up. */
+/** How long (ms) after its last attempt a callback is dropped. */
 const GIVE_UP_AFTER_MS = 5 * MINUTE_MS;
-/** How many owed callbacks one check takes on. With their contexts (64 KiB at most) they are far from what a mutation may read. */
+/**
+ * How many owed callbacks one check handles. With contexts of at most 64 KiB, they
+ * are far below what a mutation may read.
+ */
 const CALLBACKS_AT_ONCE = 50;
 
 /** How a stream ends. */
@@ -50,18 +57,15 @@ export interface Ending {
   status: FinalStatus;
   error?: StreamError | undefined;
   result?: unknown;
-  /** The length of the text; undefined where only counting rows of version 0.3 would tell. */
+  /** The length of the text; undefined if only counting rows of version 0.3 would tell. */
   length: number | undefined;
   /** Whether its writer may still save last words. */
   drains?: boolean;
-  /** Leave the callback for later: it has failed in a way that cannot be caught. */
+  /** Leave the callback for later: it failed in a way that cannot be caught. */
   owe?: boolean | undefined;
 }
 
-/**
- * Ends a live stream. What happens last is the callback, so its text has to be
- * saved and packed before.
- */
+/** Ends a live stream. The callback comes last, so the text must already be saved and packed. */
 export async function endStream(
   ctx: MutationCtx,
   stream: Doc<"streams">,
@@ -91,8 +95,8 @@ export async function endStream(
 }
 
 /**
- * Ends a stream that its writer has not ended. A live writer will find out, and
- * save what it has appended by then.
+ * Ends a stream before its writer does. A live writer will notice, and save what it
+ * has appended by then.
  */
 export async function endFromOutside(
   ctx: MutationCtx,
@@ -104,7 +108,7 @@ export async function endFromOutside(
   const { _id: streamId, writer } = stream;
   const drains = writer !== undefined;
   if (drains) {
-    // It may have died, so readers must not wait for it forever.
+    // The writer may be dead, so readers must not wait for it forever.
     const { close } = internal.lib;
     await ctx.scheduler.runAfter(DRAIN_MS, close, { streamId });
   }
@@ -115,7 +119,7 @@ export async function endFromOutside(
   await endStream(ctx, stream, { status, error, length, drains, ...options });
 }
 
-/** Tells the app that a live stream was deleted. */
+/** Runs the `onComplete` of a live stream that was deleted. */
 export async function completeDeleted(
   ctx: MutationCtx,
   stream: Doc<"streams">,
@@ -126,7 +130,7 @@ export async function completeDeleted(
   await complete(ctx, stream, { streamId, status: "deleted", length }, false);
 }
 
-/** Where the text ends; undefined if the newest chunk is a row of version 0.3. */
+/** The end of the text; undefined if the newest chunk is a row of version 0.3. */
 function lengthAt(newest: Doc<"chunks"> | null): number | undefined {
   if (newest === null) return 0;
   if (newest.start === undefined) return undefined;
@@ -169,7 +173,7 @@ async function complete(
   try {
     await planCheck(ctx, dueAt);
   } catch {
-    // The callback has read or scheduled all that one transaction may. The
+    // The callback has read or scheduled everything that one transaction may. The
     // check that was planned for the stream itself, or the cron, finds the row.
   }
 }
@@ -178,7 +182,7 @@ function argsOf(outcome: Outcome, context: unknown) {
   return context === undefined ? outcome : { ...outcome, context };
 }
 
-/** Runs a callback of the app's. If it fails, all it has written is rolled back. */
+/** Runs an app's callback. If it fails, all its writes are rolled back. */
 export const runCallback = internalMutation({
   args: { handle: v.string(), args: v.any() },
   returns: v.null(),
@@ -189,8 +193,7 @@ export const runCallback = internalMutation({
 });
 
 /**
- * Starts the owed callbacks that are due, and gives up those that have failed
- * too often.
+ * Starts the owed callbacks that are due, and drops those that failed too often.
  *
  * @returns Whether there may be more.
  */

@@ -46,16 +46,16 @@ import * as v03 from "./v03.js";
 // deleted.
 
 export const createStream = mutation({
-  // None, as in version 0.3, so that apps may call it without any.
+  // No arguments, as in version 0.3, so that apps can call it without any.
   args: {},
   returns: v.id("streams"),
   handler: (ctx) => insertStream(ctx, {}),
 });
 
-/** Creates a stream whose end the app is told. */
+/** Creates a stream with an `onComplete`. */
 export const createWithCallback = mutation({
   args: {
-    /** A handle of the app's `onComplete`, its name, and what it is to be told. */
+    /** The handle and name of the app's `onComplete`, and its context. */
     onComplete: v.object({
       handle: v.string(),
       name: v.string(),
@@ -79,15 +79,15 @@ async function insertStream(
 }
 
 /**
- * Makes `writer` the one that may append to a stream. Of any number of writers
- * exactly one is told `claimed: true`, and is told so again if it asks again.
- * With `takeOver`, the claim of a live stream moves from one writer to the next.
+ * Gives `writer` the right to append to a stream. Exactly one writer gets `claimed:
+ * true`, and gets it again if it repeats the call. With `takeOver`, the claim of a
+ * live stream moves to the next writer.
  */
 export const claim = mutation({
   args: {
     streamId: v.string(),
     writer: v.string(),
-    /** Default: as if nobody had claimed the stream. */
+    /** Default: the time-out of unclaimed streams. */
     timeoutMs: v.optional(v.number()),
     takeOver: v.optional(v.boolean()),
   },
@@ -95,7 +95,7 @@ export const claim = mutation({
     claimed: v.boolean(),
     /** Null if there is no such stream. */
     status: v.union(vStreamStatus, v.null()),
-    /** For one that took over: the offset at which it goes on. */
+    /** After a take-over: the offset where the new writer continues. */
     start: v.optional(v.number()),
   }),
   handler: async (ctx, args) => {
@@ -110,8 +110,8 @@ export const claim = mutation({
       return { claimed: false, status };
     }
     const newest = await newestChunk(ctx.db, streamId);
-    // `setStreamStatus` may have made it pending again. A writer begins at
-    // offset 0, and could never save anything.
+    // `setStreamStatus` may have made it pending again. A writer starts at offset 0,
+    // and could never save anything.
     if (isFree && newest !== null && !takeOver) {
       return { claimed: false, status };
     }
@@ -124,7 +124,7 @@ export const claim = mutation({
     await planCheck(ctx, deadline);
     await ctx.db.patch(streamId, {
       writer,
-      // Each query reads the document with each save, so it stays small.
+      // Every query reads this document for every save, so it stays small.
       timeoutMs: timeoutMs === DEFAULT_TIMEOUT_MS ? undefined : timeoutMs,
       deadline,
       expiring: undefined,
@@ -135,18 +135,17 @@ export const claim = mutation({
 });
 
 /**
- * Saves text that starts at offset `start`, and with `final` ends the stream,
- * in one commit. To be repeated until it is answered: what is there already is
- * not saved again. With nothing to save, it is a sign of life.
+ * Saves text that starts at offset `start`, and with `final` ends the stream, in one
+ * commit. Can be repeated until it is answered: text that is already there is not
+ * saved again. Without text, it is a sign of life.
  *
- * From its writer, a stream that was ended from outside still takes what that
- * had appended before it was told. Its last save, the one with `final`, gives
- * up the right to append. With `final: "open"` that is all it does: the stream
- * stays open for a writer that takes it over, and ends with this error if none
- * comes.
+ * A stream that was ended from outside still accepts from its writer what that had
+ * appended before it noticed. The last save, the one with `final`, gives up the right
+ * to append. With `final: "open"` it does only that: the stream stays open for a
+ * writer that takes it over, and ends with this error if none comes.
  *
- * @returns The stream's status, null if it has been deleted, or `"takenOver"`
- *   if another writer has the claim now.
+ * @returns The stream's status, null if it was deleted, or `"takenOver"` if another
+ *   writer has claimed it.
  */
 export const append = mutation({
   args: {
@@ -159,7 +158,7 @@ export const append = mutation({
     ),
     error: v.optional(vStreamError),
     result: v.optional(v.any()),
-    /** Leave the `onComplete` for later: it has failed in a way that cannot be caught. */
+    /** Leave the `onComplete` for later: it failed in a way that cannot be caught. */
     owe: v.optional(v.boolean()),
   },
   returns: v.union(vStreamStatus, v.literal("takenOver"), v.null()),
@@ -172,11 +171,12 @@ export const append = mutation({
     if (stream === null) return null;
     const ended = isFinal(stream.status);
     if (stream.writer !== writer) {
-      // A writer's last save takes its name off the stream; this is that save again.
+      // A writer's last save removes its name from the stream. This is a repetition
+      // of that save.
       if (ended) return stream.status;
       if (isClaimed(stream)) return "takenOver";
       throw new Error(
-        `Stream ${streamId} has not been claimed; a writer claims it first, and then appends.`,
+        `Stream ${streamId} has not been claimed. Claim it before appending.`,
       );
     }
     const newest = await newestChunk(ctx.db, streamId);
@@ -184,7 +184,7 @@ export const append = mutation({
     const rest = await unsavedPart(ctx, stream, end, start, text);
     if (rest === null) {
       throw new Error(
-        `The saved text of stream ${streamId} ends at offset ${end}; text that starts at offset ${start} does not continue it.`,
+        `The saved text of stream ${streamId} ends at offset ${end}, so text that starts at offset ${start} does not continue it.`,
       );
     }
     await appendText(ctx.db, streamId, newest, end, rest);
@@ -216,7 +216,7 @@ export const append = mutation({
   },
 });
 
-/** After a stream was ended from outside. */
+/** Saves text for a stream that was ended from outside. */
 async function saveLastWords(
   ctx: MutationCtx,
   { _id: streamId }: Doc<"streams">,
@@ -231,7 +231,7 @@ async function saveLastWords(
 export const addChunk = mutation(v03.addChunk);
 export const setStreamStatus = mutation(v03.setStreamStatus);
 
-/** Ends a stream as `aborted`. One that has ended, or was deleted, stays as it is. */
+/** Ends a stream as `aborted`. No effect on one that has ended or was deleted. */
 export const abort = mutation({
   args: { streamId: v.string() },
   returns: v.null(),
@@ -256,12 +256,12 @@ export const getStatus = query({
 export const getStreamStatus = query(v03.getStreamStatus);
 
 /**
- * The saved text from offset `from` on, up to 4 MiB of it at a time, and up to
- * 256 chunks; with `tail` from that many code units before its end; without
- * either, all of it. Null if there is no such stream.
+ * The saved text from offset `from` on, at most 4 MiB and 256 chunks of it; with
+ * `tail`, from that many code units before its end; without either, all of it. Null
+ * if there is no such stream.
  *
- * `upToDate` says that this is all that is saved by now, `draining` that the
- * stream was ended from outside and its writer may still save last words.
+ * `upToDate`: this is everything saved so far. `draining`: the stream was ended from
+ * outside, and its writer may still save its last words.
  */
 export const read = query({
   args: {
@@ -299,9 +299,8 @@ export const read = query({
 });
 
 /**
- * The offset at which the saved text ends, and what the stream is up to: all
- * that there is to know without the text. Null if there is no such stream.
- * `draining` is as in `read`.
+ * The end of the saved text and the stream's status, without reading the text. Null
+ * if there is no such stream. `draining` is as in `read`.
  */
 export const tail = query({
   args: { streamId: v.string() },
@@ -323,7 +322,10 @@ export const tail = query({
   },
 });
 
-/** What the stream's document says, for its writer: has somebody ended the stream, or taken it over? Null if it was deleted. */
+/**
+ * For a writer: the stream's status, or whether another writer has taken it over.
+ * Null if it was deleted.
+ */
 export const getClaim = query({
   args: { streamId: v.string(), writer: v.string() },
   returns: v.union(vStreamStatus, v.literal("takenOver"), v.null()),
@@ -335,7 +337,7 @@ export const getClaim = query({
   },
 });
 
-/** Everything about a stream but its text. Null if there is no such stream. */
+/** Everything about a stream except its text. Null if there is no such stream. */
 export const getStreamInfo = query({
   args: { streamId: v.string() },
   returns: v.union(vStreamInfo, v.null()),
@@ -347,7 +349,7 @@ export const getStreamInfo = query({
 
 export const getStreamText = query(v03.getStreamText);
 
-/** The stream is gone at once, and its text in batches. */
+/** Deletes a stream at once, and its text in batches. */
 export const deleteStream = mutation({
   args: { streamId: v.id("streams") },
   returns: v.null(),
@@ -363,7 +365,7 @@ export const deleteStream = mutation({
   },
 });
 
-/** Deletes the text of the streams that were deleted at a time, a batch at a time. */
+/** Deletes the text of the streams deleted at this time, in batches. */
 export const deleteTexts = internalMutation({
   args: { at: v.number() },
   returns: v.null(),
@@ -375,12 +377,12 @@ export const deleteTexts = internalMutation({
 
 export const _deleteChunksPage = internalMutation(v03._deleteChunksPage);
 
-/** Goes on with packing the text of a stream that has ended, from offset `from`. */
+/** Continues packing the text of an ended stream, from offset `from`. */
 export const packChunks = internalMutation({
   args: { streamId: v.id("streams"), from: v.number() },
   returns: v.null(),
   handler: async (ctx, { streamId, from }) => {
-    // It may have been deleted since; its chunks are then being deleted, too.
+    // It may have been deleted since, and its chunks with it.
     if ((await ctx.db.get(streamId)) === null) return null;
     const next = await packText(ctx.db, streamId, from);
     if (next !== null) await packLater(ctx, streamId, next);
@@ -388,7 +390,10 @@ export const packChunks = internalMutation({
   },
 });
 
-/** Ends the draining of a stream that was ended from outside. If it still drains, its writer must have died. */
+/**
+ * Ends the draining of a stream that was ended from outside. If it is still draining,
+ * its writer must be dead.
+ */
 export const close = internalMutation({
   args: { streamId: v.id("streams") },
   returns: v.null(),
@@ -401,7 +406,7 @@ export const close = internalMutation({
   },
 });
 
-/** Ends the streams that have shown no sign of life in time, and runs the callbacks that are owed. */
+/** Ends the streams without a sign of life in time, and runs the callbacks that are owed. */
 export const cleanupExpiredStreams = internalMutation({
   args: {},
   returns: v.null(),

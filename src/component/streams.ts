@@ -1,4 +1,4 @@
-/** The document of a stream: how to find it, and what others are told about it. */
+/** The document of a stream: how to find it, and what readers learn about it. */
 import {
   DEFAULT_TIMEOUT_MS,
   isFinal,
@@ -11,7 +11,7 @@ import type { Doc, Id } from "./_generated/dataModel.js";
 import type { QueryCtx } from "./_generated/server.js";
 import { endOfText, newestChunk } from "./text.js";
 
-/** Null for an id that names no stream, a malformed one included. */
+/** Null if there is no such stream, or the id is malformed. */
 export async function getStream(
   ctx: QueryCtx,
   streamId: string,
@@ -35,7 +35,10 @@ export async function getStreamOrThrow(
   return stream;
 }
 
-/** Whether a writer has ever claimed a live stream. One that has left it to the next leaves its error. */
+/**
+ * Whether a live stream was ever claimed. A writer that left it to the next one
+ * leaves its error.
+ */
 export function isClaimed(stream: Partial<Doc<"streams">>): boolean {
   return (
     stream.writer !== undefined ||
@@ -49,7 +52,7 @@ export function isDraining(stream: Doc<"streams">): boolean {
   return isFinal(stream.status) && stream.writer !== undefined;
 }
 
-/** How long (ms) a stream that nobody has claimed may show no sign of life. */
+/** How long (ms) an unclaimed stream may show no sign of life. */
 export const UNCLAIMED_TIMEOUT_MS = 20 * 60 * 1000;
 
 /** How long (ms) a live stream may show no sign of life. */
@@ -58,7 +61,7 @@ export function timeoutOf(stream: Partial<Doc<"streams">>): number {
   return isClaimed(stream) ? DEFAULT_TIMEOUT_MS : UNCLAIMED_TIMEOUT_MS;
 }
 
-/** Why a stream ended, where nothing more is known than its status. */
+/** Why a stream ended, if only its status is known. */
 const defaultErrors: Record<FinalStatus, StreamError | undefined> = {
   done: undefined,
   error: { kind: "WriterFailed", message: "The writer failed." },
@@ -66,7 +69,7 @@ const defaultErrors: Record<FinalStatus, StreamError | undefined> = {
   aborted: { kind: "Stopped", message: "The stream was stopped." },
 };
 
-/** Why a stream has ended; undefined if it is `done`, or lives. */
+/** Why a stream has ended; undefined if it is `done` or live. */
 export function errorOf(
   stream: Pick<Doc<"streams">, "status" | "error">,
 ): StreamError | undefined {

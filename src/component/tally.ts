@@ -1,19 +1,19 @@
-/** What one function may read: so many bytes, so many documents. */
+/** How much one function may read, in bytes and documents. */
 export interface ReadLimit {
   bytes: number;
   documents: number;
 }
 
 /**
- * What one function reads of a stream. Convex's limits are 16 MiB and 32,000
- * documents; this one may be passed by a row of version 0.3 of 1 MiB.
+ * How much one function reads of a stream. Convex's limits are 16 MiB and 32,000
+ * documents. A row of version 0.3 of 1 MiB may exceed this one.
  */
 export const READ_LIMIT: ReadLimit = {
   bytes: 14.9 * 1024 * 1024,
   documents: 31_000,
 };
 
-/** Bytes and documents, as they add up. */
+/** A running total of bytes and documents. */
 export class Tally {
   private bytes = 0;
   private documents = 0;
@@ -27,7 +27,7 @@ export class Tally {
     return this.bytes >= limit.bytes || this.documents >= limit.documents;
   }
 
-  /** What is left of a limit. */
+  /** The rest of a limit. */
   rest({ bytes, documents }: ReadLimit): ReadLimit {
     return {
       bytes: bytes - this.bytes,
@@ -40,7 +40,7 @@ export class Tally {
   }
 }
 
-/** What a chunk takes beside its text (bytes, about): ids, times, names of fields. */
+/** The size of a chunk without its text (bytes, roughly): ids, times, field names. */
 const CHUNK_OVERHEAD_BYTES = 150;
 const encoder = new TextEncoder();
 
@@ -49,7 +49,7 @@ export function documentSize(text: string): number {
   return encoder.encode(text).length + CHUNK_OVERHEAD_BYTES;
 }
 
-/** The size of text on its way to a reader (bytes). A control character takes six there. */
+/** The size of text as JSON (bytes). A control character takes six. */
 export function jsonSize(text: string): number {
   return encoder.encode(JSON.stringify(text)).length;
 }

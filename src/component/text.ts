@@ -1,9 +1,9 @@
 /**
- * The saved text of a stream: chunks that follow one another without a gap.
+ * The saved text of a stream: chunks that follow each other without gaps.
  *
- * A chunk is a page. The newest one grows in place until it is a page long;
- * then the next begins. So the page boundaries depend on what is stored and on
- * nothing else, and all readers of a stream walk along the same ones.
+ * A chunk is a page. The newest one grows in place until it is a page long; then the
+ * next one starts. So page boundaries depend only on the stored text, and all readers
+ * of a stream use the same ones.
  */
 import {
   cutLength,
@@ -25,23 +25,29 @@ import {
 } from "./tally.js";
 import { lengthOfRows, rowsAsChunks, tooManyRows } from "./v03.js";
 
-/** From this length on (UTF-16 code units) a chunk no longer grows. */
+/** A chunk of this length (UTF-16 code units) no longer grows. */
 export const PAGE_LENGTH = 512;
 
-/** No chunk is longer than this: 64 Ki code units are 192 KiB at most, of the 1 MiB that a document may have. */
+/**
+ * The longest chunk: 64 Ki code units are at most 192 KiB, far below the 1 MiB limit
+ * of a document.
+ */
 export const CHUNK_LIMIT = 64 * 1024;
 
-/** What the text and the status make of a page. */
+/** The part of a page that comes from text and status. */
 type TextPage = Omit<StreamPage, "claimed" | "error">;
 
 const MiB = 1024 * 1024;
 
-/** How much text a query returns. Convex's limit is 16 MiB, and the reply is more than the text. */
+/** How much text a query returns. Convex's limit is 16 MiB, and a result is more than its text. */
 const WHOLE_LIMIT: ReadLimit = { bytes: 15 * MiB, documents: Infinity };
-/** A page, too, has an end: no reader makes a query read thousands of documents. */
+/** Pages are limited too, so no reader makes a query read thousands of documents. */
 const PAGE_LIMIT: ReadLimit = { bytes: 4 * MiB, documents: 256 };
 
-/** How much text (bytes of UTF-8) is added at once. Convex's limit for what a mutation writes is 16 MiB, and chunks are more than their text. */
+/**
+ * How much text (bytes of UTF-8) can be added at once. A Convex mutation may write 16
+ * MiB, and chunks are more than their text.
+ */
 const ADDED_LIMIT = 15 * MiB;
 
 export function newestChunk(
@@ -52,8 +58,8 @@ export function newestChunk(
 }
 
 /**
- * The first of these chunks, until they are so large or so many; one at least.
- * `more` says that there may be others behind them.
+ * The first of these chunks up to a limit, but at least one. `more` means that others
+ * may follow.
  */
 export async function takeChunks(
   chunks: AsyncIterable<Doc<"chunks">>,
@@ -69,7 +75,7 @@ export async function takeChunks(
   return { chunks: taken, more: false };
 }
 
-/** The offset at which the saved text ends, given the newest chunk. */
+/** The end of the saved text, given the newest chunk. */
 export async function endOfText(
   db: QueryCtx["db"],
   newest: Doc<"chunks"> | null,
@@ -79,7 +85,7 @@ export async function endOfText(
   return lengthOfRows(db, newest.streamId);
 }
 
-/** Adds `text` behind the newest chunk, which ends at offset `end`. */
+/** Adds `text` after the newest chunk, which ends at offset `end`. */
 export async function appendText(
   db: MutationCtx["db"],
   streamId: Id<"streams">,
@@ -109,7 +115,7 @@ export async function appendText(
 }
 
 export function checkLength(streamId: string, text: string): void {
-  // No character takes more than three bytes for each of its code units.
+  // A code unit takes at most three bytes.
   if (text.length * 3 <= ADDED_LIMIT) return;
   const bytes = new TextEncoder().encode(text).length;
   if (bytes <= ADDED_LIMIT) return;
@@ -121,9 +127,9 @@ export function checkLength(streamId: string, text: string): void {
 }
 
 /**
- * What of a text that starts at offset `start` is not saved yet, null if it
- * contradicts what is saved. A save that is repeated because its answer was
- * lost finds its text there, and may bring more.
+ * The unsaved part of a text that starts at offset `start`, or null if it contradicts
+ * the saved text. A save that is repeated because its answer was lost finds its text
+ * there, and may add more.
  */
 export async function unsavedPart(
   ctx: QueryCtx,
@@ -137,18 +143,17 @@ export async function unsavedPart(
   const { page } = await readText(ctx.db, stream, start, WHOLE_LIMIT);
   if (page.from !== start) return null;
   if (page.text.startsWith(text)) return "";
-  // If not all of it could be read, nobody knows what of the text is new.
+  // If not all of it could be read, the new part is unknown.
   const readsToEnd = start + page.text.length === end;
   if (!readsToEnd || !text.startsWith(page.text)) return null;
   return text.slice(page.text.length);
 }
 
 /**
- * The saved text from an offset on, as far as `limit` goes: that is bytes of
- * JSON, and chunks.
+ * The saved text from an offset on, up to `limit` (bytes of JSON, and chunks).
  *
- * Text that goes on beyond the limit reads as `streaming`: a reader has the
- * end of the stream only when it has all of the text.
+ * Text that continues beyond the limit reads as `streaming`, so a reader gets a final
+ * status only with all of the text.
  */
 export async function readText(
   db: QueryCtx["db"],
@@ -179,7 +184,7 @@ export async function readText(
     }
     let skipped = Math.max(0, from - chunk.start);
     if (skipped > 0 && isLowSurrogate(chunk.text.charCodeAt(skipped))) {
-      // Half a character is not a legal string; this one starts with the whole.
+      // Half a character is not a legal string, so start with the whole one.
       skipped--;
       start--;
     }
@@ -195,7 +200,7 @@ export async function readText(
   };
 }
 
-/** @returns The same number; 0 for -0, which the database would look for before 0. */
+/** @returns The same number, but 0 for -0, which the database would sort before 0. */
 export function checkOffset(
   streamId: string,
   name: string,
@@ -230,12 +235,12 @@ export async function wholeText(ctx: QueryCtx, stream: Doc<"streams">) {
   return page;
 }
 
-/** A page of the saved text: what one query returns of it. */
+/** A page of the saved text: the result of one query. */
 export function readPage(ctx: QueryCtx, stream: Doc<"streams">, from: number) {
   return readText(ctx.db, stream, from, PAGE_LIMIT);
 }
 
-/** Packs the text of a stream that has ended: at once if it fits into one document. */
+/** Packs the text of an ended stream: at once if it fits into one document, otherwise later. */
 export async function pack(
   ctx: MutationCtx,
   streamId: Id<"streams">,
@@ -254,18 +259,18 @@ export async function packLater(
 }
 
 /**
- * Rewrites the chunks of an ended stream into as few as will hold them, from
- * the one that starts at offset `from` on. Offsets stay as they are.
+ * Rewrites the chunks of an ended stream into as few as possible, starting with the
+ * one at offset `from`. Offsets stay the same.
  *
- * @returns The offset to go on from, or null when all is packed.
+ * @returns The offset to continue from, or null when everything is packed.
  */
 export async function packText(
   db: MutationCtx["db"],
   streamId: Id<"streams">,
   from: number,
 ): Promise<number | null> {
-  // Rows of version 0.3 sort before all others, whatever they hold: packing
-  // some of them would change the order. They stay as they are.
+  // Rows of version 0.3 sort before all others. Packing some of them would change the
+  // order, so they stay as they are.
   const oldest = await chunksOf(db, streamId).first();
   if (oldest?.start === undefined) return null;
 
@@ -301,11 +306,11 @@ export async function packText(
     }
     start += text.length;
   }
-  // The last one may have room for what follows, so the next run begins there.
+  // The last one may have room for more, so the next run starts there.
   return more ? start - (packed.at(-1)?.length ?? 0) : null;
 }
 
-/** How much `packText` takes on at once: 256 documents and, but for the last of them, 1.5 MiB of text. */
+/** How much one `packText` handles: 256 documents, and 1.5 MiB of text plus the last document. */
 const PACK_BATCH = 256;
 const PACK_LENGTH = 8 * CHUNK_LIMIT;
 
@@ -315,7 +320,7 @@ export function chunksOf(db: QueryCtx["db"], streamId: Id<"streams">) {
     .withIndex("byStream", (q) => q.eq("streamId", streamId));
 }
 
-/** The chunks from the one that contains offset `from` on, in order. Adds what it reads to `read`. */
+/** The chunks in order, from the one that contains offset `from`. Adds what it reads to `read`. */
 async function* chunksFrom(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
@@ -344,7 +349,7 @@ async function* chunksFrom(
   }
 }
 
-/** Cuts text into as many pieces as `CHUNK_LIMIT` asks for, at whole characters. */
+/** Cuts text into pieces of at most `CHUNK_LIMIT`, at whole characters. */
 function pieces(text: string): string[] {
   const out: string[] = [];
   for (let rest = text; rest.length > 0;) {

@@ -1,7 +1,7 @@
 /**
- * What only version 0.3 needs: the functions that its apps may call, and the
- * rows that it wrote. A row is a chunk without `start`. Rows sort before all
- * chunks that have one, and are never packed: a `start` for some of them would
+ * Everything that exists only for version 0.3: the functions that its apps call, and
+ * the rows that it wrote. A row is a chunk without `start`. Rows sort before all
+ * chunks that have one, and are never packed: giving some of them a `start` would
  * change their order.
  */
 import { v } from "convex/values";
@@ -30,7 +30,10 @@ import {
   wholeText,
 } from "./text.js";
 
-/** Adds text to a stream that nobody has claimed. The first makes it `streaming`, the one that is `final` makes it `done`. */
+/**
+ * Adds text to an unclaimed stream. The first text makes it `streaming`, `final`
+ * makes it `done`. Kept for 0.3.
+ */
 export const addChunk = {
   args: { streamId: v.id("streams"), text: v.string(), final: v.boolean() },
   returns: v.null(),
@@ -45,15 +48,15 @@ export const addChunk = {
       throw streamError(
         "StreamEnded",
         streamId,
-        `Stream ${streamId} is not streaming, it is ${stream.status}: nothing can be added to it. Create a new stream.`,
+        `Stream ${streamId} is not streaming, it is ${stream.status}, so nothing can be added. Create a new stream.`,
       );
     }
     if (isClaimed(stream)) {
-      // Text in between would not fit the offsets of the writer's own.
+      // Text from elsewhere would not fit the writer's offsets.
       throw streamError(
         "StreamClaimed",
         streamId,
-        `A call of stream() or generate() holds stream ${streamId}, so addChunk cannot add to it. Append in that call's writer, or create a stream that only addChunk writes.`,
+        `A call of stream() or generate() is writing stream ${streamId}, so addChunk cannot add to it. Append in that call's writer, or create another stream for addChunk.`,
       );
     }
     const newest = await newestChunk(ctx.db, streamId);
@@ -70,7 +73,7 @@ export const addChunk = {
   },
 };
 
-/** Sets the status of a stream. One that has ended keeps the status that it has. */
+/** Sets the status of a stream. A stream that has ended keeps its status. Kept for 0.3. */
 export const setStreamStatus = {
   args: { streamId: v.id("streams"), status: vStreamStatus },
   returns: v.null(),
@@ -109,7 +112,10 @@ export const getStreamText = {
   },
 };
 
-/** What version 0.3 scheduled to go on with a deletion: it may be waiting to run when this version takes over. */
+/**
+ * Version 0.3 scheduled this to continue a deletion. A call may still be waiting when
+ * this version takes over.
+ */
 export const _deleteChunksPage = {
   args: { streamId: v.id("streams"), cursor: v.union(v.string(), v.null()) },
   returns: v.null(),
@@ -122,11 +128,17 @@ export const _deleteChunksPage = {
   },
 };
 
-/** How many rows go into one chunk for readers, and how much text: pages have at most 256 chunks, and each is read by counting all rows before it. */
+/**
+ * How many rows, and how much text, form one chunk for readers. Pages have at most
+ * 256 chunks, and reading each page counts all rows before it.
+ */
 const ROWS_AT_ONCE = 128;
 const ROWS_CHARS = 64 * 1024;
 
-/** The chunks of a stream that begins with rows, in order, each with its offset. Adds what it reads to `read`. */
+/**
+ * The chunks of a stream that starts with rows, in order, each with its offset. Adds
+ * what it reads to `read`.
+ */
 export async function* rowsAsChunks(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
@@ -158,7 +170,7 @@ export async function* rowsAsChunks(
   yield* gathered();
 }
 
-/** The length of a text of rows. */
+/** The length of a text made of rows. */
 export async function lengthOfRows(
   db: QueryCtx["db"],
   streamId: Id<"streams">,
@@ -173,11 +185,11 @@ export async function lengthOfRows(
   return end;
 }
 
-/** For a text that version 0.3 could not have read either. */
+/** For a text that even version 0.3 could not have read. */
 export function tooManyRows(streamId: Id<"streams">, offset: number): Error {
   return streamError(
     "TextTooLong",
     streamId,
-    `Stream ${streamId} has more text of version 0.3 before offset ${offset} than one function may read (16 MiB, 32,000 documents), and it has to be counted to find that offset. Read it from the beginning, in pages: getStreamBody(ctx, streamId, 0). It can be deleted, too.`,
+    `Stream ${streamId} has more text of version 0.3 before offset ${offset} than one function may read (16 MiB, 32,000 documents), so that offset cannot be found. Read the text from the beginning, in pages: getStreamBody(ctx, streamId, 0). Or delete the stream.`,
   );
 }

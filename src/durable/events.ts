@@ -10,25 +10,33 @@ import {
 } from "../client/follow.js";
 import { textResponse } from "../client/responses.js";
 
-/** After so long (ms) the response ends. The reader comes again, to whatever serves the stream by then. */
+/**
+ * The response ends after this long (ms). The reader then asks again, from whatever
+ * serves the stream by then.
+ */
 const LONGEST_RESPONSE = 60_000;
-/** After so much text (UTF-16 code units) too: as events it is 12 MiB at most, of the 20 MiB that a response may have. */
+/**
+ * It also ends after this much text (UTF-16 code units): as events at most 12 MiB, of
+ * the 20 MiB that a response may have.
+ */
 const LARGEST_RESPONSE = 2 * 1024 * 1024;
-/** No event has more text than this (UTF-16 code units): what a cut connection takes along, comes again. */
+/**
+ * The most text in one event (UTF-16 code units). A cut connection loses at most
+ * that, and it comes again.
+ */
 const LARGEST_EVENT = 64 * 1024;
 
 /** How a stream is sent as events. */
 export interface EventOptions {
   streamId: string;
   cursor: string | null;
-  /** Whether text comes in base64, exactly as it is. Without, CR LF and CR come as LF. */
+  /** Whether text is sent as base64, unchanged. Otherwise CR LF and CR become LF. */
   base64: boolean;
 }
 
 /**
- * The response that brings a stream as Server-Sent Events: each piece of text
- * in an event `data`, and behind it an event `control` that says where the
- * reader is then.
+ * The response with a stream as server-sent events: each piece of text in a `data`
+ * event, followed by a `control` event with the reader's position.
  */
 export function sendEvents(
   first: SavedPage,
@@ -46,8 +54,8 @@ export function sendEvents(
     const last = isLast(page);
     let rest = held + page.text;
     let at = page.from - held.length;
-    // A line break may be half here: CR, and LF in the page that follows. In
-    // events they are one, so they go together.
+    // The page may end in the middle of a line break: CR here, LF in the next page.
+    // In events they are one, so they stay together.
     held = !base64 && !last && rest.endsWith("\r") ? "\r" : "";
     if (held !== "") rest = rest.slice(0, -1);
     do {
@@ -61,7 +69,7 @@ export function sendEvents(
         ...(isEnd && { upToDate: true }),
         ...(isEnd && last && { streamClosed: true }),
       };
-      // Said once, unless there is text: an offset comes with an event of its own.
+      // Sent once, unless there is text, which has its own control event.
       const says = JSON.stringify(control);
       if (data === "" && says === said) break;
       said = says;
@@ -69,7 +77,7 @@ export function sendEvents(
         cursor = nextCursor(cursor);
         Object.assign(control, { streamCursor: cursor });
       }
-      // In one piece, so that what is read has its offset at once.
+      // In one piece, so that text always arrives with its offset.
       const text = data === "" ? "" : eventOf("data", encode(data));
       write(text + eventOf("control", JSON.stringify(control)));
       sent += length;
@@ -78,13 +86,13 @@ export function sendEvents(
   });
   return textResponse(body, {
     "Content-Type": "text/event-stream",
-    // Some proxies gather what may be cached before they hand it on.
+    // Some proxies buffer what may be cached.
     "Cache-Control": "private, no-cache, no-store, no-transform",
     ...(base64 && { [durable.encoding]: "base64" }),
   });
 }
 
-/** How much of a text goes into one event: whole characters, whole line breaks. */
+/** How much text fits into one event: whole characters, whole line breaks. */
 function eventLength(text: string, most: number): number {
   const length = cutLength(text, most);
   const splitsBreak = text[length - 1] === "\r" && text[length] === "\n";
@@ -92,12 +100,12 @@ function eventLength(text: string, most: number): number {
 }
 
 /**
- * One event. Nothing in its text can end a line of it or begin another event:
- * each line of the text, however it was ended, is a line of data.
+ * One event. Each line of the text becomes a data line, whatever its line break, so
+ * the text cannot end the event or start another.
  */
 function eventOf(name: string, text: string): string {
   const lines = text.split(/\r\n|\r|\n/).map(
-    // The first blank of a line is taken for the protocol's.
+    // The first space of a line belongs to the protocol.
     (line) => `data:${line.startsWith(" ") ? " " : ""}${line}\n`,
   );
   return `event: ${name}\n${lines.join("")}\n`;
@@ -110,13 +118,12 @@ function toBase64(text: string): string {
 /** Durable Streams counts intervals of 20 s since 9 October 2024. */
 const EPOCH = Date.UTC(2024, 9, 9);
 const INTERVAL = 20_000;
-/** By how many intervals a cursor is moved on at most where the clock has not moved it: an hour. */
+/** The most that a cursor may be ahead of the clock: an hour. */
 const MOST_AHEAD = 180;
 
 /**
- * The cursor of a live reply, always beyond the one that the reader has: with
- * it the next request has another URL, so no cache can give the same reply for
- * ever.
+ * The cursor of a live response, always greater than the reader's. So the next
+ * request has another URL, and no cache can return the same response forever.
  */
 export function nextCursor(given: string | null): string {
   const now = Math.floor((Date.now() - EPOCH) / INTERVAL);

@@ -21,7 +21,7 @@ import { isFinal, type StreamStatus } from "../shared.js";
 import { retry } from "../time.js";
 import { nextCursor, sendEvents } from "./events.js";
 
-/** Where a reader is, which is what the headers of every reply say. */
+/** A reader's position, for the headers of the response. */
 interface Position {
   next: number;
   upToDate: boolean;
@@ -29,7 +29,7 @@ interface Position {
   status: StreamStatus;
 }
 
-/** What a URL asks for. */
+/** The request in a URL. */
 interface Query {
   from: number | "now";
   live: "long-poll" | "sse" | null;
@@ -37,11 +37,11 @@ interface Query {
 }
 
 /**
- * Answers an HTTP request as the Durable Streams protocol says
- * (https://github.com/durable-streams/durable-streams), for clients that speak
- * it: GET for what is saved from an `offset` on, with `live=long-poll` or
- * `live=sse` for what follows too, and HEAD for where it ends. Writing stays with
- * `stream` and `generate`. Each stream has a URL of its own:
+ * Answers an HTTP request according to the Durable Streams protocol
+ * (https://github.com/durable-streams/durable-streams). GET returns the saved text
+ * from an `offset` on, and with `live=long-poll` or `live=sse` also what follows. HEAD
+ * returns where it ends. Writing is up to `stream` and `generate`. Each stream has its
+ * own URL:
  *
  * ```ts
  * const read = httpAction((ctx, request) => {
@@ -51,20 +51,20 @@ interface Query {
  * http.route({ pathPrefix: "/streams/", method: "GET", handler: read });
  * ```
  *
- * A live reader costs an action call for each long-poll, which is one for each
- * save while text comes and three a minute while it does not, or one a minute
- * with `sse`; and reads the database as often as `resume` does.
+ * A live reader costs one action call per long-poll: one per save while text arrives,
+ * three a minute while none does. With `sse` it costs one a minute. It reads the
+ * database as often as `resume` does.
  *
  * @param streaming The app's `PersistentTextStreaming`.
- * @param options.contentType What the text is. Default:
- *   `text/plain; charset=utf-8`. With a type other than `text/…`, such as
- *   `application/x-ndjson`, events carry it in base64, so exactly as it is; with
- *   `text/…` a CR LF or CR comes as LF in events, which can do no other.
- * @returns A response whose headers may be changed. `Stream-Closed` says that
- *   the stream has ended, `Stream-Status` how; 404, 400 and 405 come with
+ * @param options.contentType The type of the text. Default:
+ *   `text/plain; charset=utf-8`. Types other than `text/…`, such as
+ *   `application/x-ndjson`, are sent as base64 in events and arrive unchanged. With
+ *   `text/…`, events turn CR LF and CR into LF.
+ * @returns A response whose headers you may change. `Stream-Closed` says that the
+ *   stream has ended, `Stream-Status` how. 404, 400 and 405 have the body
  *   `{ "error": … }`.
- * @throws TypeError for the content types `application/json` and
- *   `text/event-stream`, which mean more than text in the protocol.
+ * @throws TypeError for the content types `application/json` and `text/event-stream`,
+ *   which mean more than text in the protocol.
  */
 export async function serveDurableStream(
   streaming: PersistentTextStreaming,
@@ -87,10 +87,13 @@ export async function serveDurableStream(
   return response;
 }
 
-/** What every reply says, errors included: who may embed it, and which headers a page may see. */
+/**
+ * Headers of every response, errors included: who may embed it, and which headers a
+ * page may read.
+ */
 const everyReply = {
-  // Pages of other origins get the text as CORS allows, which the app decides;
-  // this is about those that would embed it without asking.
+  // CORS decides which pages get the text, and is up to the app. This header is about
+  // pages that embed it without asking.
   "Cross-Origin-Resource-Policy": "same-origin",
   "Access-Control-Expose-Headers": [
     ...Object.values(durable),
@@ -111,7 +114,7 @@ async function answer(
   if (method !== "GET" && method !== "HEAD") {
     return errorResponse(
       405,
-      `A stream is read here, with GET or HEAD; nothing is done at ${method}.`,
+      `Streams can only be read here, with GET or HEAD, not ${method}.`,
       { Allow: "GET, HEAD" },
     );
   }
@@ -159,14 +162,14 @@ async function answer(
       return sendEvents(first, stream.read, request, {
         streamId,
         cursor,
-        // Events carry lines, however they were ended. What is not said to be
-        // text comes as it is.
+        // Events carry lines, whatever their line breaks. Other content types arrive
+        // unchanged.
         base64: !/^text\//i.test(contentType),
       });
   }
 }
 
-/** One page of what is saved by now. */
+/** One page of the text saved so far. */
 function catchUp(
   page: SavedPage,
   request: Request,
@@ -177,8 +180,8 @@ function catchUp(
   const headers = {
     ...headersOf(positionOf(page)),
     ETag: tag,
-    // The reader's own cache may keep it, and has to ask each time: whoever
-    // asks is authorized again, and gets a 304 if nothing has changed.
+    // The reader's own cache may keep it, but must ask each time. So each request is
+    // authorized, and gets a 304 if nothing has changed.
     "Cache-Control": "private, no-cache",
   };
   if (names(request.headers.get("If-None-Match"), tag)) {
@@ -187,7 +190,7 @@ function catchUp(
   return textResponse(page.text, { "Content-Type": contentType, ...headers });
 }
 
-/** What a URL asks for, or what is wrong with it. */
+/** The request in a URL, or what is wrong with it. */
 function queryOf(url: string): Query | string {
   const { searchParams } = new URL(url);
   const live = searchParams.get("live");
@@ -196,12 +199,12 @@ function queryOf(url: string): Query | string {
   }
   const tokens = searchParams.getAll(wire.offset);
   if (live !== null && tokens.length === 0) {
-    return `With live=${live} the parameter offset has to say where to begin: -1 for the beginning, "now", or a Stream-Next-Offset.`;
+    return `With live=${live} the parameter offset must say where to start: -1 for the beginning, "now", or a Stream-Next-Offset.`;
   }
   const [token = "-1"] = tokens;
   const from = token === "now" ? token : parseOffset(token);
   if (from === null || tokens.length > 1) {
-    return `The parameter offset is one Stream-Next-Offset, -1 or "now"; what came is ${shown(tokens.join(", "))}.`;
+    return `The parameter offset must be one Stream-Next-Offset, -1 or "now", not ${shown(tokens.join(", "))}.`;
   }
   return { from, live, cursor: searchParams.get("cursor") };
 }
@@ -224,14 +227,14 @@ function headersOf(position: Position): Record<string, string> {
   };
 }
 
-/** Names the reply: a page of the stream, and what is said of it, which is news too. */
+/** The ETag: the page of the stream, and its status. */
 function tagOf(streamId: string, page: SavedPage): string {
   const { next, upToDate, closed, status } = positionOf(page);
   const state = closed ? "closed" : upToDate ? "open" : "more";
   return `"${[streamId, page.from, next, state, status].join(":")}"`;
 }
 
-/** Whether an `If-None-Match` names this tag. One made weak by a proxy, which compresses, still does. */
+/** Whether an `If-None-Match` contains this tag, even if a compressing proxy made it weak. */
 function names(header: string | null, tag: string): boolean {
   return (header ?? "")
     .split(",")

@@ -1,10 +1,10 @@
 /**
- * Stand-ins for the two things that an app's tests cannot rely on: a model, and
- * a network. They run wherever `fetch` does.
+ * Stand-ins for two things that an app's tests cannot rely on: a model and a network.
+ * They run wherever `fetch` does.
  */
 import { pause } from "../time.js";
 
-/** A function that does what `fetch` does. */
+/** A function like `fetch`. */
 export type FetchFunction = (
   input: string | URL | Request,
   init?: RequestInit,
@@ -18,21 +18,21 @@ export type FakeModelOptions = {
   tokenMs?: number | undefined;
   /** The length of a token (UTF-16 code units). Default: 4. */
   tokenChars?: number | undefined;
-  /** Breaks the connection after so many tokens. */
+  /** Breaks the connection after this many tokens. */
   failAfterTokens?: number | undefined;
   /** Refuses each request with this HTTP status, such as 429. */
   status?: number | undefined;
 };
 
 /**
- * A model that always says the same: a `fetch` that answers as an
- * OpenAI-compatible API does, token by token if it is asked to.
+ * A model with a fixed reply: a `fetch` that answers like an OpenAI-compatible API,
+ * token by token if the request asks for that.
  *
  * ```ts
  * const openai = new OpenAI({ apiKey: "none", fetch: fakeModel("Hello there.") });
  * ```
  *
- * @param text What it says.
+ * @param text The reply.
  */
 export function fakeModel(
   text: string,
@@ -103,31 +103,31 @@ export function fakeModel(
 
 /** Options of `faultyFetch`. The chances are from 0 to 1, for each request. */
 export type FaultyFetchOptions = {
-  /** Decides what goes wrong: the same seed and requests, the same faults. */
+  /** Decides what goes wrong. The same seed and requests lead to the same faults. */
   seed: number;
-  /** The chance that the request or its answer is lost. Default: 0.15. */
+  /** The chance that the request or its response is lost. Default: 0.15. */
   lose?: number | undefined;
-  /** The chance that a server on the way answers 503. Default: 0.15. */
+  /** The chance that a server in between answers 503. Default: 0.15. */
   refuse?: number | undefined;
-  /** The chance that the connection breaks while the answer arrives. Default: 0.15. */
+  /** The chance that the connection breaks during the response. Default: 0.15. */
   cut?: number | undefined;
-  /** The chance that a proxy holds the answer back until all of it is there. Default: 0.15. */
+  /** The chance that a proxy holds the response back until it is complete. Default: 0.15. */
   buffer?: number | undefined;
-  /** The chance that the request and each piece of the answer come late. Default: 0.3. */
+  /** The chance that the request and each piece of the response are late. Default: 0.3. */
   delay?: number | undefined;
-  /** How late (ms) at most. Default: 50. */
+  /** The longest delay (ms). Default: 50. */
   maxDelayMs?: number | undefined;
 };
 
 /**
- * A bad network: passes requests on to a `fetch`, and loses, refuses, cuts,
- * buffers and delays some of them.
+ * A bad network: forwards requests to a `fetch`, and loses, refuses, cuts, buffers or
+ * delays some of them.
  *
  * ```ts
  * const text = readStream(url, { streamId, fetch: faultyFetch(fetch, { seed: 7 }) });
  * ```
  *
- * @param fetch What answers the requests that arrive.
+ * @param fetch Answers the requests that arrive.
  */
 export function faultyFetch(
   fetch: FetchFunction,
@@ -219,7 +219,7 @@ function* tokensOf(text: string, length: number): Generator<string> {
   if (token !== "") yield token;
 }
 
-/** A body that brings these pieces, one for each time it is asked. It breaks off where they throw, and once the signal has fired. */
+/** A body with these pieces, one per read. It breaks off if they throw, or the signal fires. */
 function bodyOf(
   pieces: AsyncGenerator<string | Uint8Array>,
   signal: AbortSignal | null | undefined,
@@ -262,7 +262,7 @@ async function* piecesOf(
   }
 }
 
-/** Numbers from 0 to 1 that follow from a seed (mulberry32). */
+/** Pseudorandom numbers from 0 to 1 (mulberry32). */
 function randomNumbers(seed: number): () => number {
   let state = seed | 0;
   return () => {

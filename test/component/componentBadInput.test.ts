@@ -175,7 +175,7 @@ describe("other arguments", () => {
 
   test("append refuses a stream that nobody has claimed", async () => {
     await expect(functions.append(setup.pending, { start: 0 })).rejects.toThrow(
-      "has not been claimed; a writer claims it first",
+      "has not been claimed. Claim it before appending.",
     );
   });
 

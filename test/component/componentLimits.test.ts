@@ -230,7 +230,7 @@ describe("a function reads 16 MiB and 32,000 documents", () => {
       expectSame(first?.text, whole.slice(0, first?.text.length));
 
       const wayOut =
-        "Read it from the beginning, in pages: getStreamBody(ctx, streamId, 0)";
+        "Read the text from the beginning, in pages: getStreamBody(ctx, streamId, 0)";
       await expect(read(streamId, whole.length - 1)).rejects.toThrow(wayOut);
       await expect(read(streamId, 2 ** 53 - 1)).rejects.toThrow(wayOut);
       await expect(tail(streamId)).rejects.toThrow(wayOut);

@@ -281,7 +281,7 @@ describe("claim", () => {
     const streamId = await create();
     await claim(streamId);
     await expect(add(streamId, "x")).rejects.toThrow(
-      "A call of stream() or generate() holds stream",
+      "A call of stream() or generate() is writing stream",
     );
     await append(streamId, 0, "The writer's.", "done");
     expect((await text(streamId)).text).toBe("The writer's.");
@@ -336,7 +336,7 @@ describe("append", () => {
     const { streamId, append, text } = await claimedStream();
     await append(streamId, 0, "One. ");
     await expect(append(streamId, 7, "Two.")).rejects.toThrow(
-      /ends at offset 5; text that starts at offset 7 does not continue it/,
+      /ends at offset 5, so text that starts at offset 7 does not continue it/,
     );
     expect((await text(streamId)).text).toBe("One. ");
   });
