@@ -34,13 +34,9 @@ export async function newApp(...packages: string[]): Promise<string> {
   const app = mkdtempSync(join(tmpdir(), "app-"));
   afterAll(() => rmSync(app, { recursive: true, force: true }));
   write(app, "package.json", '{ "private": true, "type": "module" }');
-  await install(app, ...packages);
-  return app;
-}
-
-export async function install(app: string, ...packages: string[]) {
   const options = ["--prefer-offline", "--ignore-scripts", "--no-audit"];
   await run(app, "npm", "install", ...options, ...packages);
+  return app;
 }
 
 export function write(app: string, file: string, text: string): void {
