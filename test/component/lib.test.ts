@@ -383,7 +383,8 @@ describe("append", () => {
       expect((await read(streamId, 0))?.draining).toBe(true);
       await pass(14_000);
       expect((await read(streamId, 0))?.draining).toBe(true);
-      await pass(1000);
+      // A function that is due runs with the next millisecond.
+      await pass(1001);
       await t.finishInProgressScheduledFunctions();
       expect((await read(streamId, 0))?.draining).toBe(false);
       expect((await tail(streamId))?.draining).toBe(false);
