@@ -1,4 +1,7 @@
-/** The database side of a reader: a subscription to the app's query, and from where it asks. */
+/**
+ * The database side of a reader: a subscription to the app's query, and the offset it
+ * asks from.
+ */
 import { isFinal, type StreamStatus } from "../shared.js";
 import type { Prefix } from "./prefix.js";
 import type { StreamProblem } from "./stream-reader.js";
@@ -6,17 +9,17 @@ import type { StreamProblem } from "./stream-reader.js";
 /** How much of the end of HTTP's text (UTF-16 code units) is compared with the database's. */
 const OVERLAP = 1024;
 
-/** What the app's query returns: what `getStreamBody` does, and fields of its own. */
+/** The result of the app's query: that of `getStreamBody`, plus fields of its own. */
 export interface QueryResult {
   /** The text, from `from` on if there is one. */
   text: string;
-  /** What the stream is up to. */
+  /** The stream's status. */
   status: StreamStatus;
-  /** The offset at which the text starts. */
+  /** The offset where the text starts. */
   from?: number;
-  /** The offset to ask from in future. */
+  /** The offset to ask from next. */
   next?: number;
-  /** Whether somebody writes the stream. */
+  /** Whether the stream has a writer. */
   claimed?: boolean;
   /** Why it ended in `error`. */
   error?: StreamProblem | undefined;
@@ -46,13 +49,13 @@ export function createDatabaseSide(
   onChange: () => void,
 ) {
   let unsubscribe: (() => void) | null = null;
-  /** The offset to read from in future; null before the first answer. */
+  /** The offset to read from next; null before the first answer. */
   let position: number | null = null;
   /** Whether the text before the newest page may differ from the database's. */
   let isInDoubt = false;
 
   const side = {
-    /** What the database said last; undefined if it has said nothing since HTTP last brought text. */
+    /** The database's last answer; undefined if HTTP has brought text since. */
     answer: undefined as unknown,
     /** The newest result that was not null. */
     page: null as QueryResult | null,
@@ -83,7 +86,7 @@ export function createDatabaseSide(
       side.answer = undefined;
     },
 
-    /** Takes what the client knows already. */
+    /** Takes the result that the client already has. */
     peek(watching = subscription()): void {
       try {
         const answer = watching.localQueryResult();
@@ -102,7 +105,7 @@ export function createDatabaseSide(
       const { text, from, next, status } = page;
       if (from !== undefined) {
         const differs = prefix.save(from, text);
-        // Everything that a writer appended is saved when its stream is done.
+        // When a stream is done, everything that its writer appended is saved.
         const isShort = status === "done" && from + text.length < prefix.end;
         isInDoubt = from > 0 && (differs || isShort || isInDoubt);
         if (isInDoubt) position = 0;
@@ -112,24 +115,23 @@ export function createDatabaseSide(
       } else if (!position) {
         prefix.save(0, text);
       } else {
-        // A query that does not say where its text starts can only be asked for
-        // all of it.
+        // A query that does not say where its text starts can only return all of it.
         position = 0;
       }
       prefix.update(status);
     },
 
     /**
-     * A reader of HTTP asks for what follows HTTP's text, and for the end of that, to
-     * see that both are the same. All others ask from the same offsets, so that one
+     * A reader of HTTP asks for what follows HTTP's text, and for the end of that
+     * text, to compare the two. All others ask from the same offsets, so that one
      * answer serves them all.
      */
     continueFrom: (end: number) => askFrom(end - OVERLAP),
 
     /**
-     * Whether the database has nothing to add. A stream that was aborted or timed
-     * out may still get the last words of its writer, while that holds the stream;
-     * and a query that gives the whole text may change it at any time.
+     * Whether the database has nothing to add. A stream that was aborted or timed out
+     * may still get its writer's last words, as long as that holds the stream. A
+     * query that returns the whole text may change it at any time.
      */
     isComplete: (status: StreamStatus): boolean =>
       !!incremental &&

@@ -1,11 +1,11 @@
 /**
- * First aid: a reader says once what is wrong, and in development also what to change.
- * Bundlers leave the advice and the suspicions out of a production build.
+ * First aid: a reader reports a problem once, and in development also says what to
+ * change. Bundlers remove the advice and the checks from a production build.
  */
 import type { DatabaseSide } from "./database-side.js";
 import type { HttpSide } from "./http-side.js";
 
-/** A stream that nobody starts for this long is reported. */
+/** A stream that no one starts for this long is reported. */
 const UNCLAIMED_MS = 10_000;
 /** Text that HTTP does not deliver for this long while the database has it is reported. */
 const HELD_BACK_MS = 3000;
@@ -13,7 +13,7 @@ const HELD_BACK_MS = 3000;
 /** Replaced by bundlers. Absent in a browser without one. */
 declare const process: { env: { NODE_ENV?: string } };
 
-/** Says what is wrong, once for each `trouble`. */
+/** Reports what is wrong, once per `trouble`. */
 export type Report = (
   message: string,
   isError?: boolean,
@@ -39,7 +39,7 @@ export function createReport(): Report {
   };
 }
 
-/** In development, notes when a request is sent. */
+/** In development, records when a request is sent. */
 export function noteRequest(report: Report): void {
   try {
     if (process.env.NODE_ENV !== "production") {
@@ -51,7 +51,7 @@ export function noteRequest(report: Report): void {
 }
 const askedAt = new WeakMap<Report, number>();
 
-/** In development, says what looks wrong in a query's result. */
+/** In development, reports what looks wrong in a query's result. */
 export function examine(
   report: Report,
   streamId: string,
@@ -76,10 +76,10 @@ export function examine(
     // As above.
   }
 }
-/** Whose query has been answered before. */
+/** Readers whose query has been answered before. */
 const examined = new WeakSet<Report>();
 
-/** In development, says that nobody starts the stream, if that stays so. */
+/** In development, reports a stream that no one starts. */
 export function expectWriter(
   report: Report,
   streamId: string,

@@ -1,6 +1,7 @@
 /**
- * The HTTP side of a reader: one request to the HTTP action, and what follows from how
- * it goes. It is sent again after failures, and when other headers may get another answer.
+ * The HTTP side of a reader: one request to the HTTP action, and what happens with
+ * it. It is sent again after failures, and when other headers may change the
+ * response.
  */
 import { START_OFFSET, withoutQuery } from "../protocol.js";
 import { noteRequest, type Report } from "./first-aid.js";
@@ -16,23 +17,26 @@ import {
 import { textOf } from "./request.js";
 import type { StreamProblem } from "./stream-reader.js";
 
-/** A connection that has delivered nothing for this long is `quiet`. Longer after each false alarm. */
+/**
+ * A connection that has delivered nothing for this long is `quiet`. The time grows
+ * with each false alarm.
+ */
 const QUIET_MS = 1000;
 const MOST_QUIET_MS = 15_000;
-/** A request without any answer for this long is abandoned: it may never have arrived. */
+/** A request without a response for this long is abandoned, because it may never have arrived. */
 const HEAD_MS = 30_000;
-/** After HTTP has ended cleanly, the database has this long to say how the stream ended. */
+/** After HTTP has ended cleanly, the database has this long to report how the stream ended. */
 const LAST_WORD_MS = 4000;
 
 /**
  * The state of the request:
  *
- * - `unsent`: to be sent as soon as somebody drives and the stream has not begun.
+ * - `unsent`: to be sent as soon as someone drives and the stream has not begun.
  * - `quiet`: open, but no text yet, or none for a while.
  * - `flowing`: text arrives.
  * - `waiting`: it failed, and will be sent again.
  * - `refused`: sent again on `retry()`, and when its headers change.
- * - `over`: there is nothing more to expect.
+ * - `over`: nothing more will come.
  */
 const OVER: Verdict = { then: "over" };
 
@@ -41,22 +45,22 @@ type HttpState = "unsent" | "quiet" | "flowing" | Verdict["then"];
 export type HttpSide = ReturnType<typeof createHttpSide>;
 
 export function createHttpSide(on: {
-  /** How to ask; null if nobody is there who may. */
+  /** How to ask; null if no one may. */
   source: () => PostOptions | null;
   text: (offset: number, text: string) => void;
   /** The state has changed. */
   change: () => void;
-  /** The body has ended, and nobody has said how the stream has. */
+  /** The body has ended, but no one has reported how the stream ended. */
   silence: () => void;
   report: Report;
 }) {
   let controller: AbortController | undefined;
-  /** Belongs to the present state. */
+  /** The timer of the current state. */
   let timer: ReturnType<typeof setTimeout> | undefined;
   let newsAt = 0;
   let quietMs = QUIET_MS;
   let losses = 0;
-  /** Whether other headers may get another answer. */
+  /** Whether other headers may change the response. */
   let mayChange = false;
   /** The key of the last request. */
   let sent = "";
@@ -75,7 +79,7 @@ export function createHttpSide(on: {
       const place = withoutQuery(source.url);
       const { signal } = (controller = new AbortController());
       const end = (verdict: Verdict, what?: string, status?: number) => {
-        // What comes of a request that was aborted is old news.
+        // An aborted request no longer matters.
         if (!signal.aborted) conclude(verdict, what && place + what, status);
       };
       noteRequest(on.report);
@@ -88,7 +92,7 @@ export function createHttpSide(on: {
       try {
         headers = await requestHeaders(source);
       } catch {
-        // Not the error itself, which may quote a token.
+        // Not the error itself, which may contain a token.
         const then = hasDynamicHeaders(source) ? "waiting" : "refused";
         const what = " was not asked: `headers` or `authToken` is not valid.";
         return end({ then, mayChange: true }, what);
@@ -123,13 +127,13 @@ export function createHttpSide(on: {
           flow(text.length);
         }
       } catch (error) {
-        // Cut off. A character that was cut in two comes whole from the database.
+        // Cut off. The database has the rest of a character that was split.
         const isPlatform = typeof TextDecoder === "undefined";
         return end(OVER, isPlatform ? `: ${String(error)}` : "");
       }
       if (signal.aborted) return;
       end(OVER);
-      // This may also mean that the action has died. Only the database knows.
+      // The action may also have died. Only the database knows.
       timer = setTimeout(on.silence, LAST_WORD_MS);
     },
 
@@ -139,7 +143,7 @@ export function createHttpSide(on: {
       if (side.state !== "quiet" && side.state !== "flowing") enter("unsent");
     },
 
-    /** Sends a refused request again if it would be a different one now. */
+    /** Sends a refused request again if it would now be different. */
     async askIfChanged(): Promise<void> {
       const { refusal } = side;
       const source = on.source();
@@ -148,7 +152,7 @@ export function createHttpSide(on: {
       try {
         key = requestKey(source, await requestHeaders(source));
       } catch {
-        // There is no valid header yet.
+        // There are no valid headers yet.
       }
       if (side.refusal !== refusal) return;
       if (key !== sent) {
@@ -159,7 +163,7 @@ export function createHttpSide(on: {
       }
     },
 
-    /** Whether text comes, has come or may yet come. */
+    /** Whether text is arriving, has arrived or may yet arrive. */
     isHopeful: (): boolean =>
       side.received > 0 || side.state === "quiet" || side.state === "waiting",
 
@@ -169,7 +173,7 @@ export function createHttpSide(on: {
       if (side.state !== "over") side.state = side.received ? "over" : "unsent";
     },
 
-    /** The network or the page is back: nothing needs to wait any longer. */
+    /** The network or the page is back, so nothing needs to wait any longer. */
     wake(): void {
       const isQuiet = performance.now() - newsAt > QUIET_MS;
       if (side.state === "flowing" && isQuiet) enter("quiet");
@@ -187,7 +191,7 @@ export function createHttpSide(on: {
     newsAt = performance.now();
     side.received += length;
     if (side.state !== "flowing") {
-      // A pause that was none: the next one may be longer.
+      // A false alarm, so the next pause may be longer.
       if (side.received > length)
         quietMs = Math.min(2 * quietMs, MOST_QUIET_MS);
       enter("flowing");
@@ -206,7 +210,7 @@ export function createHttpSide(on: {
     mayChange = !!verdict.mayChange;
     enter(then);
     const source = on.source();
-    // Only calling a function tells whether it gives another token by now.
+    // Only calling the function tells whether it returns another token now.
     const mayPass = mayChange && source && hasDynamicHeaders(source);
     if (then === "waiting" || mayPass) wait(after);
   }

@@ -50,12 +50,12 @@ export type {
  *
  * With `drive`, it also starts the stream, like `useStream` with `driven`.
  *
- * @param url The URL of an HTTP action that returns `streaming.resume(…)`. It is
- *   asked with GET; `streamId` and `offset` are added to its query.
- * @throws While iterating: the signal's reason, once that has fired; a
- *   `ReadStreamError` if the server refuses the stream (404, 401 and the like)
- *   or its answer does not come from `resume()`; anything that the function `headers`
- *   throws. Network failures and server errors (5xx) are retried indefinitely.
+ * @param url The URL of `registerRoutes`, or of an HTTP action that returns
+ *   `streaming.resume(…)`. `streamId` and `offset` are added to its query.
+ * @throws While iterating: the signal's reason, once it has fired; a `ReadStreamError`
+ *   if the server refuses the stream (such as 404 or 401) or the response does not
+ *   come from `resume()`; anything that the function `headers` throws. Network
+ *   failures and server errors (5xx) are retried indefinitely.
  */
 export function readStream(
   url: URL | string,
@@ -75,8 +75,8 @@ export function readStream(
  * }
  * ```
  *
- * A last line without a line break is left out if `texts` has a `status` other than
- * `done`, as `readStream`'s result may have: it may be half a line. Read to the end:
+ * A last line without a line break may be half a line, so it is left out if `texts`
+ * has a `status` other than `done` (`readStream`'s result has one). Read to the end:
  * leaving the loop early loses the part of a line that has arrived.
  *
  * @param texts A text in pieces, cut anywhere.
@@ -106,8 +106,8 @@ export function readLines<T = unknown>(
   }
   return leavable(read(), () => {
     left = true;
-    // `readStream`'s text is one that can be left while it waits. What it says
-    // to that is heard of above, or of no interest any more.
+    // `readStream`'s text can be left while it waits. Its answer is handled above, or
+    // no longer matters.
     const { return: leave } = texts as Partial<AsyncGenerator<string>>;
     leave?.call(texts, undefined).catch(() => {});
   });

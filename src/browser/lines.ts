@@ -9,9 +9,9 @@ export type ParseLine<T> = (line: string) => T | undefined;
  * that implements Standard Schema (https://standardschema.dev). It must be synchronous.
  */
 export interface LineSchema<T> {
-  /** What Standard Schema asks for. */
+  /** The properties of Standard Schema. */
   readonly "~standard": {
-    /** Of Standard Schema. */
+    /** The version of Standard Schema. */
     readonly version: 1;
     /** The library. */
     readonly vendor: string;
@@ -25,7 +25,7 @@ export interface LineSchema<T> {
   };
 }
 
-/** What a schema says of a value. */
+/** The result of a schema's check. */
 export type SchemaResult<T> =
   | { readonly value: T; readonly issues?: undefined }
   | { readonly issues: readonly { readonly message: string }[] };
@@ -57,22 +57,22 @@ export class InvalidLineError extends Error {
 /** Options for lines that cannot be parsed. */
 export interface LineOptions<T> {
   /**
-   * Called with each line that cannot be parsed. Its result replaces the line;
-   * `undefined` skips it; an error that it throws ends the reading. Default: skip the
-   * line, and report the first of a stream in the console.
+   * Called with each line that cannot be parsed. Its return value replaces the line;
+   * `undefined` skips it; throwing ends the reading. Default: skip the line, and
+   * report the first one of a stream in the console.
    */
   onInvalid?: ((error: InvalidLineError) => T | undefined | void) | undefined;
 }
 
 /**
- * Makes values of the lines of a text that comes in pieces, cut anywhere. A
- * line is whole when its line break has come. Blank lines are left out.
+ * Parses the lines of a text that arrives in pieces, cut anywhere. A line is complete
+ * when its line break has arrived. Blank lines are left out.
  */
 export class LineParser<T> {
   private rest = "";
-  /** How many lines there were before `rest`. */
+  /** The number of lines before `rest`. */
   private count = 0;
-  /** The offset behind the line that was parsed last. */
+  /** The end of the last parsed line. */
   offset = 0;
   private hasReported = false;
 
@@ -83,10 +83,10 @@ export class LineParser<T> {
     public isCut = false,
   ) {}
 
-  /** The values of the lines that are whole with `text`. */
+  /** The values of the lines that `text` completes. */
   *push(text: string): Generator<T, void> {
     if (!text.includes("\n")) {
-      // Not searched again with every token of a long line.
+      // Not searched again for every token of a long line.
       this.rest += text;
       return;
     }
@@ -131,7 +131,7 @@ function parseLine<T>(
   const result = parse["~standard"].validate(JSON.parse(line));
   if (result instanceof Promise) {
     result.catch(() => {});
-    throw new TypeError("A schema for lines has to be synchronous.");
+    throw new TypeError("A schema for lines must be synchronous.");
   }
   if (result.issues === undefined) return result.value;
   throw new TypeError(result.issues.map(({ message }) => message).join(" "), {
@@ -140,20 +140,23 @@ function parseLine<T>(
 }
 
 /**
- * The values of the lines of a text that grows, each parsed once. It only ever
- * adds to what it knows, so it may be asked in any order, for older bodies too,
- * by renderings that React repeats or throws away: the answer is the same.
+ * The values of the lines of a growing text, each parsed once. It only ever adds to
+ * what it knows, so it may be asked in any order, even for older bodies, by renders
+ * that React repeats or discards: the result is the same.
  */
 export function createParsedLines<T>() {
   let text = "";
   let source: GrowingText | undefined;
   let parser: LineParser<T>;
   let values: T[] = [];
-  /** For each value, the offset behind its line. */
+  /** For each value, the end of its line. */
   let ends: number[] = [];
   /** The values of a last line without a line break, once the text is done. */
   let last: T[] | null = null;
-  /** The newest results by their number of lines, the whole text's under -1: the same values are to be the same array. */
+  /**
+   * The newest results by their number of lines, the whole text's under -1, so that
+   * the same values are the same array.
+   */
   let results = new Map<number, readonly T[]>();
 
   function clear(): void {
@@ -164,14 +167,14 @@ export function createParsedLines<T>() {
     results = new Map();
   }
 
-  /** Parses what is new in a text. */
+  /** Parses the new part of a text. */
   function readOn(
     longer: string,
     from: GrowingText | undefined,
     parse: ParseLine<T> | LineSchema<T>,
     onInvalid: LineOptions<T>["onInvalid"],
   ): void {
-    // Of one source, a shorter text is an older one. Comparing would copy it.
+    // From the same source, a shorter text is an older one. Comparing would copy it.
     const isSame = from !== undefined && from === source;
     source = from;
     if (!isSame && !longer.startsWith(text) && !text.startsWith(longer)) {
@@ -192,7 +195,7 @@ export function createParsedLines<T>() {
     results.delete(-1);
   }
 
-  /** The values of all whole lines of a body: the same array until there are more. */
+  /** The values of a body's complete lines: the same array until there are more. */
   return (
     body: { text: string; status: StreamStatus },
     parse: ParseLine<T> | LineSchema<T>,
@@ -219,7 +222,7 @@ export function createParsedLines<T>() {
       }
       return result;
     } catch (error) {
-      // React renders again after an error. That must not find the line read.
+      // React renders again after an error, and must not find the line read.
       clear();
       throw error;
     }
@@ -229,10 +232,10 @@ export function createParsedLines<T>() {
 /** The results that a page may still show, deferred or not. */
 const KEPT_RESULTS = 4;
 
-/** The texts that snapshots show, for looking at what is new without looking at all. */
+/** The texts behind snapshots. They give access to the new part without touching the rest. */
 const sources = new WeakMap<object, GrowingText>();
 
-/** Notes which text a snapshot shows. */
+/** Records which text a snapshot shows. */
 export function nameSource(body: object, source: GrowingText | null): void {
   if (source !== null) sources.set(body, source);
 }

@@ -1,18 +1,18 @@
 /**
- * When what has changed is shown: at most once a frame, and so seldom that
- * rendering takes at most half of the time. One pace for all readers of a page,
- * so that what they show changes in one go.
+ * Decides when changes are shown: at most once per frame, and so rarely that
+ * rendering takes at most half of the time. All readers of a page share one pace, so
+ * their changes show together.
  */
 
-/** How long (ms) an update waits where no frames are painted, as in a hidden tab. */
+/** How long (ms) an update waits if no frames are painted, as in a hidden tab. */
 const NO_FRAME_MS = 100;
-/** A rendering that takes longer (ms) is followed by a pause of the same length. */
+/** A render that takes longer (ms) is followed by a pause of the same length. */
 const QUICK_MS = 24;
-/** A rendering whose end nobody reports (React has thrown it away) is waited for this long (ms). */
+/** How long (ms) to wait for a render whose end is never reported, because React discarded it. */
 const LONGEST_RENDERING_MS = 1000;
 
 const updates = new Set<() => void>();
-/** The frame that is waited for. */
+/** The requested frame. */
 let frame: object | null = null;
 let renderingSince: number | null = null;
 let pausedUntil = 0;
@@ -24,12 +24,12 @@ export function onNextFrame(update: () => void): () => void {
   return () => updates.delete(update);
 }
 
-/** Says that an update has begun to be rendered elsewhere, until `rendered` is called. */
+/** Reports that an update is being rendered elsewhere, until `rendered` is called. */
 export function rendering(): void {
   renderingSince ??= performance.now();
 }
 
-/** Says that all that was being rendered is on the page. */
+/** Reports that everything that was being rendered is on the page. */
 export function rendered(): void {
   if (renderingSince === null) return;
   const now = performance.now();
@@ -51,7 +51,7 @@ function onFrame(): void {
   updates.clear();
   for (const update of due) update();
   if (renderingSince !== null) return;
-  // Nothing is rendered elsewhere: that was all the work.
+  // Nothing is being rendered elsewhere, so that was all the work.
   renderingSince = now;
   rendered();
 }

@@ -1,8 +1,8 @@
-/** What to send to the HTTP action, and what its answers mean. */
+/** The request to the HTTP action, and the meaning of its responses. */
 import { START_OFFSET } from "../protocol.js";
 import { mayPass, retryAfter } from "./request.js";
 
-/** What `headers` may be: as for `fetch`, also where TypeScript has no DOM library. */
+/** Headers as for `fetch`, for TypeScript without the DOM library too. */
 export type HeaderValues =
   Headers | Record<string, string> | Iterable<readonly [string, string]>;
 
@@ -22,24 +22,27 @@ export interface PostOptions {
   fetch?: Fetch | undefined;
 }
 
-/** What follows from an answer, or from having none. */
+/** What follows from a response, or from having none. */
 export interface Verdict {
   /**
-   * - `over`: the server answered. The database has the last word.
+   * - `over`: the server responded. The database has the last word.
    * - `waiting`: the request may never have reached the app. It is sent again while the
    *   stream is pending.
-   * - `refused`: the answer was no.
+   * - `refused`: the server said no.
    */
   then: "over" | "waiting" | "refused";
-  /** Whether other headers may get another answer. */
+  /** Whether other headers may change the response. */
   mayChange?: boolean;
   /** When to ask again (ms), if the server says so. */
   after?: number | null;
-  /** What came that should not. */
+  /** The unexpected response. */
   what?: string;
 }
 
-/** The wait before a request is sent again: from 1 s to 60 s, at random, so that many pages do not ask at once. */
+/**
+ * The wait before a request is sent again: 1 s to 60 s, random, so that many pages do
+ * not ask at once.
+ */
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 60_000;
 
@@ -79,12 +82,12 @@ export function hasDynamicHeaders({
   return isFunction(headers) || isFunction(authToken);
 }
 
-/** Where a request goes and what its headers say, to tell whether that has changed. */
+/** A request's URL and headers as a string, to tell whether they have changed. */
 export function requestKey({ url }: PostOptions, headers: Headers): string {
   return JSON.stringify([url, ...headers]);
 }
 
-/** What an answer means by its head alone; undefined if its body is the stream's text. */
+/** The meaning of a response's head; undefined if its body is the stream's text. */
 export function verdictOn({
   ok,
   status,

@@ -1,19 +1,19 @@
 import { type StreamStatus, isFinal } from "../shared.js";
 
-/** How much of the end of a text (UTF-16 code units) is kept apart, at least. */
+/** At least this much of the end of a text (UTF-16 code units) is kept apart. */
 const TAIL = 65_536;
 
 /**
- * A text that only grows. JavaScript joins strings lazily, and copies all of a
- * long one at the first look into it. So its end is kept apart: looking there
- * costs the same however long the text is.
+ * A text that only grows. JavaScript joins strings lazily, and copies a long one the
+ * first time it is read. So the end is kept apart: reading there costs the same
+ * however long the text is.
  */
 export class GrowingText {
   private tail: string;
 
   constructor(
     public text = "",
-    /** The offset at which the text starts. */
+    /** The offset where the text starts. */
     public start = 0,
   ) {
     this.tail = text.slice(-TAIL);
@@ -35,18 +35,17 @@ export class GrowingText {
 }
 
 /**
- * What an app's query may add to a text that is being written, such as a
- * cursor: at most this long (UTF-16 code units).
+ * The most that an app's query may add to a text that is being written, such as a
+ * cursor (UTF-16 code units).
  */
 const CURSOR = 3;
 
 export type Prefix = ReturnType<typeof createPrefix>;
 
 /**
- * What a reader has of a stream. Text comes in pieces that say where they
- * start, over HTTP or from the database, or as a whole from the app's query.
- * What is made of them only goes forward, in whichever order they arrive,
- * unless the database says that the text is another one.
+ * A reader's part of a stream. Text arrives in pieces that say where they start, over
+ * HTTP or from the database, or as a whole from the app's query. The result only
+ * grows, in whichever order they arrive, unless the database has a different text.
  *
  * @param before Another prefix of the same stream, to start with.
  */
@@ -55,20 +54,20 @@ export function createPrefix(before?: {
   start: number | null;
   status: StreamStatus;
 }) {
-  /** The offset at which the text starts: 0, unless only its end is read. */
+  /** The offset where the text starts: 0, unless only the end is read. */
   let start = before?.start ?? null;
   /** The text from `start` on, in pieces. */
   let pieces = new GrowingText(before?.text, start ?? 0);
-  /** What the query gave as a whole, if that is more than the pieces, or another text. */
+  /** The whole text from the query, if it is longer than the pieces, or different. */
   let whole = "";
-  /** Whether `whole` was given before anything was saved, so that any text is better. */
+  /** Whether `whole` arrived before anything was saved, so that any text replaces it. */
   let isPlaceholder = false;
   let saved: StreamStatus = before?.status ?? "pending";
 
-  /** Appends what is new in a piece. False if it contradicts what is there. */
+  /** Appends the new part of a piece. False if it contradicts the text. */
   function extend(offset: number, text: string): boolean {
     start ??= pieces.start = offset;
-    // Text behind a gap would be shown in the wrong place; it will come again.
+    // Text after a gap would show in the wrong place. It will come again.
     if (offset > prefix.end) return true;
     if (offset < start) {
       text = text.slice(start - offset);
@@ -80,10 +79,10 @@ export function createPrefix(before?: {
     return true;
   }
 
-  /** Finds out which is shown from now on, the whole or the pieces. */
+  /** Decides whether to show the whole or the pieces. */
   function compare(cursor = CURSOR): void {
     const { text } = pieces;
-    // A query that is ahead goes on being shown.
+    // A query that is ahead stays on screen.
     if (text === "" || whole === "") return;
     if (!isPlaceholder && whole !== text && whole.startsWith(text)) return;
     const certain = whole.slice(0, Math.max(0, whole.length - cursor));
@@ -92,10 +91,10 @@ export function createPrefix(before?: {
   }
 
   const prefix = {
-    /** Whether the database's text is another one than HTTP's. Then that is not to be read any more. */
+    /** Whether the database's text differs from HTTP's, which then no longer counts. */
     isOverruled: false,
 
-    /** Takes on a piece from HTTP that starts at `offset`, as far as it is new. */
+    /** Adds the new part of a piece from HTTP that starts at `offset`. */
     receive(offset: number, text: string): void {
       if (prefix.isOverruled || !extend(offset, text)) {
         prefix.isOverruled = true;
@@ -105,9 +104,9 @@ export function createPrefix(before?: {
     },
 
     /**
-     * Takes on a piece from the database, which is right where the two differ.
-     * Returns whether they do, for the first time: then what comes before the
-     * piece is in doubt, too.
+     * Adds a piece from the database, which is right where the two differ. Returns
+     * whether they differ for the first time: then the text before the piece is in
+     * doubt too.
      */
     save(offset: number, text: string): boolean {
       whole = "";
@@ -122,9 +121,9 @@ export function createPrefix(before?: {
     },
 
     /**
-     * Takes on all of the text, as the app's query gives it. The query may make
-     * of it what it likes, so this takes the place of what it gave before; but
-     * not with nothing, which is what a stream reads as that has been deleted.
+     * Sets the whole text from the app's query. The query may return anything, so
+     * this replaces what it returned before. But not with nothing, because that is
+     * how a deleted stream reads.
      */
     replace(text: string, status: StreamStatus): void {
       if (text === "") return;
@@ -133,7 +132,7 @@ export function createPrefix(before?: {
       compare(isFinal(status) ? 0 : CURSOR);
     },
 
-    /** Takes on what the database says of the status. */
+    /** Sets the status from the database. */
     update(status: StreamStatus): void {
       if (!isFinal(saved) && status !== "pending") saved = status;
     },
@@ -142,7 +141,7 @@ export function createPrefix(before?: {
       return start;
     },
 
-    /** The offset behind the pieces. */
+    /** The end of the pieces. */
     get end(): number {
       return (start ?? 0) + pieces.text.length;
     },
@@ -151,7 +150,7 @@ export function createPrefix(before?: {
       return whole || pieces.text;
     },
 
-    /** The text that grows, if that is what is shown. */
+    /** The growing text, if it is shown. */
     get source(): GrowingText | null {
       return whole ? null : pieces;
     },

@@ -825,7 +825,7 @@ describe("the request", () => {
     const { read, requests } = await setUpReading();
     const { whole } = read({ headers: { Authorization: "s3cret\nx" } });
     await expect(settled(whole)).rejects.toThrow(
-      /^One of the headers for readStream\(\) is not a valid header(?!.*s3cret)/,
+      /^One of the headers for readStream\(\) is invalid(?!.*s3cret)/,
     );
     expect(requests).toHaveLength(0);
   });

@@ -25,9 +25,12 @@ const LAG_MS = 2500;
 const ABANDONED_MS = 30_000;
 /** The least time (ms) between two long-polls. */
 const POLL_MS = 500;
-/** Why long-polls are made: a response has no body, or not before it is complete. */
+/** Why long-polls are used: a response has no body, or none before it is complete. */
 const UNREADABLE = "cannot be read in pieces on this platform";
-/** A page or a network that is back takes a connection that was silent for this long (ms) for a dead one. */
+/**
+ * When a page or a network is back, a connection that was silent for this long (ms)
+ * counts as dead.
+ */
 const DEAD_MS = 1000;
 /** Consecutive failures after which a warning is logged: the URL or CORS may be wrong. */
 const LOSSES_TO_TELL = 3;
@@ -37,21 +40,20 @@ export interface ReadStreamOptions {
   /** The stream. It goes into the URL, as `streamId`. */
   streamId: string;
   /**
-   * Drives the stream: it is first asked for with POST and `{"streamId": …}` as
-   * JSON, and the text is read as it is written. What is left when that ends,
-   * for whatever reason, is read with GET. `true`: both at the one URL, as
-   * `registerRoutes` makes it. `"auto"`: the same, but only if nobody writes the
-   * stream yet, which is asked first. Otherwise the URL of the HTTP action that
-   * returns `streaming.stream(…)`.
+   * Drives the stream: a POST with `{"streamId": …}` as JSON starts it, and the text
+   * is read as it is written. If that ends, for whatever reason, the rest is read
+   * with GET. `true`: both at the same URL, as with `registerRoutes`. `"auto"`: the
+   * same, but only if the stream has no writer yet, which is checked first. Otherwise
+   * the URL of the HTTP action that returns `streaming.stream(…)`.
    */
   drive?: URL | string | boolean | undefined;
   /** Further fields of the POST's JSON. */
   body?: Record<string, unknown> | undefined;
-  /** The offset to begin at (UTF-16 code units). Default: 0. */
+  /** The offset to start at (UTF-16 code units). Default: 0. */
   from?: number | undefined;
   /** Start with this much text from the end (UTF-16 code units), instead of at an offset. */
   tail?: number | undefined;
-  /** Stops the reading. Its reason is thrown while iterating. */
+  /** Ends the reading. Its reason is thrown while iterating. */
   signal?: AbortSignal | undefined;
   /** Added to each request. A function is called for each request, so that tokens stay fresh. */
   headers?: ValueOrFunction<HeaderValues | undefined> | undefined;
@@ -66,29 +68,32 @@ export interface ReadStreamOptions {
 export interface StreamText extends AsyncGenerator<string, void> {
   /** The end of the text read so far (UTF-16 code units). Start here another time. */
   readonly offset: number;
-  /** `pending` before there is text, `streaming` while there is more to read, then how the stream ended. */
+  /**
+   * `pending` before there is text, `streaming` while there is more to read, then the
+   * final status.
+   */
   readonly status: StreamStatus;
   /**
-   * Why the stream ended before its text was complete: `kind`, `message`, and the
-   * `data` of a `ConvexError` that the writer threw. Undefined until then.
+   * Why the stream ended early: `kind`, `message`, and the `data` of a `ConvexError`
+   * that the writer threw. Undefined until then.
    */
   readonly error?: StreamError | undefined;
 }
 
-/** What `readStream` does. */
+/** Implements `readStream`. */
 export function streamText(
   url: URL | string,
   options: ReadStreamOptions,
 ): StreamText {
   const reading = new Reading(url, options);
   let pieces: AsyncGenerator<string, void> | null = null;
-  // A generator, and not a class with `[Symbol.asyncIterator]`: React Native's
-  // engine has no such symbol, and compiled code has another name for it.
+  // A generator, not a class with `[Symbol.asyncIterator]`, because React Native's
+  // engine lacks that symbol, and compiled code uses another name for it.
   const text = (async function* (): AsyncGenerator<string, void> {})();
   const end = async (value?: unknown) => {
     const left = pieces;
     pieces = null;
-    // A generator that waits hears of its end only when what it waits for has come.
+    // A waiting generator notices its end only when what it waits for has arrived.
     reading.leave();
     await left?.return();
     return { done: true, value };
@@ -118,38 +123,38 @@ export function streamText(
   }) as StreamText;
 }
 
-/** How a request asks for text. */
+/** The kinds of requests for text. */
 type Way =
-  /** POST: whoever is first has it written. */
+  /** POST: the first one starts the writer. */
   | "drive"
-  /** HEAD: whether somebody writes it. */
+  /** HEAD: whether it has a writer. */
   | "look"
-  /** GET: a response that goes on to the end of the stream. */
+  /** GET: a response that lasts until the stream ends. */
   | "follow"
-  /** GET: a response that is complete as soon as there is text. */
+  /** GET: a response that ends as soon as there is text. */
   | "poll";
 
-/** How an attempt to read on went: `again` says that there is nothing to wait for before the next. */
+/** The result of an attempt to continue. `again`: try the next one at once. */
 type Outcome = "again" | "ended" | "unwritten" | { lost: unknown };
 
-/** Where a reading is, and how it goes on. */
+/** The state of a reading. */
 class Reading {
   offset: number;
   status: StreamStatus = "pending";
   error: StreamError | undefined;
   private readonly url: string;
-  /** Where the stream is to be driven; null once that was answered. */
+  /** The URL that drives the stream; null once it has responded. */
   private drive: string | null;
-  /** Whether the stream is looked at before it is first driven. */
+  /** Whether to check the stream before it is first driven. */
   private readonly looksFirst: boolean;
-  /** How much of the end is asked for; null once it is known at which offset that begins. */
+  /** How much of the end is requested; null once its offset is known. */
   private tail: number | null;
   /** Whether responses cannot be read in pieces here. */
   private polls = false;
   private left = new AbortController();
-  /** Ends the present wait. */
+  /** Ends the current wait. */
   private resting = new AbortController();
-  /** When (ms) a request was made, or last brought something. */
+  /** When (ms) a request was made or last brought something. */
   private newsAt = 0;
 
   constructor(
@@ -179,13 +184,14 @@ class Reading {
     this.looksFirst = drive === "auto";
     this.offset = from;
     this.tail = tail ?? null;
-    // React Native's `fetch` answers when all has come, and then has no body.
+    // React Native's `fetch` resolves when everything has arrived, and then has no
+    // body.
     const isWhole =
       typeof Response === "function" && !("body" in Response.prototype);
     if (isWhole && options.fetch === undefined) this.poll(UNREADABLE);
   }
 
-  /** Ends a reading that is under way. */
+  /** Ends a reading in progress. */
   leave(): void {
     this.left.abort();
     this.resting.abort();
@@ -196,7 +202,7 @@ class Reading {
     if (!this.left.signal.aborted) await pause(time, this.resting.signal);
   }
 
-  /** Reads on, piece by piece, to the end of the stream. */
+  /** Reads piece by piece, to the end of the stream. */
   async *read(): AsyncGenerator<string, void> {
     const { signal } = this.options;
     const { signal: left } = (this.left = new AbortController());
@@ -232,16 +238,13 @@ class Reading {
         if (left.aborted || isFinal(this.status)) break;
         if (way === "poll") await this.rest(startedAt + POLL_MS - now());
         if (this.drive !== drive || outcome === "again") continue;
-        // A request to drive that was lost may have arrived all the same: the
-        // stream is looked at before it is asked for again.
+        // A lost request to drive may have arrived anyway, so the stream is checked
+        // before it is sent again.
         looks = outcome !== "unwritten";
         if (outcome === "unwritten" && losses === 0) continue;
         losses = this.offset > offset ? 0 : losses + 1;
         if (losses === LOSSES_TO_TELL && typeof outcome === "object") {
-          console.warn(
-            "A stream cannot be read; it is tried again:",
-            outcome.lost,
-          );
+          console.warn("A stream cannot be read. Trying again:", outcome.lost);
         }
         if (losses > 0)
           await this.rest(waitAfter(outcome) ?? retryDelay(losses));
@@ -255,12 +258,11 @@ class Reading {
   }
 
   /**
-   * Makes one request, and hands on what is new of the text that it brings.
+   * Makes one request, and yields the new part of the text that it brings.
    *
-   * A connection may be dead without a word, or something on the way may hold
-   * its text back. So in a silence a long-poll is made beside it: text that has
-   * been saved comes with that at once. A response that then goes on saying
-   * nothing is given up.
+   * A connection may die silently, or something may hold its text back. So during a
+   * silence a long-poll runs alongside, which returns saved text at once. A response
+   * that stays silent after that is abandoned.
    */
   private async *attempt(
     way: Way,
@@ -271,7 +273,7 @@ class Reading {
     let probe: Leg | null = null;
     let canProbe = way === "drive" || way === "follow";
     let probed = false;
-    /** Since when (ms) the probe has brought text that this response has not. */
+    /** Since when (ms) the probe has had text that this response has not. */
     let lagsSince: number | null = null;
     const patience = () => {
       if (lagsSince !== null) return lagsSince + LAG_MS - now();
@@ -299,10 +301,10 @@ class Reading {
         if (event === "silence") {
           if (lagsSince !== null) continue;
           if (probe !== null || !canProbe) {
-            return { lost: new Error("Nothing was heard of the request.") };
+            return { lost: new Error("The request got no response.") };
           }
           if (way === "follow" && this.tail !== null) {
-            // Two requests would not begin at the same offset.
+            // Two requests would not start at the same offset.
             this.poll("is held back on its way");
             return "again";
           }
@@ -316,7 +318,7 @@ class Reading {
           case "head":
             if (leg === probe) break;
             if (way === "look" && event.answer.status === "pending") {
-              // Nobody writes it yet, so the request to do so is made (again).
+              // It has no writer yet, so the request to start it is sent (again).
               return "unwritten";
             }
             this.drive = null;
@@ -331,7 +333,7 @@ class Reading {
             const text = continuation(this.offset, leg.at, event.text);
             if (text === null) {
               throw new ReadStreamError(
-                `The text was asked for from offset ${this.offset} on, and came from ${leg.at} on.`,
+                `The text was requested from offset ${this.offset}, but starts at ${leg.at}.`,
                 200,
               );
             }
@@ -365,7 +367,7 @@ class Reading {
             if (leg === main) {
               return way === "poll" && !leg.spoke ? "again" : "ended";
             }
-            // What is held back is read with one long-poll after the other.
+            // Text that is held back is read with one long-poll after another.
             probe = lagsSince === null ? null : this.open("poll", inbox);
             probed = true;
             break;
@@ -375,7 +377,7 @@ class Reading {
               if (event.isFinal) throw event.error;
               return { lost: event.error };
             }
-            // While the response flows there is no need for another.
+            // While the response flows, no other request is needed.
             if (event.isFinal) canProbe = false;
             probe = null;
             probed = true;
@@ -388,12 +390,12 @@ class Reading {
     }
   }
 
-  /** From now on with long-polls; that is said once. */
+  /** Switches to long-polls, and reports that once. */
   private poll(why: string): void {
     if (this.polls) return;
     this.polls = true;
     console.warn(
-      `The response that brings a stream ${why}, so its text comes with long-polls from here on: as it is saved, and with a request for each piece.`,
+      `The response that brings a stream ${why}, so its text now arrives by long-polls: as it is saved, with one request per piece.`,
     );
   }
 
@@ -426,7 +428,7 @@ class Reading {
   }
 }
 
-/** How long (ms) the server that was asked says to wait. */
+/** How long (ms) the server says to wait. */
 function waitAfter(outcome: Outcome): number | null {
   if (typeof outcome !== "object") return null;
   const { lost } = outcome;
@@ -436,13 +438,13 @@ function waitAfter(outcome: Outcome): number | null {
 /** One request and its response. */
 class Leg {
   answer: Answer | null = null;
-  /** Whether text came. */
+  /** Whether text arrived. */
   spoke = false;
   private readonly controller = new AbortController();
 
   constructor(
     private readonly way: Way,
-    /** The offset of the text that comes next. */
+    /** The offset of the next text. */
     public at: number,
   ) {}
 
@@ -450,7 +452,7 @@ class Leg {
     this.controller.abort();
   }
 
-  /** Makes the request and reports what comes of it. Never rejects. */
+  /** Makes the request and reports its events. Never rejects. */
   async run(
     inbox: Inbox,
     url: string,
@@ -469,7 +471,7 @@ class Leg {
       const request = options.fetch ?? fetch;
       const response = await request(url, { ...init, headers, signal });
       if (signal.aborted) {
-        // It came in spite of that.
+        // It arrived anyway.
         await response.body?.cancel();
         return;
       }
@@ -488,7 +490,7 @@ class Leg {
         isFinal = typeof TextDecoder === "undefined";
         if (isFinal) {
           throw new Error(
-            "This platform has no TextDecoder, which reading a response in pieces needs. Load a polyfill for it.",
+            "This platform has no TextDecoder, which is needed to read a response in pieces. Load a polyfill for it.",
           );
         }
         for await (const text of textOf(response.body, signal)) {
@@ -504,14 +506,14 @@ class Leg {
   }
 }
 
-/** The text of a long-poll, from which `text()` has taken a U+FEFF at its beginning. */
+/** The text of a long-poll. `text()` removes a U+FEFF at its beginning. */
 function wholeText(text: string, { start, next }: Answer): string {
   const missing = next - start - text.length;
   if (missing === 1) return `\uFEFF${text}`;
   if (missing === 0) return text;
-  // More than there should be: a `fetch` that takes UTF-8 for Latin-1.
+  // Longer than announced: a `fetch` that decodes UTF-8 as Latin-1.
   throw new Error(
-    `A response has ${text.length} code units of text in place of ${next - start}.`,
+    `A response has ${text.length} code units of text instead of ${next - start}.`,
   );
 }
 
@@ -520,9 +522,9 @@ async function headersOf({ headers }: ReadStreamOptions): Promise<Headers> {
   try {
     return new Headers(given as HeadersInit | undefined);
   } catch {
-    // Not the error itself, which may quote a token.
+    // Not the error itself, which may contain a token.
     throw new TypeError(
-      "One of the headers for readStream() is not a valid header. Their values are of one byte a character, without line breaks.",
+      "One of the headers for readStream() is invalid. Values may not contain line breaks or characters beyond U+00FF.",
     );
   }
 }
@@ -536,21 +538,24 @@ type Event = { leg: Leg } & (
 );
 
 /**
- * What is heard of requests, taken one by one. It can be closed while somebody
- * waits, whatever the requests do.
+ * The events of requests, taken one by one. It can be closed while someone waits,
+ * whatever the requests do.
  */
 class Inbox {
   private readonly events: { event: Event; taken: () => void }[] = [];
   private wake: (() => void) | null = null;
   private isClosed = false;
   private isInterrupted = false;
-  /** At most one, set anew when it has run out: on a deployment a timer that is cleared still counts. */
+  /**
+   * At most one timer, set again when it runs out: on a deployment a cleared timer
+   * still counts.
+   */
   private timer: ReturnType<typeof setTimeout> | null = null;
   private timerEndsAt = 0;
-  /** Until when (ms) is waited for an event; Infinity while nobody waits. */
+  /** When (ms) the wait for an event ends; Infinity while no one waits. */
   private deadline = Infinity;
 
-  /** Resolves when the event has been taken: a response is read no faster than its text is. */
+  /** Resolves when the event has been taken, so a response is read no faster than its text. */
   post(event: Event): Promise<void> {
     if (this.isClosed) return Promise.resolve();
     return new Promise((taken) => {
@@ -559,7 +564,7 @@ class Inbox {
     });
   }
 
-  /** The next event, or that none came for so long (ms). */
+  /** The next event, or none within this time (ms). */
   async take(
     patience: number,
   ): Promise<Event | "silence" | "interrupted" | "closed"> {
@@ -577,7 +582,7 @@ class Inbox {
     return next?.event ?? (this.isInterrupted ? "interrupted" : "silence");
   }
 
-  /** Ends the waiting for an event. */
+  /** Ends the wait for an event. */
   interrupt(): void {
     this.isInterrupted = true;
     this.wake?.();

@@ -1,15 +1,15 @@
 import { type StreamError, type StreamStatus, isFinal } from "../shared.js";
 import { parseOffset, wire, withoutQuery } from "../protocol.js";
 
-/** The answer of a server that will say the same if it is asked again. */
+/** A response that will not change if the request is repeated. */
 export class ReadStreamError extends Error {
   /** The error's name in logs. */
   override name = "ReadStreamError";
 
   /**
-   * What the answer was.
+   * Describes the response.
    *
-   * @param message What was expected, what came, what to do.
+   * @param message What was expected, what was received, what to do.
    * @param status The status of the HTTP response.
    */
   constructor(
@@ -20,7 +20,7 @@ export class ReadStreamError extends Error {
   }
 }
 
-/** An answer that may be another one later. */
+/** A response that may change later. */
 export class UnavailableError extends Error {
   /** `retryAfter`: how long (ms) the server says to wait; null if it does not say. */
   constructor(
@@ -31,24 +31,24 @@ export class UnavailableError extends Error {
   }
 }
 
-/** What `streaming.resume()` says of the text that it sends. */
+/** What `streaming.resume()` says about the text that it sends. */
 export interface Answer {
-  /** The offset at which the text starts. */
+  /** The offset where the text starts. */
   start: number;
-  /** The offset behind what is saved by now. */
+  /** The end of the text saved so far. */
   next: number;
   /** The stream's status. */
   status: StreamStatus;
-  /** Whether nothing comes behind `next`. */
+  /** Whether `next` is the end of the text. */
   isEnd: boolean;
-  /** Why the stream ended before its text was complete. */
+  /** Why the stream ended early. */
   error?: StreamError | undefined;
 }
 
 /**
  * Reads the head of a response of `streaming.resume()`.
  *
- * @throws `ReadStreamError` if it is of no use to ask again, an `Error` if it may be.
+ * @throws `ReadStreamError` if asking again is useless, an `Error` if it may help.
  */
 export async function resumed(response: Response): Promise<Answer> {
   const { status, headers } = response;
@@ -67,10 +67,10 @@ export async function resumed(response: Response): Promise<Answer> {
 }
 
 /**
- * Reads the head of a response of `streaming.stream()`: the text from the
- * beginning on, or none, if the stream was started before.
+ * Reads the head of a response of `streaming.stream()`: the text from the beginning,
+ * or none if the stream was started before.
  *
- * @throws As `resumed` does.
+ * @throws Like `resumed`.
  */
 export async function driven(response: Response): Promise<Answer> {
   const { status, headers } = response;
@@ -114,7 +114,7 @@ export function retryAfter(headers: Headers): number | null {
   return wait ? Math.min(Math.max(wait, 1000), 2 ** 30) : null;
 }
 
-/** Null for what is no status, as of a version that knows others. */
+/** Null for an unknown status, perhaps of a later version. */
 function statusOf(header: string | null): StreamStatus | null {
   return header !== null && Object.hasOwn(statuses, header)
     ? (header as StreamStatus)
@@ -129,7 +129,7 @@ const statuses: Record<StreamStatus, true> = {
   aborted: true,
 };
 
-/** Undefined for what is none. */
+/** Undefined if it is invalid. */
 function errorIn(header: string | null): StreamError | undefined {
   if (header === null) return undefined;
   try {
@@ -143,7 +143,7 @@ function offsetOf(header: string | null): number | null {
   return header === null ? null : parseOffset(header);
 }
 
-/** What an error's body says, if it says something. */
+/** The message in an error's body, if there is one. */
 async function reason(response: Response): Promise<string> {
   if (response.status === 205) {
     return ": it writes streams, and this one has been started before. Read it at the URL that returns streaming.resume(…).";
@@ -158,18 +158,18 @@ async function reason(response: Response): Promise<string> {
 }
 
 /**
- * The text of a body, as it arrives, in whole characters. Throws where the
- * connection breaks; a character that was cut in two there is left out.
+ * The text of a body, as it arrives, in whole characters. Throws if the connection
+ * breaks, and leaves out a character that was split there.
  */
 export async function* textOf(
   body: ReadableStream<Uint8Array>,
   signal?: AbortSignal,
 ): AsyncGenerator<string, void> {
-  // Without `ignoreBOM`, a text that begins with U+FEFF would lose it, and all
+  // Without `ignoreBOM`, a text that starts with U+FEFF would lose it, and all
   // offsets would be off by one.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const reader = body.getReader();
-  // A `fetch` that ignores its signal would leave us waiting for more.
+  // A `fetch` that ignores its signal would keep us waiting for more.
   const cancel = () => void reader.cancel().catch(() => {});
   signal?.addEventListener("abort", cancel);
   try {
@@ -181,12 +181,13 @@ export async function* textOf(
     }
   } finally {
     signal?.removeEventListener("abort", cancel);
-    // Whoever stops reading has no use for the rest. It may have failed already.
+    // The reader has stopped, so the rest is useless. The body may have failed
+    // already.
     cancel();
   }
 }
 
-/** A URL as `fetch` takes it, absolute. */
+/** An absolute URL for `fetch`. */
 export function urlOf(url: URL | string): string {
   const text = addressOf(url);
   const { location } = globalThis as { location?: { href: string } };
@@ -198,7 +199,7 @@ export function urlOf(url: URL | string): string {
 }
 
 /**
- * A URL as a string. React Native's `URL` appends a slash, which names another
+ * A URL as a string. React Native's `URL` appends a slash, which makes it another
  * route: to paths, and before 0.79 to queries too.
  */
 export function addressOf(url: URL | string): string {
@@ -208,7 +209,10 @@ export function addressOf(url: URL | string): string {
   return new URL(example).href === example ? text : text.slice(0, -1);
 }
 
-/** A URL with parameters in its query, in place of those of the same name. By hand: React Native's `URL` cannot do it. */
+/**
+ * Sets parameters in a URL's query, replacing those of the same name. Done by hand,
+ * because React Native's `URL` cannot do it.
+ */
 export function withQuery(
   url: string,
   parameters: Record<string, string>,
@@ -228,30 +232,30 @@ export function withQuery(
   return `${address}?${[...parts, ...[...left.keys()].map(take)].join("&")}`;
 }
 
-/** A request that was lost is made again after so long (ms): the first time, doubling, and at most. */
+/** The wait (ms) before a lost request is repeated: first, doubling, and at most. */
 const FIRST_RETRY = 1000;
 const LONGEST_RETRY = 10_000;
 
-/** How long (ms) to wait after so many losses in a row, from 1 on. */
+/** How long (ms) to wait after this many consecutive losses, from 1. */
 export function retryDelay(losses: number): number {
   return Math.min(FIRST_RETRY * 2 ** (losses - 1), LONGEST_RETRY);
 }
 
-/** Calls back, or no more, when a network or a page is back: what is waited for may come at once. */
+/** Starts or stops calling back when the network or the page is back, so that waiting can end. */
 export function listenForWakes(wake: () => void, listen: boolean): void {
   const change = listen ? "addEventListener" : "removeEventListener";
   const { window, document } = globalThis as Partial<typeof globalThis>;
-  // React Native has a window that takes no listeners.
+  // React Native's window takes no listeners.
   window?.[change]?.("online", wake);
   window?.[change]?.("pageshow", wake);
   document?.[change]("visibilitychange", wake);
 }
 
 /**
- * A generator that can be left while it is waiting. By itself, one that waits
- * for its next value hears of `return()` only when that has come.
+ * A generator that can be left while it waits. By itself, a generator that waits for
+ * its next value notices `return()` only when that has arrived.
  *
- * @param leave Makes an end of the waiting.
+ * @param leave Ends the wait.
  */
 export function leavable<T>(
   generator: AsyncGenerator<T, void>,

@@ -13,34 +13,34 @@ import { createPrefix, type Prefix } from "./prefix.js";
 import { listenForWakes } from "./request.js";
 
 /**
- * A page that has just been loaded waits this long for the database before it drives:
- * the stream may have ended before. See `mayAsk`.
+ * A page that has just loaded waits this long for the database before it drives,
+ * because the stream may already have ended. See `mayAsk`.
  */
 const DATABASE_FIRST_MS = 300;
 
 /** Why a stream ended in `error`, or why HTTP refused it. */
 export interface StreamProblem {
-  /** What kind of error it is, such as `WriterFailed` or `Refused`. */
+  /** The kind of error, such as `WriterFailed` or `Refused`. */
   kind: string;
-  /** A sentence about it. */
+  /** A sentence that describes it. */
   message: string;
-  /** What the writer's own `ConvexError` contained. */
+  /** The data of the writer's `ConvexError`. */
   data?: unknown;
-  /** The status of the HTTP answer. */
+  /** The status of the HTTP response. */
   status?: number;
 }
 
-/** What a reader has of a stream: a new object with each change. */
+/** The state of a stream on a page: a new object for each change. */
 export interface Snapshot {
   /** The text so far. */
   text: string;
-  /** What the stream is up to. */
+  /** The stream's status. */
   status: StreamStatus;
-  /** Whether nothing is known of the stream yet. */
+  /** Whether nothing is known about the stream yet. */
   isLoading: boolean;
   /** Why the stream ended in `error`, or why the HTTP action refused to write it. */
   error?: StreamProblem;
-  /** Asks again, after the request was refused or has failed. */
+  /** Asks again, after the request was refused or failed. */
   retry: () => void;
 }
 
@@ -48,47 +48,50 @@ export interface Snapshot {
 export interface View {
   snapshot: Snapshot;
   thrown: { error: unknown } | null;
-  /** What tells two views apart. */
+  /** Tells two views apart. */
   parts: unknown[];
 }
 
-/** Where to read a stream from. A source that says the same in other objects changes nothing. */
+/** Where to read a stream from. A source with equal content is the same source. */
 export interface Source
   extends Omit<PostOptions, "url">, Omit<DatabaseQuestion, "watch"> {
   /** A reference to the app's query. */
   query: unknown;
   /** Undefined, null and `""`: there is no stream yet. */
   streamId: string | null | undefined;
-  /** Of the HTTP action; null if it is not to be asked. */
+  /** The URL of the HTTP action; null if it is not to be asked. */
   url: string | null;
-  /** Whether to ask the HTTP action: at once, or when the database says that nobody writes the stream. */
+  /**
+   * Whether to ask the HTTP action: at once, or when the database says that the
+   * stream has no writer.
+   */
   driven: boolean | "auto";
   initial?: QueryResult | null | undefined;
 }
 
-/** One component, or one `watchStream`, that shows what a reader has. */
+/** One component, or one `watchStream`, that shows a reader's state. */
 export interface Watcher {
-  /** What it wants to read; null if it has not said so yet. */
+  /** What it wants to read; null until it says so. */
   source: Source | null;
   /** The reader in use, once it has been added. */
   reader?: StreamReader;
-  /** Called when it is added, and with each change. */
+  /** Called when it is added, and for each change. */
   onChange: (reader: StreamReader) => void;
 }
 
-/** What a reader shares with the others of a page. */
+/** Shared with the other readers of the page. */
 export interface Surroundings {
-  /** What it reads, whatever the URL; and with the URL. */
+  /** Keys of what it reads: without the URL, and with it. */
   identity: string;
   key: string;
   client: object;
   /** Subscribes to the app's query. */
   watch: DatabaseQuestion["watch"];
-  /** Whether to show nothing at first but what the source itself contains. */
+  /** Whether to show only the source's own content at first. */
   isBlank: boolean | undefined;
-  /** Whether the page has had no connection to the database yet. */
+  /** Whether the page has never been connected to the database. */
   isNew: boolean;
-  /** The streams of this page that have been asked for over HTTP. */
+  /** The streams that this page has requested over HTTP. */
   asked: Set<string>;
 }
 
@@ -98,30 +101,31 @@ export interface StreamReader extends Surroundings {
   readonly http: HttpSide;
   /** What to show: the same object until it changes. */
   view: View;
-  /** Runs while nobody shows it any more. */
+  /** Runs while no one shows it. */
   lingering: ReturnType<typeof setTimeout> | undefined;
   isIdle(): boolean;
   add(watcher: Watcher): void;
   /** What is open stays open until the reader is closed. */
   remove(watcher: Watcher): void;
-  /** Takes on what a watcher says now. */
+  /** Updates a watcher's source. */
   update(watcher: Watcher): void;
-  /** Ends all that is going on. Its text stays, and it goes on when somebody is added. */
+  /** Stops everything. The text stays, and reading continues when someone is added. */
   close(): void;
 }
 
 /**
- * Reads one stream, for everybody on the page who shows it.
+ * Reads one stream, for everyone on the page who shows it.
  *
- * There are two sources, HTTP and the database, and one prefix that both extend. Which
- * of them is in use follows from the state, in `settle`. What is shown changes with one
- * of the next frames.
+ * There are two sources, HTTP and the database, and both extend one prefix. `settle`
+ * decides from the state which of them is in use. Changes are shown with one of the
+ * next frames.
  *
- * Asks for nothing yet: React may throw away a reader that it has just made. A closure
- * and not a class, because minifiers shorten variables and keep properties.
+ * It requests nothing yet, because React may discard a reader that it has just
+ * created. It is a closure and not a class, because minifiers shorten variables but
+ * not properties.
  *
- * @param before The reader that was shown so far. If it reads the same stream by other
- *   means, its text stays.
+ * @param before The reader that was shown so far. If it reads the same stream in
+ *   another way, its text stays.
  */
 export function createReader(
   source: Source,
@@ -134,7 +138,7 @@ export function createReader(
   const report = createReport();
   const isSame = before?.streamId === streamId;
   const prefix = createPrefix(isSame ? before.prefix : undefined);
-  /** Whether to ask without waiting for the database. What was wanted once stays wanted. */
+  /** Whether to ask without waiting for the database. A request that was wanted stays wanted. */
   let isDriven = false;
   /** Runs while the database may have the first word. */
   let patience: ReturnType<typeof setTimeout> | undefined;
@@ -179,15 +183,15 @@ export function createReader(
   if (isSame && before.http.state !== "unsent") http.state = "over";
   if (streamId) {
     if (source.initial) database.take(source.initial);
-    // Another component may have the text already; then it is shown at once.
+    // Another component may already have the text. Then it shows at once.
     if (!isBlank) database.peek();
   }
   let isLoading =
     streamId !== "" && prefix.text === "" && database.answer === undefined;
-  // What the database says from now on is news.
+  // From now on, the database's answers are news.
   database.answer = undefined;
 
-  /** The source of a watcher who drives; or of one who did, when the request was wanted. */
+  /** The source of a watcher that drives, or did when the request was wanted. */
   function findDriver(): (Source & { url: string }) | null {
     let found: Source | null = null;
     for (const { source } of watchers) {
@@ -198,7 +202,7 @@ export function createReader(
     return found as (Source & { url: string }) | null;
   }
 
-  /** Not at once: all effects of a commit count, and StrictMode's second mount. */
+  /** Not at once, because all effects of a commit count, and so does StrictMode's second mount. */
   function settleSoon(): void {
     if (isSettling) return;
     isSettling = true;
@@ -208,16 +212,16 @@ export function createReader(
     });
   }
 
-  /** Opens and closes the two sources as the state asks for. */
+  /** Opens and closes the two sources according to the state. */
   function settle(): void {
     const { status } = prefix;
-    // Where nobody is left, what is open stays open for a while.
+    // If no one is left, open sources stay open for a while.
     if (!streamId || watchers.size === 0) return;
     if (isFinal(status) || prefix.isOverruled) http.abort();
     if (http.state === "flowing" || database.isComplete(status)) {
       database.close();
     } else {
-      // Before HTTP: the database may say that nothing needs to be asked.
+      // Comes before HTTP: the database may say that no request is needed.
       database.open();
     }
     if (http.state === "unsent" && mayAsk()) void http.ask(streamId);
@@ -228,9 +232,9 @@ export function createReader(
     database.page?.status === "pending" && !database.page.claimed;
 
   /**
-   * Whether the stream may not have begun. A page that has made the stream is connected
-   * to the database, and asks at once. One that is not connected yet has been loaded
-   * with it, so the database may know the end.
+   * Whether the stream may not have begun. A page that created the stream is
+   * connected to the database, and asks at once. A page that is not connected yet has
+   * just loaded, so the stream may already have ended.
    */
   function mayAsk(): boolean {
     if (prefix.status !== "pending" || http.refusal) return false;
@@ -266,7 +270,7 @@ export function createReader(
 
   function changed(): void {
     if (isTakenAsDone || isFinal(prefix.status)) {
-      // The end is shown at once, whole.
+      // The end shows at once, complete.
       cancelUpdate?.();
       show();
     } else {
@@ -323,8 +327,8 @@ export function createReader(
       watchers.add(watcher);
       watcher.reader = reader;
       reader.update(watcher);
-      // All of them: those that were there before may not have rendered the newest
-      // view yet, and all are to show the same.
+      // All of them, because earlier ones may not have rendered the newest view yet,
+      // and all must show the same.
       tell();
     },
 

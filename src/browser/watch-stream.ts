@@ -1,7 +1,7 @@
 /**
- * The readers of a page: found by what they read, shared by all who show the same, and
- * kept for a moment after the last of those has gone. `watchStream` reads one without a
- * framework.
+ * The readers of a page: found by what they read, shared by all who show the same,
+ * and kept for a moment after the last of them is gone. `watchStream` reads one
+ * without a framework.
  */
 import type { DatabaseWatch, QueryResult } from "./database-side.js";
 import type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
@@ -16,18 +16,24 @@ import {
   type Watcher,
 } from "./stream-reader.js";
 
-/** A reader that nobody shows is kept for this long: a route or a virtual list may bring it back. */
+/**
+ * A reader that no one shows is kept for this long, because a route or a virtual list
+ * may bring it back.
+ */
 const LINGER_MS = 5000;
-/** How many such readers are kept for each client, and of how many streams it is known that they were asked for. */
+/** How many unused readers are kept per client, and how many requested streams are remembered. */
 const LINGERING = 50;
 const REMEMBERED = 1000;
 
-/** What both of Convex's clients have. `hasEverConnected` tells a page that has just been loaded. */
+/**
+ * What both of Convex's clients have. `hasEverConnected` identifies a page that has
+ * just loaded.
+ */
 interface AnyClient {
   connectionState?(): { hasEverConnected?: boolean };
 }
 
-/** What is needed of a `ConvexReactClient`. */
+/** The part of a `ConvexReactClient` that is needed. */
 interface ReactClient extends AnyClient {
   watchQuery(query: never, args: never): DatabaseWatch;
 }
@@ -44,14 +50,14 @@ export type Client =
       ): () => void;
     });
 
-/** What is kept for each client: readers, the last that was left at the end, and what was asked for. */
+/** The state per client: readers (the one left last at the end), and requested streams. */
 interface Kept {
   readers: Map<string, StreamReader>;
   asked: Set<string>;
 }
 const kept = new WeakMap<object, Kept>();
 
-/** What a source reads, in words. */
+/** What a source reads, as a string. */
 function identityOf({ query, streamId, incremental, tail, args }: Source) {
   const name =
     (query as Record<symbol, unknown>)[Symbol.for("functionName")] ??
@@ -63,9 +69,9 @@ function identityOf({ query, streamId, incremental, tail, args }: Source) {
 }
 
 /**
- * A reader for a source: the one that is in use, or a new one that asks for nothing yet.
+ * The reader for a source: the one in use, or a new one that requests nothing yet.
  *
- * @param isBlank Whether it is to show nothing but what the source itself contains.
+ * @param isBlank Whether to show only the source's own content.
  */
 export function readerFor(
   client: AnyClient,
@@ -76,7 +82,7 @@ export function readerFor(
 ): StreamReader {
   const identity = identityOf(source);
   if (before?.client === client && before.identity === identity) {
-    // Whatever its URL: a request that is under way goes on.
+    // Whatever its URL, because a request in progress continues.
     return before;
   }
   let record = kept.get(client);
@@ -101,7 +107,7 @@ export function readerFor(
     : createReader(source, surroundings, before);
 }
 
-/** Whether a reader that nobody shows has less than the watcher has shown. */
+/** Whether a reader that no one shows has less than the watcher has shown. */
 const isBehind = (reader: StreamReader, before: StreamReader | undefined) =>
   reader.isIdle() &&
   before?.streamId === reader.streamId &&
@@ -109,7 +115,7 @@ const isBehind = (reader: StreamReader, before: StreamReader | undefined) =>
 const endOf = ({ prefix: { start, text } }: StreamReader) =>
   (start ?? 0) + text.length;
 
-/** Has a watcher shown what a reader has, or the one in use that reads the same. */
+/** Lets a watcher show a reader's state, or that of the one in use that reads the same. */
 export function addWatcher(reader: StreamReader, watcher: Watcher): void {
   const { client, key } = reader;
   const readers = kept.get(client)?.readers;
@@ -129,14 +135,14 @@ function close(reader: StreamReader): void {
   reader.close();
 }
 
-/** Ends that. The reader is kept for a while. */
+/** Ends this. The reader is kept for a while. */
 export function removeWatcher(watcher: Watcher): void {
   const { reader } = watcher;
   reader?.remove(watcher);
   if (!reader?.isIdle()) return;
   const { client, key } = reader;
   const { readers } = kept.get(client)!;
-  // At the end: the oldest go first.
+  // At the end, because the oldest go first.
   readers.delete(key);
   readers.set(key, reader);
   reader.lingering = setTimeout(() => close(reader), LINGER_MS);
@@ -151,8 +157,8 @@ export interface WatchStreamOptions {
   /** The URL of the HTTP action that returns `streaming.stream(…)`, if this page may drive the stream. */
   url?: URL | string | undefined;
   /**
-   * Whether this page starts the stream: with true, it asks at once; with
-   * `"auto"`, when the database says that the stream has not begun. Default: false.
+   * Whether this page starts the stream: at once with `true`, or with `"auto"` when
+   * the database says that the stream has not begun. Default: false.
    */
   driven?: boolean | "auto" | undefined;
   /** Reads only new text from the database with each update. The query must take `from`. Default: false. */
@@ -181,7 +187,7 @@ export interface StreamWatch {
    * @throws The query's error, unless the text arrives over HTTP.
    */
   getSnapshot(): Snapshot;
-  /** Calls back after each change, at most once a frame. Returns a function that unsubscribes. */
+  /** Calls back after each change, at most once per frame. Returns a function that unsubscribes. */
   subscribe(listener: () => void): () => void;
   /** Stops watching. The snapshot stays as it is. */
   close(): void;

@@ -56,7 +56,10 @@ export type {
   ValueOrFunction,
 };
 
-/** The app's query that returns what `getStreamBody` does. It may take further arguments and return further fields. */
+/**
+ * The app's query that returns the result of `getStreamBody`. It may take more
+ * arguments and return more fields.
+ */
 export type StreamBodyQuery = FunctionReference<
   "query",
   "public",
@@ -67,15 +70,14 @@ export type StreamBodyQuery = FunctionReference<
   {
     /** The text. */
     text: string;
-    /** What the stream is up to. */
+    /** The stream's status. */
     status: StreamStatus;
   } | null
 >;
 
 /**
  * The type of `incremental`: true is allowed if the query takes `from` and returns
- * the page that `getStreamBody` returns for it. `needs` is never a value: it is the
- * message that the compiler shows otherwise.
+ * the page for it. `needs` is never a value: it is the compiler's message otherwise.
  */
 export type Incremental<Query extends StreamBodyQuery> =
   "from" extends keyof FunctionArgs<Query>
@@ -148,7 +150,7 @@ export interface UseStreamOptions<
 }
 
 /**
- * The text of a stream and its status, as they arrive.
+ * Returns the text of a stream and its status, as they arrive.
  *
  * ```tsx
  * const { text, status } = useStream(
@@ -169,11 +171,11 @@ export interface UseStreamOptions<
  *   `streaming.getStreamBody(ctx, streamId)`; with `incremental`, the one that
  *   returns `streaming.getStreamBody(ctx, streamId, from)`.
  * @param streamUrl The URL of the route or HTTP action that writes the stream. It may
- *   be a new object at each render, and null while nothing is driven.
+ *   be a new object on every render, and null while nothing is driven.
  * @param driven Whether this session starts the stream. `true` sends the request at
- *   once. `"auto"` sends it if the database says that nobody has started the stream:
- *   a reload sends none, and a page that died before its request leaves no stream
- *   unwritten.
+ *   once. `"auto"` sends it if no one has started the stream, according to the
+ *   database. So a reload sends none, and if a page dies before its request, the next
+ *   one sends it.
  * @param streamId The stream. While it is undefined, null or `""`, nothing is
  *   requested, and the text is empty.
  * @throws The query's error, as `useQuery` does, unless the text arrives over HTTP.
@@ -242,8 +244,8 @@ export function useStreamBody<Query extends StreamBodyQuery>(
  * const events = useStreamLines<ChatEvent>(body);
  * ```
  *
- * A last line without a line break is left out unless the stream is `done`, since it
- * may be half a line.
+ * A last line without a line break may be half a line, so it is left out unless the
+ * stream is `done`.
  *
  * @param body The result of `useStream`, or an older one from `useDeferredValue`.
  * @param parse Returns the value of a line, or `undefined` to leave it out; or a
@@ -259,16 +261,15 @@ export function useStreamLines<T = unknown>(
   parse: ParseLine<T> | LineSchema<T> = JSON.parse,
   options?: LineOptions<T>,
 ): readonly T[] {
-  // A cache: it only adds to what it knows, so what a rendering gets depends on
-  // its own body alone.
+  // A cache that only grows, so the result of a render depends only on its own body.
   const [linesOf] = useState(() => createParsedLines<T>());
   return linesOf(body, parse, options?.onInvalid);
 }
 
-/** A component's view, with the reader it comes from. */
+/** A component's view, and its reader. */
 const shown = (reader: StreamReader) => ({ reader, view: reader.view });
 
-/** Layout effects do nothing on a server, and React 18 says so. */
+/** Layout effects do nothing on a server, where React 18 warns about them. */
 const useEffectBeforePaint =
   typeof window === "undefined" ? useEffect : useLayoutEffect;
 
@@ -277,15 +278,15 @@ function useReader(source: Source): Snapshot {
   if (client === undefined) {
     throw new Error("useStream needs a <ConvexProvider> around it.");
   }
-  // While React hydrates, the page has to be what the server rendered, even if
-  // more is known by now. This store never changes, so it starves nobody.
+  // While React hydrates, the page must match the server's, even if more is known by
+  // now. This store never changes, so it blocks no one.
   const isHydrating = useSyncExternalStore(subscribeToNothing, no, yes);
   const find = (before?: StreamReader) => {
     const watchQuery = client.watchQuery.bind(client);
     return readerFor(client, watchQuery, source, before, isHydrating);
   };
-  // Not `useSyncExternalStore` for the text: it makes every update synchronous,
-  // and no transition on the page would complete while text arrives.
+  // Not `useSyncExternalStore` for the text: it makes every update synchronous, so no
+  // transition on the page would complete while text arrives.
   const [state, show] = useState(() => shown(find()));
   let now = state;
   const reader = find(state.reader);

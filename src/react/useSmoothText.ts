@@ -16,8 +16,8 @@ export interface SmoothTextOptions {
 }
 
 /**
- * Lets text that arrives in steps, as it does from the database, flow at the pace at
- * which it arrives.
+ * Turns text that arrives in steps, as it does from the database, into a steady flow at
+ * the pace at which it arrives.
  *
  * ```tsx
  * const { text, status } = useStreamBody(api.chat.getStreamBody, streamId);
@@ -30,7 +30,7 @@ export interface SmoothTextOptions {
  * prefers reduced motion.
  *
  * @param text The text so far. A text that does not continue the previous one shows at once.
- * @returns The visible text, and whether more is about to show.
+ * @returns The visible text, and whether more will show.
  */
 export function useSmoothText(
   text: string,
@@ -64,16 +64,16 @@ export function useSmoothText(
   return [text.slice(0, visible), { isStreaming: visible < text.length }];
 }
 
-/** How much of a text is visible, and by when the rest has to be. */
+/** How much of a text is visible, and when the rest is due. */
 interface Flow {
   text: string;
   visible: number;
-  /** When the newest text came, and when the flow was last advanced (ms). */
+  /** When the newest text arrived, and when the flow last advanced (ms). */
   arrivedAt: number;
   advancedAt: number;
-  /** How long it takes until the next text comes, as far as can be told (ms). */
+  /** The estimated time until the next text (ms). */
   interval: number;
-  /** For each text that is not visible yet: its length, and when it has to be (ms). */
+  /** For each text that is not visible yet: its length, and when it is due (ms). */
   due: { length: number; at: number }[];
 }
 
@@ -88,7 +88,7 @@ function flowOf(text: string, startStreaming: boolean): Flow {
   };
 }
 
-/** Whether what is visible is the beginning of a text. Looking at all of a long one would copy it. */
+/** Whether a text starts with the visible one. Reading all of a long text would copy it. */
 function continues({ text: before, visible }: Flow, text: string): boolean {
   const same = (from: number, to: number) =>
     text.slice(from, to) === before.slice(from, to);
@@ -99,7 +99,7 @@ function continues({ text: before, visible }: Flow, text: string): boolean {
   );
 }
 
-/** The flow when a text has come. */
+/** The flow after a text has arrived. */
 export function arrive(
   flow: Flow,
   text: string,
@@ -110,7 +110,7 @@ export function arrive(
     return { ...flowOf(text, false), arrivedAt: now, advancedAt: now };
   }
   const since = now - flow.arrivedAt;
-  // A pause is no pace.
+  // A pause says nothing about the pace.
   const interval =
     since < 2 * LONGEST_DELAY_MS
       ? Math.min((flow.interval + since) / 2, LONGEST_DELAY_MS)
@@ -126,11 +126,11 @@ export function arrive(
   };
 }
 
-/** The flow after the time that has passed. */
+/** The flow after some time has passed. */
 export function advance(flow: Flow, now: number, canAnimate: boolean): Flow {
   const { text, visible, arrivedAt, advancedAt, interval, due } = flow;
   if (!canAnimate) return { ...flow, visible: text.length, due: [] };
-  // As much of the rest as of the time that is left for it.
+  // The share of the rest equals the share of the remaining time.
   const left = Math.max(1, arrivedAt + interval - advancedAt);
   const share = Math.min(1, (now - advancedAt) / left);
   const paced = visible + (text.length - visible) * share;
@@ -139,7 +139,7 @@ export function advance(flow: Flow, now: number, canAnimate: boolean): Flow {
   return {
     ...flow,
     visible: to,
-    // What is not enough for a character is not lost.
+    // Time that is too short for a character is not lost.
     advancedAt: to === visible && to < text.length ? advancedAt : now,
     due: due.filter(({ at }) => at > now),
   };
@@ -158,7 +158,7 @@ function boundary(text: string, from: number, to: number): number {
   return last;
 }
 
-/** Characters as people see them, or code points where the platform does not know better. */
+/** User-perceived characters, or code points on platforms that cannot tell. */
 function segments(text: string): Iterable<{ index: number }> {
   if (typeof Intl !== "undefined" && "Segmenter" in Intl) {
     return (segmenter ??= new Intl.Segmenter()).segment(text);
