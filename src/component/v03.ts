@@ -32,7 +32,7 @@ import {
 
 /**
  * Adds text to an unclaimed stream. The first text makes it `streaming`, `final`
- * makes it `done`. Kept for 0.3.
+ * makes it `done`. Kept for apps of 0.3; goes in 1.0.
  */
 export const addChunk = {
   args: { streamId: v.id("streams"), text: v.string(), final: v.boolean() },
@@ -73,7 +73,7 @@ export const addChunk = {
   },
 };
 
-/** Sets the status of a stream. A stream that has ended keeps its status. Kept for 0.3. */
+/** Sets the status of a stream. A stream that has ended keeps its status. Kept for apps of 0.3; goes in 1.0. */
 export const setStreamStatus = {
   args: { streamId: v.id("streams"), status: vStreamStatus },
   returns: v.null(),
@@ -91,7 +91,7 @@ export const setStreamStatus = {
   },
 };
 
-/** One of 0.3's five statuses. A stream that does not exist reads as `error`. */
+/** One of 0.3's five statuses. A stream that does not exist reads as `error`. Kept for apps of 0.3; goes in 1.0. */
 export const getStreamStatus = {
   args: { streamId: v.string() },
   returns: vStreamBody.fields.status,
@@ -101,7 +101,10 @@ export const getStreamStatus = {
   },
 };
 
-/** All the saved text, and one of 0.3's five statuses. A stream that does not exist is an error here, as in version 0.3. */
+/**
+ * All the saved text, and one of 0.3's five statuses. A stream that does not
+ * exist is an error, as in 0.3. Kept for apps of 0.3; goes in 1.0.
+ */
 export const getStreamText = {
   args: { streamId: v.id("streams") },
   returns: vStreamBody,
