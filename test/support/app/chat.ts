@@ -6,10 +6,8 @@ import {
   componentsGeneric,
   mutationGeneric as mutation,
   queryGeneric as query,
-  type GenericDataModel,
-  type GenericQueryCtx,
 } from "convex/server";
-import { v, type GenericId } from "convex/values";
+import { v } from "convex/values";
 import {
   PersistentTextStreaming,
   StreamIdValidator,
@@ -65,7 +63,6 @@ export const remove = mutation({
 export const body = query({
   args: { streamId: StreamIdValidator },
   handler: async (ctx, { streamId }) => {
-    await failIfTroubled(ctx, streamId);
     return await streaming.getStreamBody(ctx, streamId as StreamId);
   },
 });
@@ -73,37 +70,9 @@ export const body = query({
 export const page = query({
   args: streamBodyArgs,
   handler: async (ctx, { streamId, from }) => {
-    await failIfTroubled(ctx, streamId);
     return await streaming.getStreamBody(ctx, streamId, from);
   },
 });
-
-/** Has the two queries above fail for a stream, or no more. */
-export const trouble = mutation({
-  args: { streamId: v.string(), on: v.boolean() },
-  handler: async (ctx, { streamId, on }) => {
-    const found = await troubleOf(ctx, streamId);
-    if (on && found === null) await ctx.db.insert("troubles", { streamId });
-    if (!on && found !== null) {
-      await ctx.db.delete(found._id as GenericId<"troubles">);
-    }
-  },
-});
-
-async function failIfTroubled(ctx: Ctx, streamId: string): Promise<void> {
-  if ((await troubleOf(ctx, streamId)) !== null) {
-    throw new Error("The query is in trouble.");
-  }
-}
-
-async function troubleOf(ctx: Ctx, streamId: string) {
-  return await ctx.db
-    .query("troubles")
-    .filter((q) => q.eq(q.field("streamId"), streamId))
-    .first();
-}
-
-type Ctx = Pick<GenericQueryCtx<GenericDataModel>, "db">;
 
 export const refused = query({
   args: { streamId: StreamIdValidator },

@@ -9,6 +9,4 @@ export default defineSchema({
   }),
   gates: defineTable({ streamId: v.string() }),
   runs: defineTable({ streamId: v.string() }),
-  /** Streams whose queries fail. */
-  troubles: defineTable({ streamId: v.string() }),
 });
