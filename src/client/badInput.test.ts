@@ -191,14 +191,19 @@ test.each([
   ["a delta", { content: "text" }, "(Object)"],
   ["no class", Object.create(null) as unknown, "without a class"],
 ])("what is no text, appended or yielded: %s", async (_, value, shown) => {
+  let cleanedUp = false;
   for (const writer of [
     async (append: (text: string) => Promise<void>) => {
       await append("Saved.");
       await append(anything(value));
     },
     async function* () {
-      yield await Promise.resolve("Saved.");
-      yield anything(value);
+      try {
+        yield await Promise.resolve("Saved.");
+        yield anything(value);
+      } finally {
+        cleanedUp = true;
+      }
     },
   ]) {
     const { create, generate, body } = setUp();
@@ -208,6 +213,7 @@ test.each([
     await expect(writing).rejects.toThrow(shown);
     expect(await body(streamId)).toEqual({ text: "Saved.", status: "error" });
   }
+  expect(cleanedUp).toBe(true);
 });
 
 describe("what a writer gives back", () => {

@@ -301,24 +301,6 @@ describe("getStreamBody", () => {
     expect(streamBodyArgs.from.isOptional).toBe("optional");
     expect(streamBodyArgs.from.kind).toBe("float64");
   });
-
-  test("a reply of 2,000 tokens is read with two documents", async () => {
-    const { t, lib, create, generate } = setUp();
-    const streamId = await create();
-    await settled(
-      generate(streamId, async (append) => {
-        for (let i = 0; i < 2000; i++) {
-          await append(i % 12 === 11 ? `${i}. ` : `${i} `);
-          await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-      }),
-    );
-    const metrics = await t.query(async (ctx) => {
-      await ctx.runQuery(lib.read, { streamId });
-      return ctx.meta.getTransactionMetrics();
-    });
-    expect(metrics.documentsRead.used).toBe(2);
-  });
 });
 
 test("abortStream and deleteStream, from an action too, change nothing a second time", async () => {
@@ -335,34 +317,6 @@ test("abortStream and deleteStream, from an action too, change nothing a second 
   await remove(other);
   await abort(other);
   expect((await body(other)).status).toBe("error");
-});
-
-describe("streams of version 0.3", () => {
-  test("one that it left streaming is read, aborted and deleted", async () => {
-    const app = setUp();
-    const { inComponent, respond, body, page, abort, remove, chunks } = app;
-    const streamId = (await inComponent(async (ctx) => {
-      const streamId = await ctx.db.insert("streams", { status: "streaming" });
-      for (const text of ["Once ", "upon ", "a time"]) {
-        await ctx.db.insert("chunks", { streamId, text });
-      }
-      return streamId;
-    })) as string as StreamId;
-    expect((await respond(streamId, neverRuns)).status).toBe(205);
-    expect(await body(streamId)).toEqual({
-      text: "Once upon a time",
-      status: "streaming",
-    });
-    expect(await page(streamId, 7)).toMatchObject({
-      text: "on a time",
-      from: 7,
-    });
-    await abort(streamId);
-    expect((await body(streamId)).status).toBe("aborted");
-    await remove(streamId);
-    await app.finishScheduled();
-    expect(await chunks(streamId)).toEqual([]);
-  });
 });
 
 test("the component and the options can be read off the instance", () => {

@@ -511,6 +511,21 @@ describe("the signal", () => {
 });
 
 describe("characters", () => {
+  test("half a character is left out where the stream is stopped", async () => {
+    const { create, respond, abort, body } = setUp();
+    const streamId = await create();
+    const response = await respond(streamId, async (append, signal) => {
+      await append("So far. \uD83D");
+      await untilStopped(signal);
+    });
+    const { seen } = readBody(response);
+    await pass(100);
+    await abort(streamId);
+    await until(() => seen.closed);
+    expect(seen.text).toBe("So far. ");
+    expect((await body(streamId)).text).toBe("So far. ");
+  });
+
   test("appends that nobody awaits stay in order, long ones too", async () => {
     const { create, respond, body } = setUp();
     const streamId = await create();

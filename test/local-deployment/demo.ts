@@ -5,14 +5,9 @@
  * The page, the functions, the Convex client and OpenAI's library are the ones
  * that run in production; only the deployment and the model are local stand-ins.
  */
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createServer as createVite } from "vite";
-import { startDeployment } from "./deployment.js";
-import { DEFAULT_TOKENS_PER_SECOND, startModel } from "./model/model-server.js";
-
-const projectPath = (path: string) =>
-  fileURLToPath(new URL(`../../${path}`, import.meta.url));
+import { startParts } from "./demo-parts.js";
+import { DEFAULT_TOKENS_PER_SECOND } from "./model/model-server.js";
 
 const USAGE = `npm run demo -- [options]
 
@@ -74,28 +69,20 @@ function options() {
 }
 
 /** Names the option that moves the part whose port is taken. */
-async function listening<T>(
-  start: Promise<T>,
-  part: string,
-  ports: Record<string, number>,
-): Promise<T> {
-  try {
-    return await start;
-  } catch (error) {
-    const { code, message, port } = error as NodeJS.ErrnoException & {
-      port?: number;
-    };
-    // Vite has its own wording and sets no code.
-    if (code !== "EADDRINUSE" && !/already in use/.test(message)) throw error;
-    const [option, taken] =
-      Object.entries(ports).find(([, number]) => number === port) ??
-      Object.entries(ports)[0]!;
-    throw new UsageError(
-      `Port ${taken}, which ${part} needs, is in use. Is the demo already running? ` +
-        `If not, choose another port: npm run demo -- ${option} ${taken + 1000}. ` +
-        `(npm run demo -- --help lists all options.)`,
-    );
-  }
+function explained(error: unknown, ports: Record<string, number>): unknown {
+  // Vite has its own wording, and sets no code.
+  const { code, message, port } = error as NodeJS.ErrnoException & {
+    port?: number;
+  };
+  if (code !== "EADDRINUSE" && !/already in use/.test(message)) return error;
+  const taken = port ?? Number(/\d+/.exec(message)?.[0]);
+  const [option] = Object.entries(ports).find(([, n]) => n === taken) ?? [];
+  if (option === undefined) return error;
+  return new UsageError(
+    `Port ${taken} is in use. Is the demo already running? ` +
+      `If not, choose another port: npm run demo -- ${option} ${taken + 1000}. ` +
+      `(npm run demo -- --help lists all options.)`,
+  );
 }
 
 async function main() {
@@ -105,77 +92,34 @@ async function main() {
     console.log(USAGE);
     return;
   }
-
-  // Everything that was started, to be closed in reverse order.
-  const endings: (() => Promise<void>)[] = [];
-  let closing: Promise<void> | undefined;
-  const close = () =>
-    (closing ??= (async () => {
-      for (const end of endings.reverse()) await end();
-    })());
-  const end = () => void close().finally(() => process.exit());
+  // A key of the user's own means the real API (or the one they point to).
+  const ownModel = process.env.OPENAI_API_KEY
+    ? (process.env.OPENAI_MODEL ?? "OpenAI's API")
+    : null;
+  const demo = await startParts({
+    model: ownModel ? null : { port: modelPort, tokensPerSecond },
+    deployment: { port: convexPort, sitePort, data },
+    vite: { server: { port, strictPort: true }, clearScreen: false },
+  }).catch((error: unknown) => {
+    throw explained(error, {
+      "--port": port,
+      "--convex-port": convexPort,
+      "--site-port": sitePort,
+      "--model-port": modelPort,
+    });
+  });
+  const end = () => void demo.close().finally(() => process.exit());
   process.once("SIGINT", end);
   process.once("SIGTERM", end);
-
-  try {
-    // A key of the user's own means the real API (or the one they point to).
-    let modelName = process.env.OPENAI_MODEL ?? "OpenAI's API";
-    if (!process.env.OPENAI_API_KEY) {
-      const model = await listening(
-        startModel({ port: modelPort, tokensPerSecond }),
-        "the model",
-        { "--model-port": modelPort },
-      );
-      endings.push(() => model.close());
-      process.env.OPENAI_API_KEY = "none-needed";
-      process.env.OPENAI_BASE_URL = model.baseURL;
-      process.env.OPENAI_MODEL = "demo";
-      process.env.VITE_MODEL_URL = model.baseURL;
-      modelName = `canned replies from ${model.baseURL}, ${tokensPerSecond} tokens per second`;
-    }
-
-    const deployment = await listening(
-      startDeployment({
-        functionsDir: projectPath("example/convex"),
-        components: {
-          persistentTextStreaming: projectPath("src/component"),
-        },
-        port: convexPort,
-        sitePort,
-        data,
-      }),
-      "the deployment",
-      { "--convex-port": convexPort, "--site-port": sitePort },
-    );
-    endings.push(() => deployment.stop());
-
-    process.env.VITE_CONVEX_URL = deployment.url;
-    process.env.VITE_CONVEX_SITE_URL = deployment.siteUrl;
-    process.env.VITE_LOCAL_DEPLOYMENT = "true";
-    const vite = await createVite({
-      configFile: projectPath("example/vite.config.ts"),
-      server: { port, strictPort: true },
-      clearScreen: false,
-      logLevel: "warn",
-    });
-    endings.push(() => vite.close());
-    await listening(vite.listen(), "the page", { "--port": port });
-
-    console.log(`
+  console.log(`
   The demo is running:  http://localhost:${port}
 
   page        http://localhost:${port}, /assistant and /compare
-  functions   ${deployment.url}, HTTP actions ${deployment.siteUrl}
-  model       ${modelName}
+  functions   ${demo.deployment.url}, HTTP actions ${demo.deployment.siteUrl}
+  model       ${ownModel ?? `canned replies from ${demo.model?.baseURL}, ${tokensPerSecond} tokens per second`}
 
   ${data === undefined ? "All data is in memory and is gone when the demo stops." : `All data is in ${data}.`} Press Ctrl-C to stop.
 `);
-  } catch (error) {
-    await close();
-    if (!(error instanceof UsageError)) throw error;
-    console.error(error.message);
-    process.exitCode = 1;
-  }
 }
 
 await main().catch((error: unknown) => {
