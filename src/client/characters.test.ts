@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as arbitrary from "../../test/support/arbitraries.js";
-import { CharacterJoiner } from "./characters.js";
+import { CharacterJoiner } from "./write.js";
 
 function join(...pieces: string[]): string[] {
   const joiner = new CharacterJoiner();

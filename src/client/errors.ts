@@ -20,3 +20,15 @@ export function shown(value: unknown): string {
       return String(value);
   }
 }
+
+/** Checks the mark, not the class: an app may have two copies of `convex`. */
+export function isConvexError(thrown: unknown): thrown is { data: unknown } {
+  return Symbol.for("ConvexError") in (Object(thrown) as object);
+}
+
+/** The message for the user in a `ConvexError`'s data: the data itself, or the message in it. */
+export function messageOf(data: unknown): string | undefined {
+  if (typeof data === "string") return data;
+  const { message } = Object(data) as { message?: unknown };
+  return typeof message === "string" ? message : undefined;
+}

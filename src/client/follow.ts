@@ -8,7 +8,6 @@ import {
   streamError,
 } from "../shared.js";
 import { now, pause, retry } from "../time.js";
-import { Body } from "./body.js";
 import { wire, formatOffset, isOffset, parseOffset } from "../protocol.js";
 import { mayBeId, type RunQueryCtx } from "./claim.js";
 import { shown } from "./errors.js";
@@ -17,6 +16,7 @@ import {
   errorResponse,
   notFound,
   textResponse,
+  Body,
 } from "./responses.js";
 
 /** The result of `lib.read`. */

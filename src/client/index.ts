@@ -1,8 +1,7 @@
-import type { FunctionReference, HttpRouter } from "convex/server";
+import type { HttpRouter } from "convex/server";
 import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import {
-  DEFAULT_TIMEOUT_MS,
   isStreamError,
   statusOf03,
   streamError,
@@ -14,25 +13,27 @@ import {
   type StreamStatus,
 } from "../shared.js";
 import { formatOffset, isOffset, wire } from "../protocol.js";
-import { Body } from "./body.js";
 import {
   claim,
   type RunActionCtx,
   type RunMutationCtx,
   type RunQueryCtx,
 } from "./claim.js";
-import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
-import { emptyResponse, notFound, textResponse } from "./responses.js";
+import type { FlushPolicy } from "./flush.js";
+import { Body, emptyResponse, notFound, textResponse } from "./responses.js";
 import { followText, resume, savedStream } from "./follow.js";
-import {
-  hookAPI,
-  registerRoutes,
-  type HookAPI,
-  type HookAPIOptions,
-  type RegisterRoutesOptions,
-} from "./routes.js";
+import { hookAPI, type HookAPI, type HookAPIOptions } from "./hook-api.js";
+import { registerRoutes, type RegisterRoutesOptions } from "./routes.js";
 import { shown } from "./errors.js";
-import { callbackOf, type CreateStreamOptions } from "./callback.js";
+import {
+  callbackOf,
+  checkOptions,
+  checkTail,
+  rangeOf,
+  type CreateStreamOptions,
+  type PersistentTextStreamingOptions,
+  type StreamingComponent,
+} from "./options.js";
 import { write, type ChunkAppender, type Written } from "./write.js";
 
 export {
@@ -58,16 +59,14 @@ export type {
   StreamPage,
   StreamStatus,
 } from "../shared.js";
-export type { CreateStreamOptions } from "./callback.js";
+export type {
+  CreateStreamOptions,
+  PersistentTextStreamingOptions,
+} from "./options.js";
 export type { Written } from "./write.js";
 export type { FlushBoundary, FlushOptions } from "./flush.js";
-export type {
-  HookAPI,
-  HookAPIOptions,
-  RegisterRoutesOptions,
-  StreamOperation,
-  WriteCall,
-} from "./routes.js";
+export type { HookAPI, HookAPIOptions, StreamOperation } from "./hook-api.js";
+export type { RegisterRoutesOptions, WriteCall } from "./routes.js";
 export type { ChunkAppender };
 
 /**
@@ -121,54 +120,6 @@ export type BackgroundWriter = (
 ) => Written;
 
 /**
- * The functions of version 0.3. Every app's `_generated/api` has them, even if it was
- * generated before this version was installed.
- */
-type StreamingComponent = {
-  lib: {
-    // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- as codegen writes it
-    createStream: FunctionReference<"mutation", "internal", {}, string>;
-    addChunk: FunctionReference<
-      "mutation",
-      "internal",
-      { streamId: string; text: string; final: boolean },
-      null
-    >;
-    setStreamStatus: FunctionReference<
-      "mutation",
-      "internal",
-      { streamId: string; status: StreamStatus },
-      null
-    >;
-    getStreamStatus: FunctionReference<
-      "query",
-      "internal",
-      { streamId: string },
-      StreamBody["status"]
-    >;
-    getStreamText: FunctionReference<
-      "query",
-      "internal",
-      { streamId: string },
-      StreamBody
-    >;
-  };
-};
-
-/** Options of `PersistentTextStreaming`. */
-export interface PersistentTextStreamingOptions {
-  /** When appended text is saved. Default: `"sentence"`, with the default limits of `FlushOptions`. */
-  flush?: "sentence" | "line" | FlushOptions;
-  /**
-   * How long (ms) a writer may show no sign of life before its stream ends as
-   * `timeout`: from 1,000 to a day. Default: 2 minutes. A live writer sends at least
-   * four signs in that time, even if the model is silent. Streams without a writer
-   * have 20 minutes.
-   */
-  timeoutMs?: number;
-}
-
-/**
  * Streams text to the browser that asked for it, and saves it as it arrives.
  *
  * ```ts
@@ -194,14 +145,9 @@ export class PersistentTextStreaming {
     readonly options: PersistentTextStreamingOptions = {},
   ) {
     this.component = component as ComponentApi;
-    const given: unknown = options ?? {};
-    if (Object(given) !== given) {
-      throw new TypeError(
-        `The options of PersistentTextStreaming must be an object, such as { flush: "line" }, not ${shown(options)}.`,
-      );
-    }
-    this.flush = flushPolicy(options?.flush);
-    this.timeoutMs = checkTimeout(options?.timeoutMs);
+    const { flush, timeoutMs } = checkOptions(options);
+    this.flush = flush;
+    this.timeoutMs = timeoutMs;
   }
 
   /** Resolved lazily, so tests can load an app's modules without installing the component. */
@@ -638,39 +584,6 @@ export class PersistentTextStreaming {
 }
 
 const noStream = { text: "", status: "error" } as const;
-
-const SECOND_MS = 1000;
-const DAY_MS = 24 * 60 * 60 * SECOND_MS;
-
-function checkTimeout(timeoutMs: unknown = DEFAULT_TIMEOUT_MS): number {
-  if (
-    typeof timeoutMs === "number" &&
-    timeoutMs >= SECOND_MS &&
-    timeoutMs <= DAY_MS
-  ) {
-    return timeoutMs;
-  }
-  throw new TypeError(
-    `timeoutMs must be a number of milliseconds from 1,000 to 86,400,000 (a day), not ${shown(timeoutMs)}.`,
-  );
-}
-
-/** The range to read. Anything that is not options counts as an offset, and is checked as one. */
-function rangeOf(
-  options: number | { from?: number; tail?: number } | undefined,
-): { from?: number; tail?: number } {
-  const isRange = "from" in Object(options) || "tail" in Object(options);
-  if (isRange) return options as { from?: number; tail?: number };
-  return options === undefined ? {} : { from: options as number };
-}
-
-function checkTail(tail: unknown): void {
-  if (tail === undefined) return;
-  if (typeof tail === "number" && isOffset(tail)) return;
-  throw new TypeError(
-    `tail must be a whole number of 0 or more: how much of the end of the text to read (UTF-16 code units). It is ${shown(tail)}.`,
-  );
-}
 
 /** Runs before the claim, because a claimed stream cannot be written again. */
 function checkWriter(method: string, writer: unknown): void {

@@ -1,7 +1,7 @@
 /** What remains of a writer besides its text: its result, or why it failed. */
 import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { StreamError } from "../shared.js";
-import { shown } from "./errors.js";
+import { isConvexError, messageOf, shown } from "./errors.js";
 
 /** The largest result or error data (bytes of JSON). */
 const OUTCOME_LIMIT_BYTES = 4 * 1024;
@@ -75,15 +75,4 @@ export function reasonOf(streamId: string, thrown: unknown): StreamError {
     );
     return generic;
   }
-}
-
-/** Checks the mark, not the class: an app may have another copy of `convex`. */
-function isConvexError(thrown: unknown): thrown is { data: unknown } {
-  return Symbol.for("ConvexError") in Object(thrown);
-}
-
-function messageOf(data: Value): string | undefined {
-  if (typeof data === "string") return data;
-  const { message } = Object(data) as { message?: unknown };
-  return typeof message === "string" ? message : undefined;
 }

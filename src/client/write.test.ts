@@ -12,7 +12,7 @@ import {
   setUp,
   textOf,
 } from "../../test/support/setup.js";
-import { Body } from "./body.js";
+import { Body } from "./responses.js";
 import { claim } from "./claim.js";
 import { flushPolicy } from "./flush.js";
 import type { BackgroundWriter, ChunkAppender } from "./index.js";

@@ -1,8 +1,8 @@
 import type { Value } from "convex/values";
-import type { Body } from "./body.js";
-import { CharacterJoiner } from "./characters.js";
+import { isHighSurrogate } from "../shared.js";
 import type { FlushPolicy } from "./flush.js";
 import { shown } from "./errors.js";
+import type { Body } from "./responses.js";
 import { Saver, type ClaimedStream } from "./saver.js";
 import { waitAtMost } from "../time.js";
 import { cannotSave, reasonOf, resultOf } from "./outcome.js";
@@ -197,4 +197,37 @@ async function close(iterator: AsyncIterator<string>): Promise<void> {
   } catch {
     // It is being stopped; errors on the way do not matter.
   }
+}
+
+/**
+ * Joins text that arrives cut anywhere, such as a model's tokens, into whole
+ * characters. The result is valid Unicode, so the HTTP body and the database both
+ * accept it and count the same offsets.
+ */
+export class CharacterJoiner {
+  private half = "";
+
+  /** The characters completed by `text`. The first half of a pair waits for the second. */
+  push(text: string): string {
+    const joined = this.half + text;
+    const whole = isHighSurrogate(joined.charCodeAt(joined.length - 1))
+      ? joined.length - 1
+      : joined.length;
+    this.half = joined.slice(whole);
+    return wellFormed(joined.slice(0, whole));
+  }
+
+  /** The rest at the end. A half without its other half becomes U+FFFD. */
+  end(): string {
+    const rest = wellFormed(this.half);
+    this.half = "";
+    return rest;
+  }
+}
+
+/** With the `u` flag, this matches only surrogates that are not part of a pair. */
+const loneSurrogates = /\p{Surrogate}/gu;
+
+function wellFormed(text: string): string {
+  return text.replace(loneSurrogates, "\uFFFD");
 }

@@ -18,8 +18,7 @@ import type { Doc } from "./_generated/dataModel.js";
 import { internalMutation, type MutationCtx } from "./_generated/server.js";
 import { endFromOutside, runDueCallbacks } from "./endings.js";
 import { timeoutOf } from "./streams.js";
-import { documentSize, Tally, type ReadLimit } from "./tally.js";
-import { newestChunk } from "./text.js";
+import { documentSize, Tally, type ReadLimit, newestChunk } from "./text.js";
 
 const MINUTE_MS = 60 * 1000;
 

@@ -15,7 +15,13 @@ import {
   type MutationCtx,
 } from "./_generated/server.js";
 import { check, nextDeadline, noteSave, planCheck } from "./deadlines.js";
-import { deleteTextLater, deleteTexts as deleteSome } from "./deletions.js";
+import {
+  deleteTextLater,
+  deleteTexts as deleteSome,
+  pack,
+  packLater,
+  packText,
+} from "./cleanup.js";
 import { completeDeleted, endFromOutside, endStream } from "./endings.js";
 import {
   errorOf,
@@ -33,9 +39,6 @@ import {
   checkTail,
   endOfText,
   newestChunk,
-  pack,
-  packLater,
-  packText,
   readPage,
   unsavedPart,
   wholeText,

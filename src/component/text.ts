@@ -13,16 +13,8 @@ import {
   type StreamPage,
   type StreamStatus,
 } from "../shared.js";
-import { internal } from "./_generated/api.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import type { MutationCtx, QueryCtx } from "./_generated/server.js";
-import {
-  documentSize,
-  jsonSize,
-  READ_LIMIT,
-  Tally,
-  type ReadLimit,
-} from "./tally.js";
 import { lengthOfRows, rowsAsChunks, tooManyRows } from "./v03.js";
 
 /** A chunk of this length (UTF-16 code units) no longer grows. */
@@ -49,6 +41,62 @@ const PAGE_LIMIT: ReadLimit = { bytes: 4 * MiB, documents: 256 };
  * MiB, and chunks are more than their text.
  */
 const ADDED_LIMIT = 15 * MiB;
+
+/** How much one function may read, in bytes and documents. */
+export interface ReadLimit {
+  bytes: number;
+  documents: number;
+}
+
+/**
+ * How much one function reads of a stream. Convex's limits are 16 MiB and 32,000
+ * documents. A row of version 0.3 of 1 MiB may exceed this one.
+ */
+export const READ_LIMIT: ReadLimit = {
+  bytes: 14.9 * 1024 * 1024,
+  documents: 31_000,
+};
+
+/** A running total of bytes and documents. */
+export class Tally {
+  private bytes = 0;
+  private documents = 0;
+
+  add(bytes: number, documents = 1): void {
+    this.bytes += bytes;
+    this.documents += documents;
+  }
+
+  reaches(limit: ReadLimit): boolean {
+    return this.bytes >= limit.bytes || this.documents >= limit.documents;
+  }
+
+  /** The rest of a limit. */
+  rest({ bytes, documents }: ReadLimit): ReadLimit {
+    return {
+      bytes: bytes - this.bytes,
+      documents: documents - this.documents,
+    };
+  }
+
+  exceeds(limit: ReadLimit): boolean {
+    return this.bytes > limit.bytes || this.documents > limit.documents;
+  }
+}
+
+/** The size of a chunk without its text (bytes, roughly): ids, times, field names. */
+const CHUNK_OVERHEAD_BYTES = 150;
+const encoder = new TextEncoder();
+
+/** The size of a chunk's document (bytes). */
+export function documentSize(text: string): number {
+  return encoder.encode(text).length + CHUNK_OVERHEAD_BYTES;
+}
+
+/** The size of text as JSON (bytes). A control character takes six. */
+export function jsonSize(text: string): number {
+  return encoder.encode(JSON.stringify(text)).length;
+}
 
 export function newestChunk(
   db: QueryCtx["db"],
@@ -240,80 +288,6 @@ export function readPage(ctx: QueryCtx, stream: Doc<"streams">, from: number) {
   return readText(ctx.db, stream, from, PAGE_LIMIT);
 }
 
-/** Packs the text of an ended stream: at once if it fits into one document, otherwise later. */
-export async function pack(
-  ctx: MutationCtx,
-  streamId: Id<"streams">,
-  length: number,
-) {
-  if (length <= CHUNK_LIMIT) await packText(ctx.db, streamId, 0);
-  else await packLater(ctx, streamId);
-}
-
-export async function packLater(
-  ctx: MutationCtx,
-  streamId: Id<"streams">,
-  from = 0,
-) {
-  await ctx.scheduler.runAfter(0, internal.lib.packChunks, { streamId, from });
-}
-
-/**
- * Rewrites the chunks of an ended stream into as few as possible, starting with the
- * one at offset `from`. Offsets stay the same.
- *
- * @returns The offset to continue from, or null when everything is packed.
- */
-export async function packText(
-  db: MutationCtx["db"],
-  streamId: Id<"streams">,
-  from: number,
-): Promise<number | null> {
-  // Rows of version 0.3 sort before all others. Packing some of them would change the
-  // order, so they stay as they are.
-  const oldest = await chunksOf(db, streamId).first();
-  if (oldest?.start === undefined) return null;
-
-  const chunks: Doc<"chunks">[] = [];
-  let length = 0;
-  let more = false;
-  for await (const chunk of db
-    .query("chunks")
-    .withIndex("byStream", (q) =>
-      q.eq("streamId", streamId).gte("start", from),
-    )) {
-    if (chunks.length === PACK_BATCH || length >= PACK_LENGTH) {
-      more = true;
-      break;
-    }
-    chunks.push(chunk);
-    length += chunk.text.length;
-  }
-
-  const packed = pieces(chunks.map((chunk) => chunk.text).join(""));
-  let start = from;
-  for (let i = 0; i < Math.max(chunks.length, packed.length); i++) {
-    const chunk = chunks[i];
-    const text = packed[i];
-    if (text === undefined) {
-      if (chunk !== undefined) await db.delete(chunk._id);
-      continue;
-    }
-    if (chunk === undefined) {
-      await db.insert("chunks", { streamId, start, text });
-    } else if (chunk.start !== start || chunk.text !== text) {
-      await db.patch(chunk._id, { start, text });
-    }
-    start += text.length;
-  }
-  // The last one may have room for more, so the next run starts there.
-  return more ? start - (packed.at(-1)?.length ?? 0) : null;
-}
-
-/** How much one `packText` handles: 256 documents, and 1.5 MiB of text plus the last document. */
-const PACK_BATCH = 256;
-const PACK_LENGTH = 8 * CHUNK_LIMIT;
-
 export function chunksOf(db: QueryCtx["db"], streamId: Id<"streams">) {
   return db
     .query("chunks")
@@ -350,7 +324,7 @@ async function* chunksFrom(
 }
 
 /** Cuts text into pieces of at most `CHUNK_LIMIT`, at whole characters. */
-function pieces(text: string): string[] {
+export function pieces(text: string): string[] {
   const out: string[] = [];
   for (let rest = text; rest.length > 0;) {
     const length = cutLength(rest, CHUNK_LIMIT);

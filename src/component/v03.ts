@@ -16,17 +16,18 @@ import {
 import type { Id } from "./_generated/dataModel.js";
 import type { MutationCtx, QueryCtx } from "./_generated/server.js";
 import { noteSave } from "./deadlines.js";
-import { deleteTextLater } from "./deletions.js";
+import { deleteTextLater, pack } from "./cleanup.js";
 import { endFromOutside, endStream } from "./endings.js";
 import { getStream, getStreamOrThrow, isClaimed } from "./streams.js";
-import { documentSize, READ_LIMIT, Tally } from "./tally.js";
 import {
+  documentSize,
+  READ_LIMIT,
+  Tally,
   appendText,
   checkLength,
   chunksOf,
   endOfText,
   newestChunk,
-  pack,
   wholeText,
 } from "./text.js";
 

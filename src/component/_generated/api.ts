@@ -8,13 +8,12 @@
  * @module
  */
 
+import type * as cleanup from "../cleanup.js";
 import type * as crons from "../crons.js";
 import type * as deadlines from "../deadlines.js";
-import type * as deletions from "../deletions.js";
 import type * as endings from "../endings.js";
 import type * as lib from "../lib.js";
 import type * as streams from "../streams.js";
-import type * as tally from "../tally.js";
 import type * as text from "../text.js";
 import type * as v03 from "../v03.js";
 
@@ -26,13 +25,12 @@ import type {
 import { anyApi, componentsGeneric } from "convex/server";
 
 const fullApi: ApiFromModules<{
+  cleanup: typeof cleanup;
   crons: typeof crons;
   deadlines: typeof deadlines;
-  deletions: typeof deletions;
   endings: typeof endings;
   lib: typeof lib;
   streams: typeof streams;
-  tally: typeof tally;
   text: typeof text;
   v03: typeof v03;
 }> = anyApi as any;

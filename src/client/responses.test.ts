@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import * as arbitrary from "../../test/support/arbitraries.js";
-import { Body } from "./body.js";
+import { Body } from "./responses.js";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
