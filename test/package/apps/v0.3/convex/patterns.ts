@@ -5,6 +5,7 @@ import {
   type StreamBody,
   type StreamId,
 } from "@convex-dev/persistent-text-streaming";
+import type { ComponentApi } from "@convex-dev/persistent-text-streaming/_generated/component.js";
 import { v } from "convex/values";
 import { components, internal } from "./_generated/api.js";
 import {
@@ -15,10 +16,9 @@ import {
   query,
 } from "./_generated/server.js";
 
-const streaming = new PersistentTextStreaming(
-  components.persistentTextStreaming,
-);
-const { lib } = components.persistentTextStreaming;
+const component: ComponentApi = components.persistentTextStreaming;
+const streaming = new PersistentTextStreaming(component);
+const { lib } = component;
 const args = { streamId: StreamIdValidator };
 
 export const create = mutation({
@@ -26,11 +26,14 @@ export const create = mutation({
   handler: (ctx) => streaming.createStream(ctx),
 });
 
-export const createWithTitle = mutation({
-  args: {},
-  handler: async (ctx): Promise<StreamId> => {
+/** A message with its stream; its title is written in the background. */
+export const send = mutation({
+  args: { prompt: v.string() },
+  handler: async (ctx, { prompt }): Promise<StreamId> => {
+    const stream = await streaming.createStream(ctx);
+    await ctx.db.insert("chats", { prompt, stream });
     await ctx.scheduler.runAfter(1000, internal.patterns.inOneGo, {});
-    return await streaming.createStream(ctx);
+    return stream;
   },
 });
 
@@ -42,7 +45,7 @@ export const remove = mutation({
 
 export const body = query({
   args,
-  handler: (ctx, { streamId }) =>
+  handler: async (ctx, { streamId }): Promise<StreamBody> =>
     streaming.getStreamBody(ctx, streamId as StreamId),
 });
 
@@ -78,10 +81,10 @@ export const notFound = query({
 /** Waits before the first token and between the tokens for as long as the URL says. */
 export const write = httpAction(async (ctx, request) => {
   const url = new URL(request.url);
-  const wait = (name: string) =>
-    new Promise((resolve) =>
-      setTimeout(resolve, Number(url.searchParams.get(name) ?? 0)),
-    );
+  const wait = async (name: string) => {
+    const ms = Number(url.searchParams.get(name) ?? 0);
+    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  };
   const { streamId } = (await request.json()) as { streamId: string };
   const response = await streaming.stream(
     ctx,

@@ -85,7 +85,7 @@ export const useReply = (
 export function useUntyped(query: any, id: any): StreamBody {
   const body: Shown = useStream(query, new URL("https://a.site"), true, id, {});
   return useStream(
-    (api as any).chat.body,
+    (api as any).patterns.body,
     new URL("https://a.site"),
     !body,
     id,

@@ -4,7 +4,7 @@ import component, {
 } from "@convex-dev/persistent-text-streaming/test";
 import manifest from "@convex-dev/persistent-text-streaming/package.json" with { type: "json" };
 import { convexTest } from "convex-test";
-import { api } from "../convex/_generated/api.js";
+import { api, internal } from "../convex/_generated/api.js";
 import schema from "../convex/schema.js";
 
 const modules = import.meta.glob("../convex/**/*.ts");
@@ -20,21 +20,21 @@ export async function chatTest(): Promise<string> {
   register(t, "anotherOne");
   component.register(t);
   t.registerComponent("aThird", component.schema, component.modules);
-  await t.mutation(api.chat.createChat, { prompt: manifest.version });
+  await t.mutation(api.patterns.send, { prompt: manifest.version });
 
   const byHand = convexTest(schema, modules);
   byHand.registerComponent("persistentTextStreaming", component.schema, built);
-  return await byHand.mutation(api.chat.byHand, {});
+  return await byHand.mutation(internal.patterns.inOneGo, {});
 }
 
 /** With the clock of the tests' library, which runs all that is scheduled to its end. */
 export async function titleTest(runAllTimers: () => void): Promise<string> {
   const t = convexTest(schema, modules);
   register(t);
-  const streamId = await t.mutation(api.patterns.createWithTitle, {});
+  const streamId = await t.mutation(api.patterns.send, { prompt: "Hi" });
   await t.finishAllScheduledFunctions(runAllTimers);
   const { status } = await t.query(api.patterns.body, { streamId });
-  const response = await t.fetch("/chat-stream", {
+  const response = await t.fetch("/write", {
     method: "POST",
     body: JSON.stringify({ streamId }),
   });

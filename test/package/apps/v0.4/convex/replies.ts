@@ -1,13 +1,11 @@
 import {
   PersistentTextStreaming,
-  StreamIdValidator,
   streamBodyArgs,
+  vStreamId,
   type BackgroundWriter,
   type FlushBoundary,
   type FlushOptions,
   type PersistentTextStreamingOptions,
-  type StreamBody,
-  type StreamId,
   type StreamPage,
   type StreamStatus,
   type StreamWriter,
@@ -16,7 +14,6 @@ import { components } from "./_generated/api.js";
 import {
   httpAction,
   internalAction,
-  mutation,
   query,
   type ActionCtx,
 } from "./_generated/server.js";
@@ -24,37 +21,25 @@ import {
 const boundary: FlushBoundary = (buffered) => buffered.endsWith("\n\n");
 const flush: FlushOptions = { boundary, maxChars: 500, maxDelayMs: 300 };
 const options: PersistentTextStreamingOptions = { flush };
-
+const { persistentTextStreaming } = components;
 export const streaming = new PersistentTextStreaming(
-  components.persistentTextStreaming,
+  persistentTextStreaming,
   options,
-);
-export const lines = new PersistentTextStreaming(
-  components.persistentTextStreaming,
-  { flush: "line" },
 );
 
 export const getPage = query({
   args: streamBodyArgs,
   handler: (ctx, { streamId, from }) =>
-    streaming.getStreamBody(ctx, streamId as StreamId, from),
+    streaming.getStreamBody(ctx, streamId, from),
 });
 
 export const readOn = query({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   handler: async (ctx, { streamId }): Promise<number> => {
-    const id = streamId as StreamId;
-    const whole: StreamBody = await streaming.getStreamBody(ctx, id);
-    const page: StreamPage = await streaming.getStreamBody(ctx, id, 0);
+    const page: StreamPage = await streaming.getStreamBody(ctx, streamId, 0);
     const live: StreamStatus[] = ["pending", "streaming"];
-    return live.includes(whole.status) ? page.from : page.next;
+    return live.includes(page.status) ? page.from : page.next;
   },
-});
-
-export const stop = mutation({
-  args: { streamId: StreamIdValidator },
-  handler: (ctx, { streamId }) =>
-    streaming.abortStream(ctx, streamId as StreamId),
 });
 
 async function* tokens(signal: AbortSignal): AsyncGenerator<string> {
@@ -65,46 +50,28 @@ async function* tokens(signal: AbortSignal): AsyncGenerator<string> {
 }
 
 const generator: StreamWriter<ActionCtx> = async function* (
-  _ctx,
+  ctx,
   _request,
-  _streamId,
-  _append,
+  streamId,
+  append,
   signal,
 ) {
+  await append(
+    await ctx.runQuery(persistentTextStreaming.lib.getStreamStatus, {
+      streamId,
+    }),
+  );
   yield* tokens(signal);
 };
-
-export const write = httpAction(async (ctx, request) => {
-  const streamId = "…" as StreamId;
-  const inline = await streaming.stream(
-    ctx,
-    request,
-    streamId,
-    async function* (ctx, request, streamId, append, signal) {
-      await ctx.runQuery(components.persistentTextStreaming.lib.read, {
-        streamId,
-      });
-      await append(request.url);
-      yield* tokens(signal);
-    },
-  );
-  return inline.ok
-    ? inline
-    : streaming.stream(ctx, request, streamId, generator);
-});
-
-export const readOverHttp = httpAction(async (ctx, request) =>
-  streaming.resume(ctx, request, "…" as StreamId, { from: 12 }),
-);
-
 const inBackground: BackgroundWriter = (_append, signal) => tokens(signal);
 
+export const write = httpAction(async (ctx, request) => {
+  const streamId = await streaming.createStream(ctx);
+  return streaming.stream(ctx, request, streamId, generator);
+});
+
 export const answer = internalAction({
-  args: { streamId: StreamIdValidator },
-  handler: async (ctx, { streamId }) => {
-    await streaming.generate(ctx, streamId as StreamId, inBackground);
-    await streaming.generate(ctx, streamId as StreamId, async (append) => {
-      await append("All at once.");
-    });
-  },
+  args: { streamId: vStreamId },
+  handler: (ctx, { streamId }) =>
+    streaming.generate(ctx, streamId, inBackground),
 });

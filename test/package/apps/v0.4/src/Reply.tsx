@@ -22,7 +22,7 @@ export function Reply(props: { url: URL; streamId: StreamId }) {
 
 export function Refused(props: { url: URL; streamId: StreamId }) {
   const { text } = useStream(
-    api.chat.getChatBody,
+    api.patterns.body,
     props.url,
     false,
     props.streamId,
