@@ -5,25 +5,25 @@ import type { Doc } from "./_generated/dataModel";
 import type { QueryCtx } from "./_generated/server";
 
 /**
- * An error that the page shows to the user. `ConvexError` because a production
- * deployment hides the text of any other.
+ * An error that the page shows to the user. It is a `ConvexError`, because production
+ * deployments hide the text of all others.
  */
 export function refusal(code: string, message: string) {
   return new ConvexError({ code, message });
 }
 
-/** What a caller hears of a reply that is deleted, and of another user's alike. */
+/** The error for a reply that was deleted, and for another user's. */
 export function noReply() {
   return refusal("unknown_reply", "This reply is gone, or is not yours.");
 }
 
 /**
- * Who is calling.
+ * Identifies the caller.
  *
- * A signed-in user is known by `tokenIdentifier`, which is unique across
- * providers. A caller who has not signed in is "anonymous", and all of those are
- * the same one: on a deployment without auth everybody shares one account, and
- * the page says so. An app that has auth throws here instead of returning it.
+ * A signed-in user is identified by `tokenIdentifier`, which is unique across
+ * providers. All callers who have not signed in are "anonymous": on a deployment
+ * without auth everyone shares one account, and the page says so. An app with auth
+ * throws here instead.
  */
 export async function viewer(ctx: { auth: Auth }): Promise<string> {
   const identity = await ctx.auth.getUserIdentity();
@@ -40,10 +40,10 @@ export type ConversationKind = "chat" | "assistant";
 export async function ownConversation(
   ctx: QueryCtx,
   conversationId: string,
-  /** Without it, of any kind. */
+  /** Default: any kind. */
   kind?: ConversationKind,
 ): Promise<Doc<"conversations"> | null> {
-  // The id comes from the address bar, so it may be anything.
+  // The id comes from the address bar, so it can be anything.
   const id = ctx.db.normalizeId("conversations", conversationId);
   const conversation = id && (await ctx.db.get("conversations", id));
   if (conversation?.owner !== (await viewer(ctx))) return null;
@@ -76,7 +76,7 @@ export async function ownMessageOfStream(
   return message?.owner === (await viewer(ctx)) ? message : null;
 }
 
-/** The message that a stream answers, whoever asks. */
+/** The message that a stream answers, without checking the caller. */
 export async function messageOfStream(
   ctx: QueryCtx,
   streamId: StreamId,

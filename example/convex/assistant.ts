@@ -116,7 +116,7 @@ export const send = mutation({
       args,
     );
     const last = (await latestMessages(ctx, conversationId)).at(-1);
-    // Two windows may send at the same time; one turn follows the other.
+    // Two windows may send at the same time. One turn then follows the other.
     if (last !== undefined && isLive(await statusOf(ctx, last))) {
       throw refusal(
         "busy",
@@ -139,7 +139,7 @@ export const send = mutation({
   },
 });
 
-/** Answers a message again, where it was answered before. The replaced reply can still be read. */
+/** Answers a message again, in the same place. The replaced reply can still be read. */
 export const retry = mutation({
   args: { messageId: v.id("userMessages") },
   returns: v.object({ streamId: vStreamId }),
@@ -154,7 +154,10 @@ export const retry = mutation({
   },
 });
 
-/** What writes a reply in the background, and after how long (ms). Where the browser asks for it, that is the fallback. */
+/**
+ * The background writer of a reply, and its delay (ms). If the browser asks for the
+ * reply, it is only the fallback.
+ */
 function writerFor(where: Infer<typeof generation>): [Writer, number] {
   switch (where) {
     case "request":
@@ -166,7 +169,10 @@ function writerFor(where: Infer<typeof generation>): [Writer, number] {
   }
 }
 
-/** The rule for the assistant's routes. The page reads and stops by the chat's functions. */
+/**
+ * The access rule for the assistant's routes. To read and stop, the page uses the
+ * chat's functions.
+ */
 export const { authorizeStream } = lineStreaming.hookAPI({
   authorize: async (ctx: QueryCtx, { streamId }) => {
     const message = await ownMessageOfStream(ctx, streamId);
@@ -178,15 +184,15 @@ const turn = v.object({
   messageId: v.string(),
   prompt: v.string(),
   streamId: vStreamId,
-  /** The saved text of the reply: all of it, or what there is. */
+  /** The saved text of the reply so far. */
   reply: v.string(),
 });
 export type Turn = Infer<typeof turn>;
 
 /**
- * The turns that lead up to a stream's reply, the last of them being the one to
- * answer; `null` if it is gone. It does not ask who is calling: a scheduled action
- * runs for nobody.
+ * The turns that lead up to a stream's reply, ending with the one to answer; `null`
+ * if it is gone. It does not check the caller, because a scheduled action has no
+ * user.
  */
 export const history = internalQuery({
   args: { streamId: vStreamId },

@@ -11,7 +11,7 @@ import {
 import type { Turn } from "./assistant";
 import type { tools } from "./assistantModel";
 
-/** A message as `useChat` has it. */
+/** A message in `useChat`'s format. */
 export type AssistantMessage = UIMessage<
   { error?: string },
   UIDataTypes,
@@ -19,8 +19,8 @@ export type AssistantMessage = UIMessage<
 >;
 
 /**
- * The message that a saved text holds, however far it got: of a reply that was
- * stopped or broke off, what there is.
+ * The message in a saved text. If the reply was stopped or broke off, it has
+ * everything written until then.
  */
 export async function messageOf(
   streamId: string,
@@ -28,7 +28,7 @@ export async function messageOf(
 ): Promise<AssistantMessage> {
   const stream = new ReadableStream<UIMessageChunk>({
     start(controller) {
-      // The last line may be half of one, and says nothing then.
+      // The last line may be half a line, which is skipped.
       for (const line of text.split("\n").slice(0, -1)) {
         if (!line.startsWith("data: {")) continue;
         const chunk = JSON.parse(line.slice("data: ".length)) as UIMessageChunk;
@@ -55,9 +55,8 @@ export async function messageOf(
 }
 
 /**
- * A conversation as the model wants it. Of replies that were cut off, a tool call
- * without a result is left out: a model's API refuses those. So is the reasoning:
- * it is for the reader.
+ * A conversation in the model's format. It leaves out tool calls without a result,
+ * which models' APIs refuse, and reasoning, which is for the reader.
  */
 export async function modelMessages(turns: Turn[]): Promise<ModelMessage[]> {
   const messages: AssistantMessage[] = [];

@@ -31,7 +31,7 @@ export const tools = {
       additionalProperties: false,
     }),
     execute: async ({ port }, { abortSignal }): Promise<TideTable> => {
-      // As long as asking a real service takes.
+      // As slow as a real service.
       await sleep(Number(process.env.TIDE_TABLE_MS ?? 1500), abortSignal);
       return tideTable(port, Date.now());
     },
@@ -40,14 +40,14 @@ export const tools = {
 
 /**
  * The assistant's reply to the last of these turns, as the lines that `useChat`
- * reads. What the reader has to know of an error is among them; then it throws, and
- * the stream ends in `error`.
+ * reads. An error becomes part of them for the reader. Then this throws, and the
+ * stream ends in `error`.
  */
 export async function* answer(
   turns: Turn[],
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
-  // So that the message has the same id wherever it is shown.
+  // Gives the message the same id wherever it is shown.
   const messageId = turns.at(-1)?.streamId ?? "";
   const result = streamText({
     model: languageModel(),
@@ -56,7 +56,7 @@ export async function* answer(
     tools,
     stopWhen: stepCountIs(5),
     abortSignal: signal,
-    // It is part of the reply; without this it would be logged as well.
+    // It is part of the reply; otherwise it would also be logged.
     onError: () => {},
   });
   const chunks = result.toUIMessageStream({
@@ -66,7 +66,7 @@ export async function* answer(
   yield* encodeUIMessageStream(withProblems(chunks));
 }
 
-/** The chunks of a reply, with an error among them if it is not complete. */
+/** The chunks of a reply, with an error chunk if it is incomplete. */
 async function* withProblems(
   chunks: AsyncIterable<UIMessageChunk>,
 ): AsyncGenerator<UIMessageChunk> {
@@ -93,7 +93,7 @@ function languageModel(): LanguageModel {
   return provider(modelName());
 }
 
-/** What the reader is told about an error. A tool's is told to the model, too. */
+/** The error for the reader. The model also sees a tool's error. */
 function explanation(error: unknown): string {
   if (APICallError.isInstance(error)) {
     const what =
@@ -105,12 +105,12 @@ function explanation(error: unknown): string {
   if (error instanceof ConvexError) {
     return (error.data as { message: string }).message;
   }
-  // What a model sends instead of more text is no `Error`.
+  // A model may send something that is not an `Error`.
   const { message } = Object(error) as { message?: unknown };
   return typeof message === "string" ? message : String(error);
 }
 
-/** Ends early, with the signal's reason, when that fires. */
+/** Ends early, with the signal's reason, when the signal fires. */
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);

@@ -39,9 +39,9 @@ const modelMessage = v.object({
 export type ModelMessage = Infer<typeof modelMessage>;
 
 /**
- * The messages of a conversation, the oldest first; `null` if there is no such
- * conversation. The replies' statuses are here, their texts are not: the list is
- * read again when a status changes, not with every word.
+ * The messages of a conversation, oldest first; `null` if there is no such
+ * conversation. It includes the replies' statuses, not their texts, so it reruns when
+ * a status changes, not for every word.
  */
 export const listMessages = query({
   args: { conversationId: v.string() },
@@ -53,7 +53,7 @@ export const listMessages = query({
         prompt: v.string(),
         responseStreamId: vStreamId,
         status: vStreamStatus,
-        /** Those that retries have replaced, the oldest first. */
+        /** The replies that Retry has replaced, oldest first. */
         earlierStreamIds: v.array(vStreamId),
       }),
     ),
@@ -81,9 +81,9 @@ export const listMessages = query({
 });
 
 /**
- * What the page reads and stops replies with, and the rule for the routes in
- * `http.ts`: a reply is its owner's alone. An assistant's replies can be read and
- * stopped here, too, but they are written by a route of their own.
+ * The functions that read and stop replies, and the rule for the routes in `http.ts`:
+ * only the owner may. They also serve the assistant's replies, which have their own
+ * route for writing.
  */
 export const { getStreamBody, abortStream, authorizeStream } =
   streaming.hookAPI({
@@ -139,7 +139,7 @@ export const retry = mutation({
   returns: v.object({ streamId: vStreamId }),
   handler: async (ctx, args) => {
     const message = await ownMessage(ctx, args.messageId);
-    // An assistant's reply is not asked for as a chat's is.
+    // An assistant's reply has its own way to retry.
     if (message === null || message.assistant !== undefined) {
       throw refusal("unknown_message", "This message is gone.");
     }
@@ -160,9 +160,9 @@ export const deleteMessage = mutation({
 });
 
 /**
- * The conversation that leads up to a stream's reply, as the model wants it;
- * `null` if it is gone. It does not ask who is calling: whoever may see a reply
- * may be the one whose request starts its writer.
+ * The conversation that leads up to a stream's reply, in the model's format; `null`
+ * if it is gone. It does not check the caller: anyone who may see a reply may be the
+ * one whose request starts the writer.
  */
 export const history = internalQuery({
   args: { streamId: vStreamId },
@@ -176,8 +176,8 @@ export const history = internalQuery({
       last,
     )) {
       const reply = await streaming.getStreamBody(ctx, responseStreamId);
-      // A reply that failed at once says nothing to the model; the question then
-      // stands alone, as it does for the reader.
+      // A reply that failed at once tells the model nothing. The question then stands
+      // alone, as it does for the reader.
       messages.push({ role: "user", content: prompt });
       if (reply.text !== "" && reply.status !== "error") {
         messages.push({ role: "assistant", content: reply.text });

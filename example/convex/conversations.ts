@@ -34,9 +34,9 @@ export const list = query({
 });
 
 /**
- * Runs in the very transaction that ends a reply, in whatever way it ends. So the
- * count of replies that are being written is always right, and the fallback that
- * nobody needs any more costs no call.
+ * Runs in the transaction that ends a reply, whatever ends it. So the count of
+ * replies being written is always right, and a fallback that is no longer needed
+ * costs no call.
  */
 export const onReplyEnd = internalMutation({
   args: vOnCompleteArgs(v.object({ conversationId: v.id("conversations") })),
@@ -45,7 +45,7 @@ export const onReplyEnd = internalMutation({
     const job =
       message?.job &&
       (await ctx.db.system.get("_scheduled_functions", message.job));
-    // If it is running, it is what has just written the reply.
+    // If it is running, it has just written the reply.
     if (job?.state.kind === "pending") await ctx.scheduler.cancel(job._id);
     const conversation = await ctx.db.get("conversations", conversationId);
     if (conversation === null) return;
@@ -60,7 +60,7 @@ export const remove = mutation({
   returns: v.null(),
   handler: async (ctx, args) => {
     const conversation = await ownConversation(ctx, args.conversationId);
-    // Deleting what is gone is not an error: two windows may do it at once.
+    // Deleting it again is not an error: two windows may do it at once.
     if (conversation === null) return null;
     await ctx.db.delete("conversations", conversation._id);
     await ctx.scheduler.runAfter(0, internal.conversations.removeMessages, {

@@ -4,12 +4,12 @@ import { lineStreaming, streaming } from "./streaming";
 import { assistantReply, chatReply } from "./writers";
 
 /*
- * The page posts the id of a stream to have a reply written, and reads along.
- * GET reads a reply that is being written, or was, whoever started it.
+ * The page posts the id of a stream to have its reply written, and reads along. GET
+ * reads a reply, no matter who started it.
  *
- * An id alone opens nothing: the caller's token, which Convex checks before any
- * of this runs, must be that of the stream's owner. The writers go by the id
- * alone and never ask who is calling, because a scheduled action may be.
+ * An id alone opens nothing: the caller's token, which Convex checks first, must be
+ * that of the stream's owner. Writers use only the id and never ask who is calling,
+ * because the caller may be a scheduled action.
  *
  * Name your own site in `allowedOrigins`.
  */

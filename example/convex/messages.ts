@@ -1,4 +1,4 @@
-/** The messages of a conversation, of a chat as of one with the assistant. */
+/** Messages of conversations: chats, and those with the assistant. */
 import type {
   StreamId,
   StreamStatus,
@@ -21,7 +21,7 @@ import {
 } from "./limits";
 import { streaming } from "./streaming";
 
-/** The prompt without the space around it; an error if it cannot be sent. */
+/** The trimmed prompt. Throws if it cannot be sent. */
 export function checkedPrompt(text: string): string {
   const prompt = text.trim();
   if (prompt === "") {
@@ -36,7 +36,7 @@ export function checkedPrompt(text: string): string {
   return prompt;
 }
 
-/** The conversation that a message goes to: the one that is named, or a new one. */
+/** The conversation for a message: the given one, or a new one. */
 export async function conversationFor(
   ctx: MutationCtx,
   kind: ConversationKind,
@@ -73,7 +73,7 @@ function titleOf(prompt: string): string {
     : line;
 }
 
-/** The latest messages of a conversation, the oldest of them first. */
+/** The latest messages of a conversation, oldest first. */
 export async function latestMessages(
   ctx: QueryCtx,
   conversationId: Id<"conversations">,
@@ -86,7 +86,7 @@ export async function latestMessages(
   return messages.reverse();
 }
 
-/** The messages that come before one in its conversation, as many as the model sees, the oldest first. */
+/** The messages before one in its conversation, as many as the model sees, oldest first. */
 export async function messagesBefore(
   ctx: QueryCtx,
   message: Doc<"userMessages">,
@@ -103,7 +103,7 @@ export async function messagesBefore(
   return earlier.reverse();
 }
 
-/** What writes a reply in the background. */
+/** The action that writes a reply in the background. */
 export type Writer = FunctionReference<
   "action",
   "internal",
@@ -111,11 +111,11 @@ export type Writer = FunctionReference<
 >;
 
 /**
- * Creates the stream of a reply, and sees to it that the reply is written even if
- * the tab is closed before it asks for it. Until it ends, in whatever way, its
- * conversation counts it as one that is being written.
+ * Creates the stream of a reply, and makes sure that the reply is written even if the
+ * tab closes before it asks for it. Until it ends, its conversation counts it as
+ * being written.
  *
- * @returns The fields that say so in the message's document.
+ * @returns The fields for the message's document.
  */
 export async function createReply(
   ctx: MutationCtx,
@@ -130,12 +130,12 @@ export async function createReply(
     onComplete: internal.conversations.onReplyEnd,
     context: { conversationId },
   });
-  // By then a request usually holds the stream, or has ended it: see `onReplyEnd`.
+  // By then a request has usually claimed the stream, or ended it: see `onReplyEnd`.
   const job = await ctx.scheduler.runAfter(delayMs, writer, { streamId });
   return { responseStreamId: streamId, job };
 }
 
-/** The replies that retries have replaced, the oldest first. */
+/** The replies that Retry has replaced, oldest first. */
 export async function earlierReplies(
   ctx: QueryCtx,
   messageId: Id<"userMessages">,
@@ -147,8 +147,8 @@ export async function earlierReplies(
 }
 
 /**
- * Gives a message a new stream for its reply. The replaced reply is stopped if it
- * was still being written, and stays readable.
+ * Gives a message a new stream for its reply. The replaced reply is stopped if
+ * necessary, and stays readable.
  */
 export async function replaceReply(
   ctx: MutationCtx,
@@ -192,7 +192,7 @@ async function deleteEarlierReply(
   await streaming.deleteStream(ctx, reply.streamId);
 }
 
-/** How the reply to a message is doing. It does not read the reply's text. */
+/** The status of the reply to a message. Does not read the reply's text. */
 export async function statusOf(
   ctx: QueryCtx,
   message: Doc<"userMessages">,

@@ -3,7 +3,7 @@ import OpenAI from "openai";
 import { refusal } from "./access";
 import type { ModelMessage } from "./chat";
 
-/** The reply of a deployment that has no model. It streams as a model's would. */
+/** The reply of a deployment without a model. It streams like a model's. */
 const CANNED_REPLY = `This deployment has no \`OPENAI_API_KEY\`, so **every message gets this canned reply**. All the rest is real: the text reaches your page over HTTP as it is written, and is saved in the database as it arrives. Reload the page, or open it in a second window, and it continues where it was.
 
 To connect a model, set a key, then ask again:
@@ -27,18 +27,18 @@ export function modelOptions() {
 }
 
 /**
- * The model's reply to a conversation, in pieces as they come.
+ * The model's reply to a conversation, piece by piece.
  *
- * What the reader has to know becomes part of the reply; then it throws, and the
+ * If the model refuses, the reader learns why in the reply. Then this throws, and the
  * stream ends in `error`.
  */
 export async function* reply(
   messages: ModelMessage[],
   signal: AbortSignal,
 ): AsyncGenerator<string, void> {
-  // Made here and not at the top of the module, which also runs when the
-  // functions are pushed: the environment is not there yet, and `new OpenAI()`
-  // without a key throws.
+  // Created here, not at the top of the module, which also runs when the functions
+  // are pushed. The environment is missing then, and `new OpenAI()` throws without a
+  // key.
   const openai = new OpenAI({ ...modelOptions(), timeout: SILENCE_MS });
   let chunks: AsyncIterable<OpenAI.ChatCompletionChunk>;
   try {
@@ -70,8 +70,8 @@ export async function* reply(
 }
 
 /**
- * A connection that is cut looks like a reply that ends. So a reply is complete
- * only if the model says that it is, by OpenAI's word or the AI SDK's.
+ * A dropped connection looks like the end of a reply. So a reply is complete only if
+ * the model says so, in OpenAI's or the AI SDK's words.
  */
 export function checkFinish(reason: string | undefined): void {
   switch (reason?.replace("_", "-")) {
@@ -96,17 +96,20 @@ export function checkFinish(reason: string | undefined): void {
   }
 }
 
-/** How long (ms) a model may send nothing. */
+/** How long (ms) a model may be silent. */
 const SILENCE_MS = 60_000;
 
-/** The same pieces. Throws if the next one does not come in time: a dead connection may never say so. */
+/**
+ * Yields the same pieces. Throws if the next one takes too long, because a dead
+ * connection may never report it.
+ */
 export async function* untilSilent<T>(
   pieces: AsyncIterable<T>,
 ): AsyncGenerator<T> {
   let heardAt = Date.now();
   let hasEnded = false;
-  // One timer at a time, and not one for each piece: on a deployment, a cleared
-  // timer keeps running, and 1,000 of them end the function.
+  // One timer at a time, not one per piece: on a deployment a cleared timer keeps
+  // running, and 1,000 running timers end the function.
   const silence = (async () => {
     while (!hasEnded) {
       await new Promise((resolve) => setTimeout(resolve, SILENCE_MS / 10));
@@ -129,7 +132,7 @@ export async function* untilSilent<T>(
     }
   } finally {
     hasEnded = true;
-    // Not awaited: it waits behind a piece that may never come.
+    // Not awaited, because it waits for a piece that may never arrive.
     iterator.return?.().catch(() => {});
   }
 }

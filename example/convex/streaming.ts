@@ -5,7 +5,7 @@ export const streaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
 );
 
-/** For replies that are lines of a protocol: nobody reads half a line. */
+/** For replies that are lines of a protocol: readers never get half a line. */
 export const lineStreaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
   { flush: "line" },

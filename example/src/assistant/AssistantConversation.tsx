@@ -202,7 +202,7 @@ const isUnreadIn = (messages: AssistantMessage[]) => {
   return ({ streamId }: Turns[number]) => !ids.has(streamId);
 };
 
-/** A reply that nobody has started to write waits for a request from any window. */
+/** A reply that no one has started waits for a request from any window. */
 function streamOf({ streamId, generation }: Turns[number]) {
   return { streamId, drive: generation === "request" } satisfies ChatStream;
 }

@@ -19,7 +19,7 @@ export function Reply(props: {
     message.earlierStreamIds,
     message.responseStreamId,
   );
-  // Asks the backend to write a reply that nobody has started. Otherwise only reads.
+  // Starts a reply that no one has started. Otherwise only reads.
   const body = useStream(
     api.chat.getStreamBody,
     siteAddress("/chat-stream"),
