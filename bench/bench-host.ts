@@ -20,6 +20,8 @@ export interface Tasks {
   atRest(): Promise<void>;
   /** How long commits take from now on (ms). */
   commitDelay(ms: number): Promise<void>;
+  /** Sets the deployment's clock so far ahead (ms). */
+  setClock(aheadMs: number): Promise<void>;
   /** What the writer of a stream has noted. */
   record(streamId: string): Promise<WriterRecord>;
   /** The most memory that the process had so far (bytes). */

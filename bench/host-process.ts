@@ -28,6 +28,7 @@ const tasks: Tasks = {
   atRest: () => atRest(deployment.counters),
   commitDelay: (ms) =>
     Promise.resolve(deployment.faults.set({ commitDelayMs: ms })),
+  setClock: (aheadMs) => Promise.resolve(deployment.setClock(aheadMs)),
   record: (streamId) => {
     const record = meeting.records.get(streamId);
     if (record === undefined) throw new Error(`${streamId} was not written.`);

@@ -9,6 +9,7 @@ import { many } from "./many.js";
 import { minute } from "./minute.js";
 import { opening } from "./opening.js";
 import { costOfThousand } from "./prices.js";
+import { emptyDay, silence, unwritten } from "./idle.js";
 import { rowsOf, type Row } from "./rows.js";
 import { sizeOf } from "./size.js";
 import { medians } from "./statistics.js";
@@ -416,6 +417,28 @@ const reading: Section = async ({ quick, report }) => {
   return rows;
 };
 
+/** What the reader of a silent stream, and its writer, cost. */
+const waiting: Section = async ({ report }) => {
+  const rows: Row[] = [];
+  for (const [what, measure] of [
+    ["5 minutes of silence in a reply, one follower", silence],
+    ["500 streams that nobody writes, until they time out", unwritten],
+    ["a day without streams", emptyDay],
+  ] as const) {
+    report(`waiting: ${what}`);
+    const ours = await withHost("ours", measure);
+    rows.push(
+      ...rowsOf("While nothing is written", what, { ours }, [
+        calls,
+        { name: "documentsRead", metric: "documents read", unit: "count" },
+        { name: "bytesRead", metric: "bytes read", unit: "bytes" },
+        { name: "bytesWritten", metric: "bytes written", unit: "bytes" },
+      ]),
+    );
+  }
+  return rows;
+};
+
 const size: Section = async ({ report }) => {
   report("size");
   const source = (path: string) => new URL(`../src/${path}`, import.meta.url);
@@ -452,5 +475,6 @@ export const sections: Record<string, Section> = {
   beside: busy,
   many: crowd,
   reading,
+  waiting,
   size,
 };
