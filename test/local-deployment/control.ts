@@ -33,8 +33,6 @@ interface FaultActions {
  *   are now, and how often the deployment was started
  * - `POST /_local/clock` `{ aheadMs }` → sets the deployment's clock so far ahead
  *   of the machine's; crons and scheduled functions that are due by it run at once
- * - `POST /_local/restart` `{ downMs? }` → stops the deployment and starts it
- *   again with its data
  *
  * Errors are `{ error }` with status 400.
  */
@@ -101,11 +99,6 @@ async function control(
       const { aheadMs } = body as { aheadMs: number };
       deployment.setClock(aheadMs);
       return { aheadMs };
-    }
-    case "POST /restart": {
-      const { downMs } = body as { downMs?: number };
-      outgoing.on("close", () => void deployment.restart({ downMs }));
-      return {};
     }
     default:
       throw new Error(`The local deployment has no "${request}".`);
