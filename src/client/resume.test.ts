@@ -106,9 +106,9 @@ describe("ends", () => {
     const response = await resumeWith(app, () => reads++, { signal });
     const { seen } = readBody(response);
     await pass(2000);
+    const readsBefore = reads;
     client.abort();
     await until(() => seen.closed);
-    const readsBefore = reads;
     await pass(10_000);
     expect(reads).toBe(readsBefore);
     app.stop();
