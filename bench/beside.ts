@@ -1,9 +1,9 @@
 /** What a reply costs what is beside it, and what a long one costs itself, in Chromium. */
 import type { RequestListener } from "node:http";
 import type { Host } from "./bench-host.js";
-import { metric, withPage } from "./hook.js";
+import { metric, withPage, type ReactVersion } from "./hook.js";
 import type { Hook, How } from "./hook/beside-page.js";
-import { median } from "./statistics.js";
+import { median, percentile } from "./statistics.js";
 
 const TOKEN = "token ";
 
@@ -23,12 +23,15 @@ const write: RequestListener = (request, response) => {
 };
 
 const page = "./hook/beside-page.tsx";
+/** 100 tokens a second. */
+const UNENDING = { before: 0, pace: 10, tokens: 1e6 };
 
 async function show(
   host: Host,
   hook: Hook,
   query: Record<string, number>,
   run: Parameters<typeof withPage<number>>[0],
+  react?: ReactVersion,
 ): Promise<number> {
   const id = (await host.call("streams:create")) as string;
   return await withPage(
@@ -46,6 +49,7 @@ async function show(
     },
     page,
     write,
+    react,
   );
 }
 
@@ -55,16 +59,40 @@ export async function beside(
   hook: Hook,
   how: How,
   times: number,
+  react: ReactVersion,
 ): Promise<number> {
-  const query = { before: 0, pace: 10, tokens: 1e6 };
-  return await show(host, hook, query, async (tab) => {
+  const run: Parameters<typeof show>[3] = async (tab) => {
     if (hook !== null) await tab.evaluate(() => busyPage.reached(100));
     const took: number[] = [];
     for (let i = 0; i < times; i++) {
       took.push(await tab.evaluate((how) => busyPage.update(how), how));
     }
     return median(took);
-  });
+  };
+  return await show(host, hook, UNENDING, run, react);
+}
+
+/** How long (ms) clicks wait for their rendering beside a reply that takes 100 ms to render: the 95th percentile. */
+export async function clicks(
+  host: Host,
+  hook: Hook,
+  times: number,
+  react: ReactVersion,
+): Promise<number> {
+  const run: Parameters<typeof show>[3] = async (tab) => {
+    await tab.evaluate(() => busyPage.reached(100));
+    await tab.evaluate(() => busyPage.slowDown(100));
+    const button = await tab.locator("button").boundingBox();
+    if (button === null) throw new Error("The page has no button.");
+    for (let i = 0; i < times; i++) {
+      // At any moment of a rendering and of a pause.
+      await tab.waitForTimeout(300 + ((i * 37) % 200));
+      await tab.mouse.click(button.x + 1, button.y + 1);
+    }
+    await tab.waitForTimeout(1000);
+    return percentile(await tab.evaluate(() => busyPage.clicks), 0.95);
+  };
+  return await show(host, hook, UNENDING, run, react);
 }
 
 /** How long (ms) the main thread ran scripts for 1,000 tokens behind a text of so many characters. */

@@ -20,13 +20,17 @@ export type HookResult = {
   mainThread: number;
 };
 
+/** The versions of React that the package supports. */
+export type ReactVersion = "18.3" | "19";
+
 /** A page, new and empty, in a browser of its own. */
 export async function withPage<Result>(
   use: (page: Page, devTools: CDPSession) => Promise<Result>,
   entry = "./hook/bench-page.tsx",
   write?: RequestListener,
+  react: ReactVersion = "19",
 ): Promise<Result> {
-  const script = await bundle(entry);
+  const script = await bundle(entry, react);
   const server = createServer((request, response) => {
     if (request.method === "POST" && write) return write(request, response);
     const isScript = request.url === "/page.js";
@@ -132,7 +136,12 @@ export async function metric(
   return metrics.find((metric) => metric.name === name)?.value ?? NaN;
 }
 
-async function bundle(entry: string): Promise<Uint8Array> {
+const aliases: Record<ReactVersion, Record<string, string>> = {
+  "18.3": { react: "react-18", "react-dom": "react-dom-18" },
+  "19": {},
+};
+
+async function bundle(entry: string, react: ReactVersion): Promise<Uint8Array> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
     bundle: true,
@@ -141,6 +150,7 @@ async function bundle(entry: string): Promise<Uint8Array> {
     format: "esm",
     jsx: "automatic",
     define: { "process.env.NODE_ENV": '"production"' },
+    alias: aliases[react],
   });
   const [script] = outputFiles;
   if (script === undefined) throw new Error("esbuild wrote nothing.");

@@ -1,7 +1,7 @@
 /** What is measured, section by section, and which rows come of it. */
 import { driving, firstByte } from "./driving.js";
 import type { FollowingCase, FollowingResult } from "./following.js";
-import { beside, long } from "./beside.js";
+import { beside, clicks, long } from "./beside.js";
 import { heap, rendering } from "./hook.js";
 import type { Hook } from "./hook/beside-page.js";
 import { withHost, type Host } from "./bench-host.js";
@@ -308,21 +308,34 @@ const hook: Section = async ({ quick, report }) => {
 };
 
 const busy: Section = async ({ quick, report }) => {
-  const times = quick ? 5 : 15;
+  const times = quick ? 5 : 9;
   const rows: Row[] = [];
   const add = (what: string, metric: string, values: Row["values"]) =>
     rows.push({ section: "Beside a reply", what, metric, unit: "ms", values });
-  for (const how of ["transition", "deferred value"] as const) {
-    const measure = (hook: Hook) => {
-      report(`beside: ${how}, ${hook}`);
-      return withHost("ours", (host) => beside(host, hook, how, times));
+  for (const react of ["18.3", "19"] as const) {
+    for (const how of ["transition", "deferred value"] as const) {
+      const measure = (hook: Hook) => {
+        report(`beside: ${how}, ${hook}, React ${react}`);
+        return withHost("ours", (host) =>
+          beside(host, hook, how, times, react),
+        );
+      };
+      const ours = await measure("ours");
+      const published = await measure("published");
+      const alone = (await measure(null)).toFixed(0);
+      const loop = (await measure("loop")).toFixed(0);
+      const what = `a ${how} of 300 ms; alone ${alone} ms, beside a bare loop ${loop} ms`;
+      add(what, `time it takes, React ${react}`, { ours, published });
+    }
+    const click = (hook: Hook) => {
+      report(`beside: clicks, ${hook}, React ${react}`);
+      return withHost("ours", (host) => clicks(host, hook, 3 * times, react));
     };
-    const ours = await measure("ours");
-    const published = await measure("published");
-    const alone = (await measure(null)).toFixed(0);
-    const loop = (await measure("loop")).toFixed(0);
-    const what = `a ${how} of 300 ms; alone ${alone} ms, beside a bare loop ${loop} ms`;
-    add(what, "time it takes", { ours, published });
+    const ours = await click("ours");
+    const published = await click("published");
+    const loop = (await click("loop")).toFixed(0);
+    const what = `a click beside a reply whose rendering takes 100 ms; beside a bare loop ${loop} ms`;
+    add(what, `p95, React ${react}`, { ours, published });
   }
   for (const [what, length, hooks] of [
     ["nothing", 0, ["ours", "published", "lines"]],

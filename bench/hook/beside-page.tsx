@@ -23,6 +23,10 @@ export interface BusyPage {
   /** Shows a reply. Resolves when that much of it is shown (UTF-16 code units). */
   show(hook: Hook, deployment: string, url: string, id: string): void;
   reached(length: number): Promise<void>;
+  /** Has each rendering of the reply take so long (ms) from now on. */
+  slowDown(time: number): void;
+  /** How long (ms) each click on the button took until it was rendered. */
+  clicks: number[];
   /** Has 300 ms of other components rendered. Resolves with how long (ms) that took. */
   update(how: How): Promise<number>;
 }
@@ -59,11 +63,18 @@ function useLoop({ url, id }: Props) {
   return { text };
 }
 
+let slowness = 0;
+const spend = (time: number) => {
+  const start = performance.now();
+  while (performance.now() - start < time);
+};
+
 let length = 0;
 let onLength = () => {};
 
 function Reply(props: Props) {
   const { text } = hooks[props.hook as keyof typeof hooks](props);
+  spend(slowness);
   useLayoutEffect(() => {
     length = text.length;
     onLength();
@@ -82,8 +93,7 @@ function Lines(props: Props) {
 }
 
 const Item = memo(function Item({ value }: { value: number }) {
-  const start = performance.now();
-  while (value > 0 && performance.now() - start < 5);
+  spend(value > 0 ? 5 : 0);
   return <i>{value}</i>;
 });
 
@@ -109,7 +119,18 @@ function Others() {
   return <>{items}</>;
 }
 
+function Button() {
+  const [clickedAt, setClickedAt] = useState<number | null>(null);
+  useLayoutEffect(() => {
+    if (clickedAt === null) return;
+    busyPage.clicks.push(performance.now() - clickedAt);
+  }, [clickedAt]);
+  return <button onClick={(event) => setClickedAt(event.timeStamp)}>…</button>;
+}
+
 globalThis.busyPage = {
+  clicks: [],
+  slowDown: (time) => void (slowness = time),
   show(hook, deployment, url, id) {
     const client = new ConvexReactClient(deployment);
     const Shown = hook === "lines" ? Lines : Reply;
@@ -120,6 +141,7 @@ globalThis.busyPage = {
     const place = document.body.appendChild(document.createElement("div"));
     createRoot(place).render(
       <ConvexProvider client={client}>
+        <Button />
         <Page />
         <Others />
       </ConvexProvider>,
