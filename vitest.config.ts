@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { transformAsync } from "@babel/core";
 import { configDefaults, defineConfig } from "vitest/config";
 import { sources } from "./test/support/sources.js";
 
@@ -13,6 +14,23 @@ const limits = [
   "test/component/*Limits.test.ts",
   "test/support/*-limits.test.ts",
 ];
+
+/** Runs React Compiler over a file. */
+const compiled = (name: string) => ({
+  name: "react-compiler",
+  enforce: "pre" as const,
+  transform: (code: string, id: string) =>
+    id.endsWith(name)
+      ? transformAsync(code, {
+          filename: id,
+          babelrc: false,
+          configFile: false,
+          sourceMaps: true,
+          parserOpts: { plugins: ["typescript", "jsx"] },
+          plugins: ["babel-plugin-react-compiler"],
+        })
+      : undefined,
+});
 
 export default defineConfig({
   resolve: { alias: sources },
@@ -42,6 +60,8 @@ export default defineConfig({
       },
       {
         extends: true,
+        // This one's components as apps with React Compiler ship them.
+        plugins: [compiled("mounting.test.tsx")],
         test: {
           name: "react",
           environment: "jsdom",

@@ -140,7 +140,9 @@ export function createHttpSide(on: {
     retry(): void {
       losses = 0;
       side.refusal = null;
-      if (side.state !== "quiet" && side.state !== "flowing") enter("unsent");
+      const isOpen = side.state === "quiet" || side.state === "flowing";
+      if (isOpen) on.change();
+      else enter("unsent");
     },
 
     /** Sends a refused request again if it would now be different. */

@@ -1,48 +1,32 @@
 import { describe, expect, test } from "vitest";
-import { type StreamStatus, isFinal } from "../shared.js";
+import type { StreamStatus } from "../shared.js";
 import { GrowingText, createPrefix } from "./prefix.js";
 
 describe("the text", () => {
   test.each([
-    { has: "", offset: 0, gets: "abc", becomes: "abc", why: "the beginning" },
-    {
-      has: "abc",
-      offset: 3,
-      gets: "def",
-      becomes: "abcdef",
-      why: "what follows",
-    },
-    {
-      has: "abc",
-      offset: 1,
-      gets: "bcde",
-      becomes: "abcde",
-      why: "an overlap",
-    },
-    { has: "abc", offset: 0, gets: "ab", becomes: "abc", why: "what is known" },
-    { has: "abc", offset: 4, gets: "e", becomes: "abc", why: "a gap" },
-    { has: "abc", offset: 3, gets: "", becomes: "abc", why: "nothing" },
-  ])("$has and $gets from $offset on make $becomes: $why", (row) => {
+    ["", 0, "abc", "abc", "the beginning"],
+    ["abc", 3, "def", "abcdef", "what follows"],
+    ["abc", 1, "bcde", "abcde", "an overlap"],
+    ["abc", 0, "ab", "abc", "what is known"],
+    ["abc", 4, "e", "abc", "a gap"],
+    ["abc", 3, "", "abc", "nothing"],
+  ])("%j and, from %i on, %j make %j: %s", (has, offset, gets, becomes) => {
     const prefix = createPrefix();
-    prefix.receive(0, row.has);
-    prefix.receive(row.offset, row.gets);
-    expect(prefix.text).toBe(row.becomes);
+    prefix.receive(0, has);
+    prefix.receive(offset, gets);
+    expect(prefix.text).toBe(becomes);
+    expect(prefix.status).toBe("streaming");
   });
 });
 
 describe("the text as a whole, from a query", () => {
   test.each([
-    { pieces: "abc", whole: "ab", shows: "abc", why: "HTTP is ahead" },
-    { pieces: "abc", whole: "abcd", shows: "abcd", why: "the query is ahead" },
-    { pieces: "", whole: "abc", shows: "abc", why: "there is no other" },
-    {
-      pieces: "abc",
-      whole: "[removed]",
-      shows: "[removed]",
-      why: "it says so",
-    },
-    { pieces: "abc", whole: "", shows: "abc", why: "nothing removes nothing" },
-  ])("$pieces and $whole show $shows: $why", ({ pieces, whole, shows }) => {
+    ["abc", "ab", "abc", "HTTP is ahead"],
+    ["abc", "abcd", "abcd", "the query is ahead"],
+    ["", "abc", "abc", "there is no other"],
+    ["abc", "[removed]", "[removed]", "it says so"],
+    ["abc", "", "abc", "nothing removes nothing"],
+  ])("%j and %j show %j: %s", (pieces, whole, shows) => {
     const prefix = createPrefix();
     prefix.receive(0, pieces);
     prefix.replace(whole, "streaming");
@@ -69,28 +53,18 @@ describe("where the two differ, the database is right", () => {
     expect(prefix.text).toBe("YYYYY");
   });
 
-  test.each([
-    {
-      whole: "ab▍",
-      status: "streaming",
-      shows: "abcdef",
-      why: "a cursor lags",
-    },
-    { whole: "ab▍", status: "done", shows: "ab▍", why: "it is the end" },
-    {
-      whole: "Wait…",
-      status: "pending",
-      shows: "abcdef",
-      why: "a placeholder",
-    },
-  ] as const)("$whole while $status shows $shows: $why", (row) => {
+  test.each<[string, StreamStatus, string, string]>([
+    ["ab▍", "streaming", "abcdef", "a cursor lags"],
+    ["ab▍", "done", "ab▍", "it is the end"],
+    ["Wait…", "pending", "abcdef", "a placeholder"],
+  ])("%s while %s shows %s: %s", (whole, status, shows) => {
     const prefix = createPrefix();
-    prefix.replace(row.whole, row.status);
-    expect(prefix.text).toBe(row.whole);
+    prefix.replace(whole, status);
+    expect(prefix.text).toBe(whole);
     prefix.receive(0, "abcdef");
-    prefix.replace(row.whole, row.status);
+    prefix.replace(whole, status);
     prefix.receive(6, "");
-    expect(prefix.text).toBe(row.status === "pending" ? "abcdef" : row.shows);
+    expect(prefix.text).toBe(shows);
   });
 
   test("of a text of which only the end is read", () => {
@@ -111,36 +85,16 @@ test("the end of a long text is read without the rest", () => {
   }
 });
 
-describe("the status", () => {
-  const statuses: StreamStatus[] = [
-    "pending",
-    "streaming",
-    "done",
-    "error",
-    "timeout",
-    "aborted",
-  ];
-
-  test("is streaming as soon as there is text", () => {
-    const prefix = createPrefix();
-    expect(prefix.status).toBe("pending");
-    prefix.receive(0, "a");
-    expect(prefix.status).toBe("streaming");
-  });
-
-  test.each(statuses.filter(isFinal))("stays %s for ever", (final) => {
-    for (const later of statuses) {
-      const prefix = createPrefix();
-      prefix.update(final);
-      prefix.update(later);
-      expect(prefix.status).toBe(final);
-    }
-  });
-
-  test("does not go back to pending", () => {
-    const prefix = createPrefix();
-    prefix.update("streaming");
-    prefix.update("pending");
-    expect(prefix.status).toBe("streaming");
-  });
+test.each([
+  [["streaming"], "streaming"],
+  [["streaming", "pending"], "streaming"],
+  [["done", "pending", "streaming", "error"], "done"],
+  [["error", "done"], "error"],
+  [["timeout", "streaming", "aborted"], "timeout"],
+  [["aborted", "timeout"], "aborted"],
+] as const)("after %j the status is %s", (statuses, becomes) => {
+  const prefix = createPrefix();
+  expect(prefix.status).toBe("pending");
+  for (const status of statuses) prefix.update(status);
+  expect(prefix.status).toBe(becomes);
 });

@@ -132,7 +132,7 @@ export function createReader(
   surroundings: Surroundings,
   before?: StreamReader,
 ): StreamReader {
-  const { key, watch, isBlank, isNew, asked } = surroundings;
+  const { key, watch, isBlank, asked } = surroundings;
   const streamId = source.streamId || "";
   const watchers = new Set<Watcher>();
   const report = createReport();
@@ -140,13 +140,11 @@ export function createReader(
   const prefix = createPrefix(isSame ? before.prefix : undefined);
   /** Whether to ask without waiting for the database. A request that was wanted stays wanted. */
   let isDriven = false;
-  /** Runs while the database may have the first word. */
-  let patience: ReturnType<typeof setTimeout> | undefined;
-  let isPatient = isNew;
+  /** Whether the database may have the first word, and whether the time for that runs. */
+  let isPatient = surroundings.isNew;
+  let isWaiting = false;
   /** Whether HTTP ended cleanly, and the database said nothing after that. */
   let isTakenAsDone = false;
-  let isSettling = false;
-  let cancelUpdate: (() => void) | undefined;
 
   const http = createHttpSide({
     source: findDriver,
@@ -155,11 +153,9 @@ export function createReader(
       changed();
     },
     change: () => {
-      const { state } = http;
-      if (http.received > 0 && (state === "quiet" || state === "over")) {
-        database.continueFrom(prefix.end);
-      }
-      if (state === "flowing" || state === "over") asked.add(key);
+      const { state, received } = http;
+      if (received && state !== "flowing") database.continueFrom(prefix.end);
+      if (received || state === "over") asked.add(key);
       settle();
       changed();
     },
@@ -203,14 +199,7 @@ export function createReader(
   }
 
   /** Not at once, because all effects of a commit count, and so does StrictMode's second mount. */
-  function settleSoon(): void {
-    if (isSettling) return;
-    isSettling = true;
-    void Promise.resolve().then(() => {
-      isSettling = false;
-      settle();
-    });
-  }
+  const settleSoon = () => void Promise.resolve().then(settle);
 
   /** Opens and closes the two sources according to the state. */
   function settle(): void {
@@ -241,10 +230,13 @@ export function createReader(
     if (database.page) return isUnclaimed();
     if (!isDriven || asked.has(key)) return false;
     if (!isPatient || database.failure || database.answer === null) return true;
-    patience ??= setTimeout(() => {
-      isPatient = false;
-      settle();
-    }, DATABASE_FIRST_MS);
+    if (!isWaiting) {
+      isWaiting = true;
+      setTimeout(() => {
+        isPatient = false;
+        settle();
+      }, DATABASE_FIRST_MS);
+    }
     return false;
   }
 
@@ -269,17 +261,12 @@ export function createReader(
   }
 
   function changed(): void {
-    if (isTakenAsDone || isFinal(prefix.status)) {
-      // The end shows at once, complete.
-      cancelUpdate?.();
-      show();
-    } else {
-      cancelUpdate ??= onNextFrame(show);
-    }
+    // The end shows at once, complete.
+    if (isTakenAsDone || isFinal(prefix.status)) show();
+    else onNextFrame(show);
   }
 
   function show(): void {
-    cancelUpdate = undefined;
     const { answer, failure } = database;
     if (http.isHopeful()) {
       const query = `The query for stream ${streamId}`;
@@ -304,13 +291,9 @@ export function createReader(
 
   function retry(): void {
     asked.delete(key);
-    if (database.failure) {
-      database.failure = null;
-      database.close();
-    }
+    database.failure = null;
+    database.close();
     http.retry();
-    settle();
-    changed();
   }
 
   const reader: StreamReader = {
@@ -335,8 +318,6 @@ export function createReader(
     remove(watcher: Watcher): void {
       if (!watchers.delete(watcher) || watchers.size > 0) return;
       listenForWakes(wake, false);
-      clearTimeout(patience);
-      patience = undefined;
       expectWriter(report, streamId, () => false);
     },
 
@@ -350,8 +331,6 @@ export function createReader(
     close(): void {
       http.abort();
       database.close();
-      cancelUpdate?.();
-      cancelUpdate = undefined;
     },
   };
 

@@ -103,6 +103,27 @@ test.skipIf(!Activity)(
   },
 );
 
+function Plain() {
+  const { text, status } = useStream(
+    chat.body,
+    writeUrl({ sentences: 20, delay: 2 }),
+    true,
+    streamId,
+  );
+  return <p data-status={status}>{text}</p>;
+}
+
+test("a component shows all the text, compiled by React Compiler too", async () => {
+  const isCompiled = /\b_?c\d*\(\d+\)|MEMO_CACHE/i.test(Plain.toString());
+  expect(isCompiled).toBe(React.version.startsWith("19"));
+  const view = render(page(<Plain />));
+  await waitFor(() => expect(view.container.textContent).toBe(story(20)));
+  const { firstElementChild } = view.container;
+  await waitFor(() =>
+    expect(firstElementChild?.getAttribute("data-status")).toBe("done"),
+  );
+});
+
 test("50 readers show the same in every frame, those that a transition mounts too", async () => {
   vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
   const url = writeUrl({ sentences: 60, delay: 4 });

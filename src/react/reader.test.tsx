@@ -128,7 +128,7 @@ describe("what HTTP answers", () => {
     "%s is refused, said once, and no text",
     async (_, status, headers, help) => {
       const { url, path } = answering(text("Please log in.", status, headers));
-      const { now } = await watch({ url });
+      const { now, streamId } = await watch({ url });
       await waitFor(() =>
         expect(now()).toMatchObject({ error: { kind: "Refused", status } }),
       );
@@ -202,6 +202,25 @@ describe("what HTTP answers", () => {
       expect(logged).toEqual(
         row.said.map((said) => expect.stringContaining(said)),
       );
+    },
+  );
+
+  test.each<Partial<WatchStreamOptions>>([
+    // As it may come out of a file. Some platforms' errors quote what they refuse.
+    { authToken: "hush\nhush" },
+    // A header's value is of one byte a character.
+    { headers: { "X-Extra": "hush Łukasz" } },
+  ])(
+    "a request that cannot be made is said once, without secrets: %j",
+    async (options) => {
+      const { url, path } = answering(text("Hello."));
+      const { now, streamId } = await watch({ url, ...options });
+      await waitFor(() => expect(logged).toHaveLength(1));
+      expect(logged[0]).toContain(`${path} was not asked`);
+      expect(logged[0]).not.toContain("hush");
+      expect(asked(path)).toHaveLength(0);
+      await drive(streamId);
+      await waitFor(() => expect(now().text).toBe(story(3)));
     },
   );
 

@@ -147,22 +147,6 @@ describe.each([{ incremental: false }, { incremental: true }])(
         expect(await requests()).toHaveLength(1);
       });
 
-      test("goes on from the database after an unmount and a mount in mid-stream", async () => {
-        const before = await inMidStream({ incremental });
-        before.unmount();
-        const after = drive({ sentences: 40, delay: 2 }, { incremental });
-        await after.shows(story(40), "done");
-      });
-
-      test("is written once when two tabs drive it", async () => {
-        const url = writeUrl({ sentences: 20, delay: 2 });
-        const other = newClient();
-        const props = { url, driven: true, streamId, incremental };
-        const tabs = [mount(client, props), mount(other, props)];
-        await Promise.all(tabs.map((tab) => tab.shows(story(20), "done")));
-        await other.close();
-      });
-
       test("keeps a byte order mark at its beginning", async () => {
         const reader = drive(writeUrl({ sentences: 3, bom: 1 }), {
           incremental,
@@ -221,46 +205,6 @@ describe.each([{ incremental: false }, { incremental: true }])(
         });
       });
 
-      test.each([401, 404, 500])("when HTTP answers %i", async (status) => {
-        const refused = drive(writeUrl({ sentences: 10, status }), {
-          incremental,
-        });
-        await waitFor(async () => expect(await requests()).toHaveLength(1));
-        const writer = drive({ sentences: 10, delay: 1 }, { incremental });
-        await writer.shows(story(10), "done");
-        await refused.shows(story(10), "done");
-      });
-
-      test("when there is no such stream", async () => {
-        const gone = "nonsense" as StreamId;
-        const url = writeUrl({ sentences: 10 });
-        const reader = mount(client, {
-          url,
-          driven: true,
-          streamId: gone,
-          incremental,
-        });
-        await reader.shows("", "error");
-      });
-
-      test("when the site is offline, and goes on when it is back", async () => {
-        await faults({ site: "offline" });
-        const fetched = vi.spyOn(globalThis, "fetch");
-        const reader = drive(writeUrl({ sentences: 10, delay: 1 }), {
-          incremental,
-        });
-        await waitFor(() =>
-          expect(fetched.mock.settledResults[0]?.type).toBe("rejected"),
-        );
-        fetched.mockRestore();
-        expect(reader.history.last).toMatchObject({
-          text: "",
-          status: "pending",
-        });
-        await faults({ site: "online" });
-        await reader.shows(story(10), "done");
-      });
-
       test("when the sockets drop while it follows", async () => {
         const reader = await inMidStream({ incremental });
         reader.update({ driven: false });
@@ -313,37 +257,16 @@ describe.each([{ incremental: false }, { incremental: true }])(
       test.skipIf(incremental)(
         "has the text at once where another component shows it",
         async () => {
-          const props = {
-            url: writeUrl(),
-            streamId,
-            incremental,
-            driven: false,
-          };
-          const reader = mount(client, props);
+          const follow = () => drive(writeUrl(), { driven: false });
+          const reader = follow();
           const driver = await inMidStream({ incremental });
           await waitFor(() => expect(reader.history.last.text).not.toBe(""));
-          const second = mount(client, props);
+          const second = follow();
           expect(second.history.shown[0]?.text).not.toBe("");
           await driver.shows(story(40), "done");
           await second.shows(story(40), "done");
         },
       );
-
-      test("keeps what it shows when the stream is deleted", async () => {
-        const driver = await inMidStream({ incremental });
-        await driver.shows(story(40), "done");
-        await client.mutation(chat.remove, { streamId });
-        await waitFor(async () =>
-          expect(await client.query(chat.body, { streamId })).toEqual({
-            text: "",
-            status: "error",
-          }),
-        );
-        expect(driver.history.last).toMatchObject({
-          text: story(40),
-          status: "done",
-        });
-      });
     });
 
     describe("renders", () => {
@@ -361,46 +284,12 @@ describe.each([{ incremental: false }, { incremental: true }])(
         // 0.1 s of a frame that did not come counts as one, too: a busy machine.
         expect(reader.history.renders).toBeLessThanOrEqual(frames + 3);
       });
-
-      test("also in a hidden tab, where no frame ever comes", async () => {
-        const noFrames = vi
-          .spyOn(window, "requestAnimationFrame")
-          .mockReturnValue(0);
-        const reader = drive({ sentences: 20, delay: 1 }, { incremental });
-        await reader.shows(story(20), "done");
-        noFrames.mockRestore();
-      });
     });
   },
 );
 
 describe("a query that makes of the text what it likes", () => {
   const url = () => writeUrl({ sentences: 20, delay: 3 });
-
-  test("may add to a text that is being written", async () => {
-    const follower = mount(client, {
-      url: url(),
-      driven: false,
-      streamId,
-      query: chat.withCursor,
-    });
-    const driver = await inMidStream(
-      { url: url(), query: chat.withCursor },
-      20,
-    );
-    await faults({ cutConnections: true });
-    await waitFor(
-      () => {
-        for (const { last } of [follower.history, driver.history]) {
-          expect(last).toMatchObject({ text: story(20), status: "done" });
-        }
-      },
-      { timeout: 5000 },
-    );
-    for (const { text } of follower.history.shown) {
-      expect(story(20).startsWith(text.replace(/▍$/, ""))).toBe(true);
-    }
-  });
 
   test.each(["in mid-stream", "after the end"])(
     "may withdraw it, %s",
@@ -458,52 +347,6 @@ test("silence is noticed, even if the clock is set back by an hour meanwhile", a
     vi.unstubAllGlobals();
   }
 }, 30_000);
-
-describe("a request", () => {
-  test("that cannot be made leads to the database", async () => {
-    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
-    const props = { url: writeUrl({ sentences: 5 }), driven: true, streamId };
-    // A header's value is of one byte a character.
-    const headers = { "X-Extra": "Łukasz" };
-    const follower = mount(client, { ...props, headers });
-    await waitFor(() => expect(logged).toHaveBeenCalledOnce());
-    const driver = mount(client, props);
-    await driver.shows(story(5), "done");
-    await follower.shows(story(5), "done");
-    logged.mockRestore();
-  });
-
-  test("that cannot be made is logged without what is secret in it", async () => {
-    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
-    drive(
-      { key: "hush" },
-      {
-        // As it may come out of a file. Some say in the error what they refuse.
-        authToken: "hush\nhush",
-      },
-    );
-    await waitFor(() => expect(logged).toHaveBeenCalledOnce());
-    const said = logged.mock.calls[0]!.map(String).join(" ");
-    expect(said).toContain(new URL("/write", writeUrl()).href);
-    expect(said).not.toContain("hush");
-    logged.mockRestore();
-  });
-
-  test("that was lost is made again, even if it was not wanted for a while", async () => {
-    await faults({ site: "offline" });
-    const fetched = vi.spyOn(globalThis, "fetch");
-    const url = writeUrl({ sentences: 3 });
-    const reader = mount(client, { url, driven: true, streamId });
-    await waitFor(() =>
-      expect(fetched.mock.settledResults[0]?.type).toBe("rejected"),
-    );
-    fetched.mockRestore();
-    reader.update({ driven: false });
-    await faults({ site: "online" });
-    reader.update({ driven: true });
-    await reader.shows(story(3), "done");
-  });
-});
 
 test("without a provider there is an error that names it", () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
