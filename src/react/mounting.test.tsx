@@ -2,7 +2,7 @@
 import { cleanup, render, waitFor } from "@testing-library/react";
 import { ConvexProvider, type ConvexReactClient } from "convex/react";
 import * as React from "react";
-import { StrictMode, startTransition, useState } from "react";
+import { StrictMode, startTransition, useEffect, useState } from "react";
 import { createRoot, hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -124,20 +124,26 @@ test("a component shows all the text, compiled by React Compiler too", async () 
   );
 });
 
+/** Takes so long (ms) that React renders a transition in slices. */
+function spend(time: number) {
+  const end = performance.now() + time;
+  while (performance.now() < end);
+}
+
 test("50 readers show the same in every frame, those that a transition mounts too", async () => {
   vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
   const url = writeUrl({ sentences: 60, delay: 4 });
   let mountMore = () => {};
   function One() {
     const { text } = useStream(chat.body, url, true, streamId);
-    // So that React renders the transition in slices.
-    const end = performance.now() + 3;
-    while (performance.now() < end);
+    spend(3);
     return <p>{text.length}</p>;
   }
   function All() {
     const [count, setCount] = useState(25);
-    mountMore = () => startTransition(() => setCount(50));
+    useEffect(() => {
+      mountMore = () => startTransition(() => setCount(50));
+    }, []);
     return Array.from({ length: count }, (_, i) => <One key={i} />);
   }
   const place = document.createElement("div");

@@ -141,6 +141,8 @@ describe("what HTTP answers", () => {
       now().retry();
       await waitFor(() => expect(asked(path)).toHaveLength(2));
       expect(logged).toHaveLength(1);
+      await drive(streamId);
+      await waitFor(() => expect(now().text).toBe(story(3)));
     },
   );
 
@@ -199,9 +201,8 @@ describe("what HTTP answers", () => {
       if (row.requests === 1) write!();
       await waitFor(() => expect(now().text).toBe("Hello."));
       expect(asked(path)).toHaveLength(row.requests);
-      expect(logged).toEqual(
-        row.said.map((said) => expect.stringContaining(said)),
-      );
+      expect(logged).toHaveLength(row.said.length);
+      expect(logged.join()).toContain(row.said.join());
     },
   );
 
