@@ -14,7 +14,7 @@ import {
   type PostOptions,
   type Verdict,
 } from "./post.js";
-import { textOf } from "./request.js";
+import { textOf, withRightOfWay } from "./request.js";
 import type { StreamProblem } from "./stream-reader.js";
 
 /**
@@ -100,12 +100,14 @@ export function createHttpSide(on: {
       if (signal.aborted) return;
       sent = requestKey(source, headers);
       try {
-        response = await (source.fetch ?? fetch)(source.url, {
-          method: "POST",
-          body: JSON.stringify({ ...source.body, streamId }),
-          headers,
-          signal,
-        });
+        response = await withRightOfWay(
+          (source.fetch ?? fetch)(source.url, {
+            method: "POST",
+            body: JSON.stringify({ ...source.body, streamId }),
+            headers,
+            signal,
+          }),
+        );
       } catch {
         return end({ then: "waiting" }, " did not answer.");
       }

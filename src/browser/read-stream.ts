@@ -4,6 +4,7 @@ import type { HeaderValues, ValueOrFunction } from "./post.js";
 import { now, pause, throwIfAborted } from "../time.js";
 import {
   driven,
+  giveWay,
   listenForWakes,
   ReadStreamError,
   resumed,
@@ -12,6 +13,7 @@ import {
   UnavailableError,
   urlOf,
   withQuery,
+  withRightOfWay,
   type Answer,
 } from "./request.js";
 
@@ -275,6 +277,8 @@ class Reading {
     let probed = false;
     /** Since when (ms) the probe has had text that this response has not. */
     let lagsSince: number | null = null;
+    let isCrowded = false;
+    let stopGivingWay = () => {};
     const patience = () => {
       if (lagsSince !== null) return lagsSince + LAG_MS - now();
       if (probe !== null || !canProbe) return ABANDONED_MS;
@@ -284,6 +288,7 @@ class Reading {
     };
     try {
       for (;;) {
+        if (isCrowded) return "again";
         if (lagsSince !== null && (this.polls || patience() <= 0)) {
           if (!main.spoke) this.poll("is held back on its way");
           return "again";
@@ -293,7 +298,8 @@ class Reading {
         if (event === "closed") return "ended";
         if (event === "interrupted") {
           if (way === "poll") return "again";
-          if (probe === null && canProbe && this.tail === null) {
+          const mayProbe = canProbe && this.tail === null && !isCrowded;
+          if (probe === null && mayProbe) {
             probe = this.open("poll", inbox);
           }
           continue;
@@ -323,6 +329,12 @@ class Reading {
             }
             this.drive = null;
             if (way === "look") return "again";
+            if (way === "follow") {
+              stopGivingWay = giveWay(() => {
+                isCrowded = true;
+                inbox.interrupt();
+              });
+            }
             if (this.tail !== null && (way !== "drive" || event.hasText)) {
               this.offset = event.answer.start;
               this.tail = null;
@@ -385,6 +397,7 @@ class Reading {
         }
       }
     } finally {
+      stopGivingWay();
       main.close();
       probe?.close();
     }
@@ -469,7 +482,10 @@ class Leg {
       }
       isFinal = false;
       const request = options.fetch ?? fetch;
-      const response = await request(url, { ...init, headers, signal });
+      const answered = request(url, { ...init, headers, signal });
+      const response = await (this.way === "drive"
+        ? withRightOfWay(answered)
+        : answered);
       if (signal.aborted) {
         // It arrived anyway.
         await response.body?.cancel();

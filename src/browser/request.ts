@@ -241,6 +241,37 @@ export function retryDelay(losses: number): number {
   return Math.min(FIRST_RETRY * 2 ** (losses - 1), LONGEST_RETRY);
 }
 
+/** A request that has no answer after this long (ms) may be waiting for a connection. */
+const CROWDED_MS = 1000;
+/** The ends of responses that follow a stream, the oldest first. */
+const followers = new Set<() => void>();
+
+/**
+ * A browser opens six connections to a host over HTTP/1.1. A response that follows
+ * is ended, to be asked for again, when a request that drives may be waiting for one.
+ *
+ * @returns A function that says that the response has ended.
+ */
+export function giveWay(end: () => void): () => void {
+  followers.add(end);
+  return () => void followers.delete(end);
+}
+
+/** The answer to a request that drives: while there is none, followers give way, one by one. */
+export async function withRightOfWay<T>(answer: Promise<T>): Promise<T> {
+  const timer = setInterval(() => {
+    const [oldest] = followers;
+    if (oldest === undefined) return;
+    followers.delete(oldest);
+    oldest();
+  }, CROWDED_MS);
+  try {
+    return await answer;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
 /** Starts or stops calling back when the network or the page is back, so that waiting can end. */
 export function listenForWakes(wake: () => void, listen: boolean): void {
   const change = listen ? "addEventListener" : "removeEventListener";

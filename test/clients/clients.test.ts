@@ -96,6 +96,24 @@ function keptTab(
   return tab;
 }
 
+/** Starts a client on a page's desk. */
+const startOn = (tab: Tab, client: string, props: Partial<Props>) =>
+  tab.run(
+    ([client, props]) =>
+      (window as unknown as { desk: Desk }).desk.start(client, props as Props),
+    [
+      client,
+      {
+        deployment: deployment.url,
+        resumeUrl: resumeUrl(),
+        text: "",
+        ...props,
+      },
+    ] as const,
+  );
+const seenOn = (tab: Tab, index: number) =>
+  tab.run((i) => (window as unknown as { desk: Desk }).desk.seen(i), index);
+
 /** A client, which can be started anew. */
 class Client {
   private constructor(
@@ -408,6 +426,36 @@ function named<T extends { name: string }>(all: readonly T[]): [string, T][] {
   return all.map((one) => [one.name, one]);
 }
 
+test("a reply that a page drives never waits for the connections of its followers", async () => {
+  const tab = await keptTab("crowded", "chromium", "react");
+  const start = async (client: string, props: Partial<Props>) => {
+    const streamId = await create();
+    const url = writeUrl({ gate: GATE });
+    if (!props.driven) startWriter(streamId, url);
+    const index = await startOn(tab, client, {
+      streamId,
+      writeUrl: url,
+      ...props,
+    });
+    return { streamId, seen: () => seenOn(tab, index) };
+  };
+  // A browser opens six connections to a host.
+  const followers = await Promise.all(
+    Array.from({ length: 6 }, () => start("read", {})),
+  );
+  for (const { seen } of followers) {
+    await expect.poll(async () => (await seen()).text, PATIENCE).not.toBe("");
+  }
+  const driver = await start("hook", { driven: true, incremental: true });
+  await expect
+    .poll(async () => (await driver.seen()).text, { timeout: 5000 })
+    .not.toBe("");
+  for (const { streamId, seen } of [driver, ...followers]) {
+    await deployment.call("chat:goOn", { streamId });
+    await expect.poll(async () => (await seen()).text, PATIENCE).toBe(WHOLE);
+  }
+});
+
 describe.each(["ndjson", "sse"] as const)("lines: %s", (format: LineFormat) => {
   const sentences = 40;
   const expected = storyEvents(sentences);
@@ -419,25 +467,9 @@ describe.each(["ndjson", "sse"] as const)("lines: %s", (format: LineFormat) => {
     // Tabs of their own: in one page, both hooks would share a reader.
     const start = async (client: string, driven: boolean) => {
       const tab = await keptTab(`lines ${driven}`, "chromium", "react");
-      const props: Props = {
-        deployment: deployment.url,
-        writeUrl: url,
-        resumeUrl: resumeUrl(),
-        streamId,
-        text: "",
-        driven,
-        format,
-      };
-      const index = await tab.run(
-        ({ client, props }) =>
-          (window as unknown as { desk: Desk }).desk.start(client, props),
-        { client, props },
-      );
-      return () =>
-        tab.run(
-          (i) => (window as unknown as { desk: Desk }).desk.seen(i),
-          index,
-        );
+      const props = { streamId, writeUrl: url, driven, format };
+      const index = await startOn(tab, client, props);
+      return () => seenOn(tab, index);
     };
     const follower = await start("showLines", false);
     const inPage = await start("readLines", false);
