@@ -1,8 +1,7 @@
 import type { FunctionReference } from "convex/server";
 import { expectTypeOf, test } from "vitest";
-import type { StreamId } from "../client/index.js";
 import type { StreamBody, StreamPage } from "../shared.js";
-import { useStream, type UseStreamOptions } from "./index.js";
+import type { UseStreamOptions } from "./index.js";
 
 type Plain = FunctionReference<
   "query",
@@ -16,20 +15,6 @@ type Paged = FunctionReference<
   { streamId: string; from?: number },
   StreamBody | StreamPage
 >;
-
-declare const url: URL;
-declare const id: StreamId | undefined;
-
-test("the surface of version 0.3 compiles as it was", () => {
-  function App() {
-    const query = {} as Plain;
-    const body: StreamBody = useStream(query, url, true, id);
-    useStream(query, url, false, id, { authToken: null });
-    useStream(query, url, false, id, { authToken: "…", headers: { A: "b" } });
-    return body;
-  }
-  expectTypeOf(App).returns.toEqualTypeOf<StreamBody>();
-});
 
 type Stripped = FunctionReference<
   "query",
