@@ -17,13 +17,13 @@ import { shown } from "./errors.js";
 import { type PersistentTextStreaming, streamBodyArgs } from "./index.js";
 
 /*
- * The functions for a page that an app would otherwise write by hand around
- * `getStreamBody()` and `abortStream()`. Each asks the app's own rule first.
+ * The functions for a page that apps would otherwise write by hand around
+ * `getStreamBody()` and `abortStream()`. Each applies the app's rule first.
  */
 
 /*
- * An app annotates `ctx` as its own, of its own tables. Only `any` admits that
- * without a type argument, with which `_generated/api` would become circular.
+ * Apps annotate `ctx` with their own type. Only `any` allows that without a type
+ * argument, which would make `_generated/api` circular.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type QueryCtx = GenericQueryCtx<any>;

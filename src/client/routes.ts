@@ -17,13 +17,13 @@ import { emptyResponse, errorResponse, notFound } from "./responses.js";
 import type { ChunkAppender, Written } from "./write.js";
 
 /*
- * The HTTP routes, with CORS, that an app would otherwise write by hand around
- * `stream()` and `resume()`. Each asks the app's own rule first.
+ * The HTTP routes, with CORS, that apps would otherwise write by hand around
+ * `stream()` and `resume()`. Each applies the app's rule first.
  */
 
 /*
- * An app annotates `ctx` as its own, of its own tables. Only `any` admits that
- * without a type argument, with which `_generated/api` would become circular.
+ * Apps annotate `ctx` with their own type. Only `any` allows that without a type
+ * argument, which would make `_generated/api` circular.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type ActionCtx = GenericActionCtx<any>;
@@ -350,15 +350,6 @@ function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
   return new Set(origins as string[]);
 }
 
-/**
- * What apps would otherwise write by hand around `stream()`, `resume()`,
- * `getStreamBody()` and `abortStream()`: HTTP routes with CORS, and functions for the
- * page. Both apply the app's own rule first.
- */
-/**
- * Apps annotate `ctx` with their own type. Only `any` allows that without a type
- * argument, which would make `_generated/api` circular.
- */
 /**
  * Whether a browser may send this as a page's origin: `https://example.com`, or an
  * app's own scheme, such as `capacitor://localhost`.
