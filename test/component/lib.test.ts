@@ -27,109 +27,92 @@ test("create, append, final, read", async () => {
   });
 });
 
-test("text in one piece that is final", async () => {
-  const { create, add, text } = setUpComponent();
-  const streamId = await create();
-  await add(streamId, "All of it.", true);
-  expect(await text(streamId)).toEqual({ text: "All of it.", status: "done" });
-});
-
 describe("each function in each status", () => {
-  test.each(statuses)("addChunk to a stream that is %s", async (status) => {
-    const { insertStream, add, text } = setUpComponent();
-    const streamId = await insertStream({ status });
-    const adding = add(streamId, "x");
-    if (isFinal(status)) {
-      await expect(adding).rejects.toThrow(`not streaming, it is ${status}`);
-      expect(await text(streamId)).toEqual({ text: "", status });
-    } else {
-      await adding;
-      expect(await text(streamId)).toEqual({ text: "x", status: "streaming" });
+  type Setup = ReturnType<typeof setUpComponent>;
+  type Status = (typeof statuses)[number];
+  const kept = (status: Status) => ({ status, text: "" });
+  /** What a function makes of a live stream of "writer"'s, what of an ended one, and what it answers. */
+  const functions: Record<
+    string,
+    {
+      call: (setup: Setup, id: Id<"streams">) => Promise<unknown>;
+      writer?: string;
+      live: (status: Status) => { status: Status; text: string };
+      ended?: typeof kept;
+      answers?: (before: Status, after: Status) => unknown;
+      refuses?: string;
     }
-  });
-
-  test.each(statuses)(
-    "the final addChunk to a stream that is %s",
-    async (status) => {
-      const { insertStream, add, text } = setUpComponent();
-      const streamId = await insertStream({ status });
-      const adding = add(streamId, "x", true);
-      if (isFinal(status)) {
-        await expect(adding).rejects.toThrow(`not streaming, it is ${status}`);
-        expect(await text(streamId)).toEqual({ text: "", status });
-      } else {
-        await adding;
-        expect(await text(streamId)).toEqual({ text: "x", status: "done" });
-      }
+  > = {
+    addChunk: {
+      call: ({ add }, id) => add(id, "x"),
+      live: () => ({ status: "streaming", text: "x" }),
+      refuses: "not streaming, it is ",
     },
-  );
-
-  test.each(statuses.flatMap((from) => statuses.map((to) => ({ from, to }))))(
-    "setStreamStatus from $from to $to",
-    async ({ from, to }) => {
-      const { t, insertStream, status } = setUpComponent();
-      const streamId = await insertStream({ status: from });
-      await t.mutation(api.lib.setStreamStatus, { streamId, status: to });
-      expect(await status(streamId)).toBe(isFinal(from) ? from : to);
+    "the final addChunk": {
+      call: ({ add }, id) => add(id, "x", true),
+      live: () => ({ status: "done", text: "x" }),
+      refuses: "not streaming, it is ",
     },
-  );
-
-  test.each(statuses)("claim of a stream that is %s", async (status) => {
-    const { insertStream, claim, stream } = setUpComponent();
-    const streamId = await insertStream({ status });
-    const claimed = status === "pending";
-    expect(await claim(streamId)).toEqual({ claimed, status });
-    expect((await stream(streamId))?.status).toBe(status);
-    expect((await stream(streamId))?.writer).toBe(
-      claimed ? "writer" : undefined,
-    );
-  });
-
-  test.each(statuses)(
-    "append by the writer of a stream that is %s",
-    async (status) => {
-      const { insertStream, append, text } = setUpComponent();
-      const streamId = await insertStream({ status, writer: "writer" });
-      const after = status === "pending" ? "streaming" : status;
-      expect(await append(streamId, 0, "x")).toBe(after);
-      // Ended or not: the writer had appended it before it was told.
-      expect(await text(streamId)).toEqual({ text: "x", status: after });
+    claim: {
+      call: ({ claim }, id) => claim(id),
+      live: kept,
+      answers: (status) => ({ claimed: status === "pending", status }),
     },
-  );
-
-  test.each(statuses)(
-    "the last append by the writer of a stream that is %s",
-    async (status) => {
-      const { insertStream, append, text } = setUpComponent();
-      const streamId = await insertStream({ status, writer: "writer" });
-      const after = isFinal(status) ? status : "done";
-      expect(await append(streamId, 0, "x", "done")).toBe(after);
-      expect(await text(streamId)).toEqual({ text: "x", status: after });
+    "append by the writer": {
+      call: ({ append }, id) => append(id, 0, "x"),
+      writer: "writer",
+      live: () => ({ status: "streaming", text: "x" }),
+      // The writer had appended it before it was told of the end.
+      ended: (status) => ({ status, text: "x" }),
+      answers: (_, after) => after,
     },
-  );
-
-  test.each(statuses)(
-    "append by another writer to a stream that is %s",
-    async (status) => {
-      const { insertStream, append, text } = setUpComponent();
-      const streamId = await insertStream({ status, writer: "the first" });
-      const appending = append(streamId, 0, "x", undefined, "another");
-      if (isFinal(status)) {
-        expect(await appending).toBe(status);
-      } else {
-        expect(await appending).toBe("takenOver");
-      }
-      expect(await text(streamId)).toEqual({ text: "", status });
+    "the last append by the writer": {
+      call: ({ append }, id) => append(id, 0, "x", "done"),
+      writer: "writer",
+      live: () => ({ status: "done", text: "x" }),
+      ended: (status) => ({ status, text: "x" }),
+      answers: (_, after) => after,
     },
-  );
+    "append by another writer": {
+      call: ({ append }, id) => append(id, 0, "x", undefined, "another"),
+      writer: "writer",
+      live: kept,
+      answers: (status) => (isFinal(status) ? status : "takenOver"),
+    },
+    abort: {
+      call: ({ t }, streamId) => t.mutation(api.lib.abort, { streamId }),
+      live: () => ({ status: "aborted", text: "" }),
+    },
+    ...Object.fromEntries(
+      statuses.map((status) => [
+        `setStreamStatus to ${status},`,
+        {
+          call: ({ t }: Setup, streamId: Id<"streams">) =>
+            t.mutation(api.lib.setStreamStatus, { streamId, status }),
+          live: () => ({ status, text: "" }),
+        },
+      ]),
+    ),
+  };
 
-  test.each(statuses)("abort of a stream that is %s", async (status) => {
+  test.each(
+    Object.entries(functions).flatMap(([name, fn]) =>
+      statuses.map((status) => ({ name, status, ...fn })),
+    ),
+  )("$name of a stream that is $status", async (row) => {
+    const { call, writer, live, ended = kept, status, answers, refuses } = row;
     const setup = setUpComponent();
-    const streamId = await setup.insertStream({ status });
-    await setup.t.mutation(api.lib.abort, { streamId });
-    expect(await setup.status(streamId)).toBe(
-      isFinal(status) ? status : "aborted",
-    );
+    const fields = writer === undefined ? {} : { writer };
+    const streamId = await setup.insertStream({ status, ...fields });
+    const expected = isFinal(status) ? ended(status) : live(status);
+    const calling = call(setup, streamId);
+    if (refuses !== undefined && isFinal(status)) {
+      await expect(calling).rejects.toThrow(refuses + status);
+    } else {
+      const answer = await calling;
+      if (answers) expect(answer).toEqual(answers(status, expected.status));
+    }
+    expect(await setup.text(streamId)).toEqual(expected);
   });
 
   test.each(statuses)("reading a stream that is %s", async (status) => {
@@ -203,42 +186,6 @@ describe("a stream that does not exist", () => {
     await expect(
       t.mutation(api.lib.deleteStream, { streamId }),
     ).rejects.toThrow(notFound);
-  });
-
-  test.each(["", "no id at all", "💥"])(
-    "no more than the id %j does",
-    async (id) => {
-      const { t, status, read, claim } = setUpComponent();
-      expect(await status(id)).toBe("error");
-      expect(await read(id)).toBeNull();
-      expect(await claim(id)).toEqual({ claimed: false, status: null });
-      expect(await t.mutation(api.lib.abort, { streamId: id })).toBeNull();
-    },
-  );
-
-  test("a malformed id is refused where version 0.3 took ids", async () => {
-    const { t, add, append, text } = setUpComponent();
-    await expect(add(malformed, "x")).rejects.toThrow("Expected ID");
-    await expect(append(malformed, 0, "x")).rejects.toThrow("Expected ID");
-    await expect(text(malformed)).rejects.toThrow("Expected ID");
-    await expect(
-      t.mutation(api.lib.setStreamStatus, {
-        streamId: malformed,
-        status: "done",
-      }),
-    ).rejects.toThrow("Expected ID");
-    await expect(
-      t.mutation(api.lib.deleteStream, { streamId: malformed }),
-    ).rejects.toThrow("Expected ID");
-  });
-
-  test("the id of another table is none of a stream", async () => {
-    const { create, insertChunks, chunks, read, claim } = setUpComponent();
-    const streamId = await create();
-    await insertChunks(streamId, ["x"]);
-    const [chunk] = await chunks(streamId);
-    expect(await read(chunk?._id ?? "")).toBeNull();
-    expect((await claim(chunk?._id ?? "")).status).toBeNull();
   });
 });
 
@@ -414,7 +361,8 @@ describe("append", () => {
 });
 
 describe("the cron", () => {
-  const cleanUp = (t: ReturnType<typeof setUpComponent>["t"]) =>
+  type Setup = ReturnType<typeof setUpComponent>;
+  const cleanUp = (t: Setup["t"]) =>
     t.mutation(internal.lib.cleanupExpiredStreams, {});
 
   test("runs every hour: while streams live, checks are planned", () => {
@@ -428,73 +376,54 @@ describe("the cron", () => {
     ]);
   });
 
-  test("times out pending and streaming streams after 20 silent minutes, not before", async () => {
-    const { t, create, add, status } = setUpComponent();
-    const pending = await create();
-    const streaming = await create();
-    await add(streaming, "x");
-    const done = await create();
-    await add(done, "x", true);
-
-    await pass(19 * MINUTE);
-    await cleanUp(t);
-    expect(await status(pending)).toBe("pending");
-    expect(await status(streaming)).toBe("streaming");
-
-    await pass(2 * MINUTE);
-    await cleanUp(t);
-    expect(await status(pending)).toBe("timeout");
-    expect(await status(streaming)).toBe("timeout");
-    expect(await status(done)).toBe("done");
-  });
-
-  test("counts from the claim", async () => {
-    const { t, create, claim, status } = setUpComponent();
-    const streamId = await create();
-    await pass(15 * MINUTE);
-    await claim(streamId);
-    await pass(19 * MINUTE);
-    await cleanUp(t);
-    expect(await status(streamId)).toBe("pending");
-    await pass(2 * MINUTE);
-    await cleanUp(t);
-    expect(await status(streamId)).toBe("timeout");
-  });
-
-  test("counts from the newest text, also where that grew in place", async () => {
-    const { t, create, claim, append, chunks, status } = setUpComponent();
-    const streamId = await create();
-    await claim(streamId);
-    await append(streamId, 0, "One. ");
-    await pass(15 * MINUTE);
-    await append(streamId, 5, "Two. ");
-    expect(await chunks(streamId)).toHaveLength(1);
-    await pass(19 * MINUTE);
-    await cleanUp(t);
-    expect(await status(streamId)).toBe("streaming");
-    await pass(2 * MINUTE);
-    await cleanUp(t);
-    expect(await status(streamId)).toBe("timeout");
-  });
-
-  test.each(["", "Some text."])(
-    "counts from a sign of life of a writer that has saved %j",
-    async (saved) => {
-      const { t, create, claim, append, status } = setUpComponent();
-      const streamId = await create();
-      await claim(streamId);
-      await append(streamId, 0, saved);
-      const before = await status(streamId);
-      await pass(15 * MINUTE);
-      expect(await append(streamId, saved.length, "")).toBe(before);
-      await pass(19 * MINUTE);
-      await cleanUp(t);
-      expect(await status(streamId)).toBe(before);
-      await pass(2 * MINUTE);
-      await cleanUp(t);
-      expect(await status(streamId)).toBe("timeout");
+  /** What a stream is like when its last 20 minutes begin, 15 minutes after its creation. */
+  test.each([
+    { since: "its creation", text: "", after: () => undefined, early: 15 },
+    {
+      since: "the last addChunk",
+      text: "x",
+      after: ({ add }: Setup, id: Id<"streams">) => add(id, "x"),
     },
-  );
+    {
+      since: "its claim",
+      text: "",
+      after: ({ claim }: Setup, id: Id<"streams">) => claim(id),
+    },
+    {
+      since: "the newest text, which grew in place",
+      text: "One. Two. ",
+      before: "One. ",
+      after: ({ append }: Setup, id: Id<"streams">) => append(id, 5, "Two. "),
+    },
+    {
+      since: "a sign of life of a silent writer",
+      text: "",
+      before: "",
+      after: ({ append }: Setup, id: Id<"streams">) => append(id, 0, ""),
+    },
+    {
+      since: "a sign of life in mid-text",
+      text: "One. ",
+      before: "One. ",
+      after: ({ append }: Setup, id: Id<"streams">) => append(id, 5, ""),
+    },
+  ])("counts 20 minutes from $since", async (row) => {
+    const setup = setUpComponent();
+    const streamId = await setup.create();
+    if (row.before !== undefined) {
+      await setup.claim(streamId);
+      await setup.append(streamId, 0, row.before);
+    }
+    await pass((15 - (row.early ?? 0)) * MINUTE);
+    await row.after(setup, streamId);
+    await pass(19 * MINUTE);
+    await cleanUp(setup.t);
+    const status = row.text === "" ? "pending" : "streaming";
+    expect(await setup.text(streamId)).toEqual({ text: row.text, status });
+    await pass(2 * MINUTE);
+    await cleanUp(setup.t);
+    expect(await setup.status(streamId)).toBe("timeout");
+  });
 
   test("a stream that is written for an hour lives", async () => {
     const { t, create, claim, append, status } = setUpComponent();
@@ -660,26 +589,6 @@ describe("streams that version 0.3 wrote", () => {
         .join(""),
     ).toBe(story);
   });
-
-  test("can be deleted", async () => {
-    const setup = await oldStream("streaming");
-    const { t, streamId, chunks, status } = setup;
-    await t.mutation(api.lib.deleteStream, { streamId });
-    await setup.finishScheduled();
-    expect(await chunks(streamId)).toEqual([]);
-    expect(await status(streamId)).toBe("error");
-  });
-
-  test.each(["pending", "streaming"] as const)(
-    "time out when %s",
-    async (before) => {
-      const { t, streamId, status, finishScheduled } = await oldStream(before);
-      await pass(21 * MINUTE);
-      await t.mutation(internal.lib.cleanupExpiredStreams, {});
-      await finishScheduled();
-      expect(await status(streamId)).toBe("timeout");
-    },
-  );
 
   test("lose no text when they are ended from outside", async () => {
     const { t, streamId, add, text, finishScheduled } =
