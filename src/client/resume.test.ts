@@ -87,15 +87,31 @@ const resumeWith = (
   );
 
 describe("ends", () => {
-  test.each(["abort", "remove"] as const)("at %s", async (how) => {
-    const app = await growingStream();
-    const { seen } = readBody(await app.resume(app.streamId));
-    await pass(1000);
-    await app[how](app.streamId);
+  test("at an abort, with the last words that the writer saves when it learns of it", async () => {
+    const { create, generate, resume, abort } = setUp();
+    const streamId = await create();
+    const generating = generate(streamId, async (append, signal) => {
+      await append("One. ");
+      await sleep(1000);
+      await append("And half");
+      await new Promise<void>((resolve) =>
+        signal.addEventListener("abort", () => resolve()),
+      );
+    });
+    const { seen } = readBody(await resume(streamId));
+    await pass(1100);
+    await abort(streamId);
     await until(() => seen.closed);
-    // With the last words, which the writer saves when it learns of it.
-    const saved = await app.body(app.streamId);
-    if (how === "abort") expect(seen.text).toBe(saved.text);
+    expect(seen.text).toBe("One. And half");
+    await settled(generating);
+  });
+
+  test("at a deletion", async () => {
+    const { streamId, resume, remove } = await growingStream();
+    const { seen } = readBody(await resume(streamId));
+    await pass(1000);
+    await remove(streamId);
+    await until(() => seen.closed);
   });
 
   test("when the client has gone, and the writer goes on", async () => {
