@@ -14,7 +14,7 @@ import {
   type PostOptions,
   type Verdict,
 } from "./post.js";
-import { textOf, withRightOfWay } from "./request.js";
+import { textOf, CROWDED_MS, makeRoom } from "./request.js";
 import type { StreamProblem } from "./stream-reader.js";
 
 /**
@@ -99,17 +99,18 @@ export function createHttpSide(on: {
       }
       if (signal.aborted) return;
       sent = requestKey(source, headers);
+      const crowded = setInterval(makeRoom, CROWDED_MS);
       try {
-        response = await withRightOfWay(
-          (source.fetch ?? fetch)(source.url, {
-            method: "POST",
-            body: JSON.stringify({ ...source.body, streamId }),
-            headers,
-            signal,
-          }),
-        );
+        response = await (source.fetch ?? fetch)(source.url, {
+          method: "POST",
+          body: JSON.stringify({ ...source.body, streamId }),
+          headers,
+          signal,
+        });
       } catch {
         return end({ then: "waiting" }, " did not answer.");
+      } finally {
+        clearInterval(crowded);
       }
       const { body, status } = response;
       const verdict = verdictOn(response);

@@ -3,9 +3,11 @@ import { continuation, formatOffset, isOffset, wire } from "../protocol.js";
 import type { HeaderValues, ValueOrFunction } from "./post.js";
 import { now, pause, throwIfAborted } from "../time.js";
 import {
+  CROWDED_MS,
   driven,
   giveWay,
   listenForWakes,
+  makeRoom,
   ReadStreamError,
   resumed,
   retryDelay,
@@ -13,7 +15,6 @@ import {
   UnavailableError,
   urlOf,
   withQuery,
-  withRightOfWay,
   type Answer,
 } from "./request.js";
 
@@ -482,10 +483,13 @@ class Leg {
       }
       isFinal = false;
       const request = options.fetch ?? fetch;
-      const answered = request(url, { ...init, headers, signal });
-      const response = await (this.way === "drive"
-        ? withRightOfWay(answered)
-        : answered);
+      const crowded =
+        this.way === "drive" ? setInterval(makeRoom, CROWDED_MS) : undefined;
+      const response = await request(url, {
+        ...init,
+        headers,
+        signal,
+      }).finally(() => clearInterval(crowded));
       if (signal.aborted) {
         // It arrived anyway.
         await response.body?.cancel();

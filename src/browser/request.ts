@@ -241,8 +241,8 @@ export function retryDelay(losses: number): number {
   return Math.min(FIRST_RETRY * 2 ** (losses - 1), LONGEST_RETRY);
 }
 
-/** A request that has no answer after this long (ms) may be waiting for a connection. */
-const CROWDED_MS = 1000;
+/** A request that drives and has no answer after this long (ms) may be waiting for a connection. */
+export const CROWDED_MS = 1000;
 /** The ends of responses that follow a stream, the oldest first. */
 const followers = new Set<() => void>();
 
@@ -257,19 +257,11 @@ export function giveWay(end: () => void): () => void {
   return () => void followers.delete(end);
 }
 
-/** The answer to a request that drives: while there is none, followers give way, one by one. */
-export async function withRightOfWay<T>(answer: Promise<T>): Promise<T> {
-  const timer = setInterval(() => {
-    const [oldest] = followers;
-    if (oldest === undefined) return;
-    followers.delete(oldest);
-    oldest();
-  }, CROWDED_MS);
-  try {
-    return await answer;
-  } finally {
-    clearInterval(timer);
-  }
+/** Ends the oldest response that follows. */
+export function makeRoom(): void {
+  const [oldest] = followers;
+  followers.delete(oldest!);
+  oldest?.();
 }
 
 /** Starts or stops calling back when the network or the page is back, so that waiting can end. */
