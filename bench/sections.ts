@@ -310,7 +310,7 @@ const hook: Section = async ({ quick, report }) => {
 };
 
 const busy: Section = async ({ quick, report }) => {
-  const rounds = quick ? 1 : 3;
+  const rounds = quick ? 1 : 2;
   const rows: Row[] = [];
   const add = (what: string, metric: string, values: Row["values"]) =>
     rows.push({

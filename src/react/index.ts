@@ -121,7 +121,10 @@ export interface UseStreamBodyOptions<
    * text. The query must take `from`: give it `args: streamBodyArgs`. Default: false.
    */
   incremental?: Incremental<Query> | undefined;
-  /** Starts with this much text from the end (UTF-16 code units). The query must take `tail`. */
+  /**
+   * Starts with this much text from the end (UTF-16 code units). The query must take
+   * `tail`. `useStreamLines` leaves out the half line at the beginning.
+   */
   tail?: number | undefined;
   /** Further arguments of the query. */
   args?: Omit<FunctionArgs<Query>, "streamId" | "from" | "tail"> | undefined;
@@ -173,7 +176,8 @@ export interface UseStreamOptions<
  * @param streamUrl The URL of the route or HTTP action that writes the stream. It may
  *   be a new object on every render, and null while nothing is driven.
  * @param driven Whether this session starts the stream. `true` sends the request at
- *   once. `"auto"` sends it if no one has started the stream, according to the
+ *   once, except that a page not yet connected to the database waits up to 0.3 s for it
+ *   to say that the stream has ended. `"auto"` sends it if no one has started the stream, according to the
  *   database. So a reload sends none, and if a page dies before its request, the next
  *   one sends it.
  * @param streamId The stream. While it is undefined, null or `""`, nothing is
