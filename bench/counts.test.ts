@@ -56,7 +56,7 @@ test("each commit reads a few documents, however long the text is", async () => 
   expect(bytesRead / characters).toBeLessThan(16);
 });
 
-test("what is written is a few times the text", async () => {
+test("the bytes written are a few times the text", async () => {
   const { bytesWritten, characters } = await following(
     deployment,
     target,

@@ -264,7 +264,7 @@ describe.each(["request", "action", "node"] as const)(
 );
 
 describe("over HTTP", () => {
-  test("the reply is what the AI SDK expects, and so is what is read again", async () => {
+  test("the AI SDK accepts the reply, and the reply read again", async () => {
     stubModel(...withTable);
     const { streamId } = await send(alice, "High water?");
     const driven = await drive(alice, streamId);

@@ -172,7 +172,7 @@ describe("sending", () => {
     ]);
   });
 
-  test("goes on with a conversation, which then comes first", async () => {
+  test("continues a conversation, which then comes first", async () => {
     const first = await alice.mutation(api.chat.sendMessage, { prompt: "A" });
     vi.setSystemTime(Date.now() + 1000);
     await alice.mutation(api.chat.sendMessage, { prompt: "B" });

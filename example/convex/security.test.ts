@@ -185,7 +185,7 @@ describe.each(endpointNames)("%s", (name) => {
     expect((await response.text()).length).toBeLessThan(300);
   });
 
-  test("finds no stream by the ids of other tables, or of what was deleted", async () => {
+  test("finds no stream by the ids of other tables, or of deleted streams", async () => {
     const other = await alice.mutation(api.chat.sendMessage, { prompt: "x" });
     await alice.mutation(api.conversations.remove, {
       conversationId: other.conversationId,
@@ -199,7 +199,7 @@ describe.each(endpointNames)("%s", (name) => {
 });
 
 describe.each(["/chat-stream", "/assistant"])("POST %s", (path) => {
-  test("takes no notice of headers of a megabyte, or of who they say it is", async () => {
+  test("ignores headers of a megabyte, and whoever they claim to be", async () => {
     const headers = {
       "X-Large": "x".repeat(1_000_000),
       "X-Forwarded-User": "alice",

@@ -25,7 +25,7 @@ const page = (text: string, next: number): QueryResult => ({
   ...{ text, from: 0, next, status: "streaming", claimed: true },
 });
 
-test("whoever reads on from the next page, or whose query throws, has had an answer: HTTP's end is not the stream's", () => {
+test("a reader on the next page, or with a query that throws, has had an answer: HTTP's end is not the stream's", () => {
   let answer = () => page("One.", 4);
   const query = queryOf(() => answer());
   const prefix = createPrefix();
@@ -60,7 +60,7 @@ test("what an earlier reader knew of the end does not complete a new one: last w
   expect(database.isComplete("done")).toBe(true);
 });
 
-test("a reader that was left does not come back with less than was shown since", () => {
+test("an unused reader does not come back with less than was shown since", () => {
   const texts = { pages: "One.", whole: "One. Two." };
   const client = {};
   const source = (incremental: boolean): Source => ({

@@ -85,7 +85,7 @@ describe("the lines of a text", () => {
     );
   });
 
-  test("may be long, and come in many pieces", async () => {
+  test("may be long and arrive in many pieces", async () => {
     const long = "x".repeat(1_000_000);
     const lines = readLines(pieces(long + "\n"), (line) => line);
     const [line] = await all(lines);

@@ -67,7 +67,7 @@ describe("where the two differ, the database is right", () => {
     expect(prefix.text).toBe(shows);
   });
 
-  test("of a text of which only the end is read", () => {
+  test("if only the end of a text is read", () => {
     const prefix = createPrefix();
     prefix.save(100, "abc");
     prefix.save(102, "cdef");

@@ -89,7 +89,7 @@ describe("reads the whole text", () => {
     expect(stream.status).toBe("aborted");
   });
 
-  test("and says how it ended, with what was saved", async () => {
+  test("and reports how it ended, with the saved text", async () => {
     const { generate, read, streamId } = await setUpReading();
     const { stream, whole } = read();
     const generating = generate(streamId, async (append) => {
@@ -129,7 +129,7 @@ describe("reads the whole text", () => {
   });
 });
 
-describe("whatever becomes of the connections", () => {
+describe("whatever happens to the connections", () => {
   const troubled: Record<string, Trouble> = {
     "the request is lost": "lost",
     "the server is down": { status: 503 },
@@ -140,7 +140,7 @@ describe("whatever becomes of the connections", () => {
     "the connection is dead and does not say so": { deadAfter: 321 },
   };
   test.each(Object.entries(troubled))(
-    "every character comes once: %s",
+    "every character arrives once: %s",
     async (_, trouble) => {
       const { generate, read, streamId, requests } = await setUpReading(
         (index) => (index % 2 === 0 ? trouble : undefined),
@@ -383,7 +383,7 @@ describe("ends", () => {
     await settled(writing);
   });
 
-  test("when its signal fires, with the signal's reason, and asks no more", async () => {
+  test("when its signal fires, with the signal's reason, and stops asking", async () => {
     const { generate, read, streamId, requests } = await setUpReading();
     const writing = generate(streamId, slowly);
     const { signal, ...controller } = stoppable();
@@ -416,7 +416,7 @@ describe("ends", () => {
     expect(vi.getTimerCount()).toBe(1);
   });
 
-  test("when it is left, and goes on from there when it is read again", async () => {
+  test("when it is left, and continues from there when it is read again", async () => {
     const { generate, streamId } = await setUpReading();
     const writing = generate(streamId, slowly);
     const stream = readStream(url, { streamId });
@@ -526,7 +526,7 @@ describe("a page that may not see everything", () => {
   });
 });
 
-describe("where responses do not come in pieces", () => {
+describe("where responses do not arrive in pieces", () => {
   /** A network that hands on a response when all of it has come, its head too. */
   const heldBack = async (response: Promise<Response>, init?: RequestInit) => {
     const { status, headers, body } = await response;
@@ -549,7 +549,7 @@ describe("where responses do not come in pieces", () => {
     ["without a body", false, bodiless],
     ["without a body", true, bodiless],
   ] as const)(
-    "but %s, the text comes by long-polls (drives: %s)",
+    "but %s, the text arrives by long-polls (drives: %s)",
     async (_, drive, way) => {
       const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
       const { get, respond, generate, streamId } = await setUpReading();

@@ -106,7 +106,7 @@ describe("what names no stream", () => {
   });
 });
 
-describe("what is no offset", () => {
+describe("invalid offsets", () => {
   test.each([-1, 0.5, NaN, Infinity, 2 ** 53, 1e300, null, "0", {}, []])(
     "%j",
     async (from) => {
@@ -135,7 +135,7 @@ describe("what is no offset", () => {
   });
 });
 
-describe("what is no component, no option, no writer", () => {
+describe("invalid components, options and writers", () => {
   test.each([undefined, null, "persistentTextStreaming", 7])(
     "new PersistentTextStreaming(%j), when it is used",
     async (component) => {

@@ -8,7 +8,7 @@ function join(...pieces: string[]): string[] {
   return [...pieces.map((piece) => joiner.push(piece)), joiner.end()];
 }
 
-test("a character that is cut in two comes whole, with its second half", () => {
+test("a split character arrives whole, with its second half", () => {
   expect(join("a\uD83D", "\uDE00b")).toEqual(["a", "😀b", ""]);
 });
 

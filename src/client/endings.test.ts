@@ -331,7 +331,7 @@ describe("onComplete", () => {
 });
 
 describe("takeOver", () => {
-  test("the next writer goes on behind what is saved, and the one before is stopped", async () => {
+  test("the next writer continues after the saved text, and the previous one is stopped", async () => {
     const app = appWith();
     const streamId = await app.create();
     const reasons: unknown[] = [];

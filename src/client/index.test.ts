@@ -131,7 +131,7 @@ describe("stream", () => {
     await expectNoWriter(aborted);
   });
 
-  test("whoever has read the body to its end can read the final status", async () => {
+  test("when the body has ended, the final status is saved", async () => {
     const { create, respond, body } = setUp();
     const streamId = await create();
     const commits: string[] = [];

@@ -86,7 +86,7 @@ describe("a reader of stream() that", () => {
   );
 });
 
-test("what waits for a reader who never reads is at most the 20 MiB of a response", async () => {
+test("at most the 20 MiB of a response wait for a reader who never reads", async () => {
   const app = setUp();
   const streamId = await app.create();
   const large = PIECE.repeat(12);

@@ -20,7 +20,7 @@ test("text is sent at once, in UTF-8", async () => {
   expect((await reader.read()).done).toBe(true);
 });
 
-test("text that comes faster than it is read makes few pieces, and all of it arrives", async () => {
+test("text that arrives faster than it is read makes few pieces, and all of it arrives", async () => {
   const body = new Body();
   const reader = body.stream.getReader();
   const read: string[] = [];
@@ -80,7 +80,7 @@ describe("past the limit", () => {
     expect(await sent(row.limit, row.pieces)).toBe(row.text);
   });
 
-  test("what is sent is the beginning of the text, cut between two characters", async () => {
+  test("the beginning of the text is sent, cut between two characters", async () => {
     await fc.assert(
       fc.asyncProperty(
         arbitrary.pieces(8, 4),

@@ -114,7 +114,7 @@ describe("ends", () => {
     await until(() => seen.closed);
   });
 
-  test("when the client has gone, and the writer goes on", async () => {
+  test("when the client has left, and the writer continues", async () => {
     const app = await growingStream();
     const client = new AbortController();
     let reads = 0;
@@ -228,7 +228,7 @@ describe("the headers", () => {
     await textOf(response);
   });
 
-  test("of a stream that is being written: where it starts, and what is a replay", async () => {
+  test("of a live stream: where it starts, and how much is a replay", async () => {
     const { streamId, resume, stop, body } = await growingStream();
     await pass(1000);
     const saved = (await body(streamId)).text.length;
@@ -275,7 +275,7 @@ describe("live=long-poll", () => {
     next: Number(response.headers.get("Stream-Next-Offset")),
   });
 
-  test("answers with what is there behind the offset, and then that this was all", async () => {
+  test("answers with the text after the offset, and then that this was all", async () => {
     const { create, respond, get } = setUp();
     const streamId = await create();
     await textOf(await respond(streamId, writes("All of it.")));
@@ -492,7 +492,7 @@ describe("what it costs", () => {
   });
 });
 
-test("a response ends long before the action's time is over, and the next goes on", async () => {
+test("a response ends long before the action's limit, and the next one continues", async () => {
   const { streamId, resume, stop, text } = await growingStream(3000);
   const first = readBody(await resume(streamId));
   await pass(8 * 60_000);
@@ -504,7 +504,7 @@ test("a response ends long before the action's time is over, and the next goes o
   expect(first.seen.text + (await textOf(rest))).toBe(text());
 });
 
-test("a body that nobody reads any more is not followed", async () => {
+test("an abandoned body is not followed", async () => {
   const app = await growingStream();
   const response = await app.resume(app.streamId);
   await pass(1000);

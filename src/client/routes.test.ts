@@ -448,7 +448,7 @@ describe("hookAPI", () => {
   });
 });
 
-describe("what cannot be meant is a TypeError that says what is expected", () => {
+describe("invalid options throw a TypeError that says what is expected", () => {
   const query = queryGeneric({ args: {}, handler: () => null });
   const good = { path: "/chat", write, authorize: "public" };
   const without = (key: keyof typeof good) => ({ ...good, [key]: undefined });

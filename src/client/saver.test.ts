@@ -90,7 +90,7 @@ describe("exactly once", () => {
     );
   });
 
-  test("a batch that failed goes again soon, with what has come since, from the same offset", async () => {
+  test("a failed batch is sent again soon, with newer text, from the same offset", async () => {
     const { create, generate, body } = setUp();
     const streamId = await create();
     const starts: unknown[] = [];
@@ -164,7 +164,7 @@ describe("when saving keeps failing", () => {
     };
   }
 
-  test("no more text is accepted after a few attempts, and the reader has what HTTP brought", async () => {
+  test("after a few attempts no more text is accepted, and the reader keeps HTTP's text", async () => {
     const { state, seen, began, saves } = await brokenStream(() => true);
     await pass(15_000);
     const { tokens } = state;
@@ -262,7 +262,7 @@ describe("append", () => {
     expect(await body(streamId)).toEqual({ text: seen.text, status: "done" });
   });
 
-  test("waits once about 1 MiB is unsaved, and goes on when some of it is saved", async () => {
+  test("waits once about 1 MiB is unsaved, and continues when some of it is saved", async () => {
     const { create, generate, body } = setUp();
     const streamId = await create();
     const commit = deferred();
@@ -310,7 +310,7 @@ describe("append", () => {
     expect(String(rejected)).toContain("was aborted");
   });
 
-  test("does not wait for ever under a policy that never asks for a save", async () => {
+  test("does not wait forever under a policy that never asks for a save", async () => {
     const { create, generate, body } = setUp({
       flush: {
         boundary: () => false,

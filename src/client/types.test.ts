@@ -183,7 +183,7 @@ describe("ctx", () => {
       | "generate",
   > = Parameters<PersistentTextStreaming[Method]>[0];
 
-  test("any ctx fits, generated or generic, that has what is used", () => {
+  test("any ctx fits, generated or generic, if it has what is used", () => {
     type Generic = GenericMutationCtx<GenericDataModel>;
     type Writing =
       | Pick<MutationCtx, "runMutation">

@@ -141,7 +141,7 @@ describe("generator writers", () => {
     expect(await textOf(response)).toBe("One. Two");
   });
 
-  test("one that is stuck on its next token is told to return", async () => {
+  test("a writer that is stuck on its next token is told to return", async () => {
     const { create, respond, abort, body } = setUp();
     const streamId = await create();
     const returned = vi.fn(() =>
@@ -171,7 +171,7 @@ describe("generator writers", () => {
     });
   });
 
-  test("one that yields on after an abort gets to its finally", async () => {
+  test("a writer that keeps yielding after an abort reaches its finally", async () => {
     const { create, respond, abort } = setUp();
     const streamId = await create();
     let cleanedUp = false;
@@ -446,7 +446,7 @@ describe("a stream that ends from outside while its writer is in a pause", () =>
     await settled(generating);
   });
 
-  test("appends that nobody awaits reject quietly", async () => {
+  test("appends without await reject quietly", async () => {
     const { create, respond, abort, body } = setUp();
     const streamId = await create();
     const response = await respond(streamId, async (append) => {
@@ -485,7 +485,7 @@ describe("the signal", () => {
     }
   });
 
-  test("an abort that comes as the writer ends changes nothing or everything", async () => {
+  test("an abort at the moment when the writer ends changes nothing or everything", async () => {
     for (let delay = 0; delay <= 60; delay += 5) {
       const { create, respond, abort, body } = setUp();
       const streamId = await create();
@@ -526,7 +526,7 @@ describe("characters", () => {
     expect((await body(streamId)).text).toBe("So far. ");
   });
 
-  test("appends that nobody awaits stay in order, long ones too", async () => {
+  test("appends without await stay in order, long ones too", async () => {
     const { create, respond, body } = setUp();
     const streamId = await create();
     const long = "long 😀 ".repeat(400_000);

@@ -126,7 +126,7 @@ function receivedIn(text: string) {
 // Here is what it does not know.
 
 describe("catching up", () => {
-  test("gives what is saved from an offset on, and says where that ends", async () => {
+  test("returns the saved text from an offset on, and where it ends", async () => {
     const { growing, ask } = serving();
     const { streamId, say, end } = await growing();
     await say("Some 😀 text. ");
@@ -172,7 +172,7 @@ describe("catching up", () => {
     expect(states.length).toBeGreaterThan(1);
   });
 
-  test("a page may come from the reader's cache if it is what it was, and says the same", async () => {
+  test("a page may come from the reader's cache if nothing has changed", async () => {
     const { growing, ask } = serving();
     const { streamId, say, end } = await growing();
     await say("One. ");
@@ -198,7 +198,7 @@ describe("catching up", () => {
     expect(new Set(tags).size).toBe(2);
   });
 
-  test("beyond what is saved there is nothing yet: whoever drives a stream is ahead of what is saved", async () => {
+  test("an offset beyond the saved text is empty, not an error: a driving client is ahead", async () => {
     const { growing, ask } = serving();
     const { streamId, say, end } = await growing();
     await say("0123. ");
@@ -342,7 +342,7 @@ describe("a long-poll", () => {
 describe("events", () => {
   const events = "?offset=-1&live=sse";
 
-  test("bring what is there, then what comes, to the end", async () => {
+  test("bring the saved text, then new text, to the end", async () => {
     const { growing, ask } = serving();
     const { streamId, say, end } = await growing();
     await say("One. ");
@@ -418,7 +418,7 @@ describe("events", () => {
     expect(controls).toHaveLength(1);
   });
 
-  test("do not make two line breaks of one that is saved in two parts", async () => {
+  test("do not turn one line break, saved in two parts, into two", async () => {
     const { growing, ask } = serving();
     const { streamId, say, end } = await growing();
     await say("One.\r");
@@ -440,7 +440,7 @@ describe("events", () => {
     });
   });
 
-  test("carry what is not text/… in base64, exactly as it is", async () => {
+  test("carry other types than text/… in base64, unchanged", async () => {
     const { ask, written } = serving();
     const text = '{"a":"😀"}\r\n\r{"b":" "}\r';
     const streamId = await written(text);

@@ -225,7 +225,7 @@ describe("what HTTP answers", () => {
     },
   );
 
-  test("without TextDecoder the text comes from the database, and that is said", async () => {
+  test("without TextDecoder the text comes from the database, and this is reported", async () => {
     const { url } = answering(text("Hello."));
     vi.stubGlobal("TextDecoder", undefined);
     const { now, streamId } = await watch({ url });
@@ -294,7 +294,7 @@ describe("what HTTP answers", () => {
 });
 
 describe("in development, it says", () => {
-  test("that nobody starts the stream", async () => {
+  test("that no one starts the stream", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { now } = await watch({ driven: false });
     await vi.waitFor(() => expect(now().isLoading).toBe(false));
@@ -468,7 +468,7 @@ describe("one reader", () => {
     expect(watched.mock.calls.length).toBeLessThan(8);
   });
 
-  test("is still there for a component that comes back", async () => {
+  test("is still there for a component that remounts", async () => {
     const streamId = await client.mutation(chat.create, {});
     const url = writeUrl({ sentences: 40, delay: 3 });
     const props = { url, driven: true, streamId, incremental: true };

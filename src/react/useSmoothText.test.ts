@@ -59,7 +59,7 @@ test.each([
   expect(flow.visible).toBe(text.length);
 });
 
-test("what is there at mount is there at once, what follows flows, the end is whole", async () => {
+test("text at mount shows at once, later text flows, the end is complete", async () => {
   const seen: string[] = [];
   const view = renderHook(
     ({ text, status }: { text: string; status: "streaming" | "done" }) => {

@@ -230,7 +230,7 @@ describe.each([{ incremental: false }, { incremental: true }])(
         expect(await requests()).toHaveLength(1);
       });
 
-      test("gets what is new with each update, or everything", async () => {
+      test("gets only new text with each update, or everything", async () => {
         await control("reset");
         const url = writeUrl({ sentences: 300, delay: 1 });
         const driver = mount(client, { url, driven: true, streamId });

@@ -122,7 +122,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   }
   const gated = { reply: REPLY, gate: String(GATE) };
 
-  test("a reply comes as it is written, and is one message with its stream's id", async () => {
+  test("a reply arrives as it is written, and is one message with its stream's id", async () => {
     const { chat, send, half, ready, reply, streams, finishes } =
       openChat(gated);
     send();
@@ -158,7 +158,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     expect(reply()).toBe(REPLY);
   });
 
-  test("a tool's result is sent by itself, and the reply goes on in the same message", async () => {
+  test("a tool's result is sent automatically, and the reply continues in the same message", async () => {
     const { chat, send, ready, reply, streams } = openChat(
       { tool: "", reply: REPLY },
       { answersTools: true },

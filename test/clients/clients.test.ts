@@ -461,7 +461,7 @@ describe.each(["ndjson", "sse"] as const)("lines: %s", (format: LineFormat) => {
   const expected = storyEvents(sentences);
   const options = { sentences, lines: format };
 
-  test("nobody but the one who drives ever has half a line; all have all values", async () => {
+  test("only the driver ever has half a line; all get all values", async () => {
     const streamId = await create();
     const url = writeUrl(options);
     // Tabs of their own: in one page, both hooks would share a reader.

@@ -173,7 +173,7 @@ describe("other arguments", () => {
     },
   );
 
-  test("append refuses a stream that nobody has claimed", async () => {
+  test("append refuses an unclaimed stream", async () => {
     await expect(functions.append(setup.pending, { start: 0 })).rejects.toThrow(
       "has not been claimed. Claim it before appending.",
     );

@@ -60,7 +60,7 @@ describe("a document has 1 MiB", () => {
   });
 });
 
-describe("arguments have 16 MiB, and so has what is written", () => {
+describe("arguments are limited to 16 MiB, and so are writes", () => {
   test.each(["a", "é", "中", "😀"])(
     "append and addChunk take 15 MiB at once (%s)",
     async (character) => {
@@ -89,7 +89,7 @@ describe("arguments have 16 MiB, and so has what is written", () => {
     // This, Convex refuses before the component sees it.
     { size: 20, error: "maximum size 16.00 MiB" },
   ])(
-    "$size MiB are refused, and what is saved stays",
+    "$size MiB are refused, and the saved text stays",
     async ({ size, error }) => {
       const { create, claim, append, add, text } = setUpComponent();
       const claimed = await create();

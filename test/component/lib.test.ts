@@ -254,7 +254,7 @@ describe("append", () => {
     expect(await text(streamId)).toEqual({ text: "One. Two.", status: "done" });
   });
 
-  test("a save that is repeated with more text saves what is new", async () => {
+  test("a save that is repeated with more text saves the new part", async () => {
     const { streamId, append, text } = await claimedStream();
     await append(streamId, 0, "One. ");
     await append(streamId, 5, "Two. ");
@@ -288,7 +288,7 @@ describe("append", () => {
     expect((await text(streamId)).text).toBe("One. ");
   });
 
-  test("text that contradicts what is saved is refused", async () => {
+  test("text that contradicts the saved text is refused", async () => {
     const { streamId, append, text } = await claimedStream();
     await append(streamId, 0, "One. Two. ");
     await expect(append(streamId, 5, "Ten. ")).rejects.toThrow(
@@ -297,7 +297,7 @@ describe("append", () => {
     expect((await text(streamId)).text).toBe("One. Two. ");
   });
 
-  test("a stream that was ended from outside takes what its writer still had, and no more", async () => {
+  test("a stream that was ended from outside accepts what its writer still had, and nothing else", async () => {
     const { t, streamId, append, text } = await claimedStream();
     await append(streamId, 0, "Before. ");
     await t.mutation(api.lib.abort, { streamId });
@@ -315,7 +315,7 @@ describe("append", () => {
     { how: "ended from outside", end: api.lib.abort },
     { how: "timed out", end: undefined },
   ])(
-    "readers of a stream that was $how do not wait for a dead writer's last words for ever",
+    "readers of a stream that was $how do not wait forever for a dead writer's last words",
     async ({ end }) => {
       const { t, streamId, append, read, tail, text } = await claimedStream();
       await append(streamId, 0, "Before. ");
@@ -437,7 +437,7 @@ describe("the cron", () => {
     expect(await status(streamId)).toBe("streaming");
   });
 
-  test("gets through 1,000 dead streams, and not one that lives", async () => {
+  test("ends 1,000 dead streams, and no live one", async () => {
     const { t, add, status, finishScheduled } = setUpComponent();
     const dead = await t.run(async (ctx) => {
       const ids: Id<"streams">[] = [];

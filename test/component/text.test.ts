@@ -212,7 +212,7 @@ describe("a page of many chunks", () => {
   }
 
   test.each(["streaming", "done"] as const)(
-    "ends after 256 of them: the text of a stream that is %s goes on with the next",
+    "ends after 256 of them: the text of a stream that is %s continues with the next",
     async (status) => {
       const setup = setUpComponent();
       const { insertStream, insertChunks, documentsRead } = setup;
@@ -415,7 +415,7 @@ describe("packing", () => {
     expect((await chunks(streamId)).length).toBeLessThanOrEqual(3);
   });
 
-  test("the writer's last words may come at any step of the packing", async () => {
+  test("the writer's last words may arrive at any step of the packing", async () => {
     const rows = Array.from({ length: 600 }, (_, i) =>
       `${i} 😀 `.padEnd(300, "·"),
     );
@@ -516,7 +516,7 @@ describe("long texts", () => {
     expect(pages).toBe(5);
   });
 
-  test("rows of version 0.3 come in pages as large, wherever a page begins", async () => {
+  test("rows of version 0.3 come in pages of the same size, wherever a page starts", async () => {
     const { insertStream, insertOldChunks, read } = setUpComponent();
     const streamId = await insertStream({ status: "done" });
     await insertOldChunks(

@@ -148,7 +148,7 @@ async function until(condition: () => boolean | Promise<boolean>) {
 const LONG = "Tell me a long story.";
 const SHORT = "Say hello, please.";
 
-test("who drives and who follows have the same text, and so has the database", async () => {
+test("driver, followers and database have the same text", async () => {
   const streamId = await send(SHORT);
   const follower = new ConvexClient(url);
   const states: Body[] = [];
@@ -233,7 +233,7 @@ test("a client that leaves, whenever it does, costs no text", async () => {
   );
 });
 
-test("of two who drive, one writes", async () => {
+test("with two drivers, one writes", async () => {
   const streamId = await send(SHORT);
   const responses = await Promise.all([post(streamId), post(streamId)]);
   expect(responses.map(({ status }) => status).sort()).toEqual([200, 205]);

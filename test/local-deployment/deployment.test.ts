@@ -273,7 +273,7 @@ describe("HTTP actions", () => {
 
   test.each([
     "its body ends",
-    "a rejection that nobody handles",
+    "an unhandled rejection",
     "an exception in a timer",
     "an exception in an abort listener",
     "it is killed",
@@ -325,7 +325,7 @@ describe("HTTP actions", () => {
   });
 });
 
-test("a rejection that nobody handles fails a client's action, not the process", async () => {
+test("an unhandled rejection fails a client's action, not the process", async () => {
   const action = makeFunctionReference<"action">("notes:actionThatRejects");
   await expect(local.client().action(action, {})).rejects.toThrow(
     "nobody waits for this",
@@ -334,7 +334,7 @@ test("a rejection that nobody handles fails a client's action, not the process",
 });
 
 describe("faults", () => {
-  test("a refused commit writes nothing, a lost answer hides one that was written", async () => {
+  test("a refused commit writes nothing, a lost answer hides a commit that was written", async () => {
     const { faults } = local.deployment;
     faults.set({ refuseCommits: 1 });
     await expect(add("a")).rejects.toThrow("was refused");
@@ -410,7 +410,7 @@ describe("what is scheduled", () => {
     await hasRun("hourly");
   });
 
-  test("and functions see that clock, but nobody else does", async () => {
+  test("and only functions see that clock", async () => {
     const other = await startDeployment({ functionsDir, log: () => {} });
     const machineDate = Date;
     const before = Date.now();

@@ -40,7 +40,7 @@ describe("the journal", () => {
     jobs: [],
   });
 
-  test("gives back what was written, wherever the last line was torn", async () => {
+  test("returns what was written, wherever the last line was torn", async () => {
     const { journal } = Journal.open(data);
     journal.append(entry(1));
     journal.append(entry(2));

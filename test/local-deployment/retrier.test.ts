@@ -68,7 +68,7 @@ test("an attempt that throws twice leaves the stream open, and the third ends it
   await becomes(streamId, { text, status }, { status, length: text.length });
 });
 
-test("if nobody retries, the stream ends as the last attempt's error, within timeoutMs and a minute", async () => {
+test("without a retry, the stream ends with the last attempt's error, within timeoutMs and a minute", async () => {
   shared.attempts.push(async (_saved, append) => {
     await append("Half. ");
     throw busy();

@@ -61,7 +61,7 @@ async function drive(
   return streamId;
 }
 
-test("no log has a token or a text in it, whatever becomes of a stream", async () => {
+test("no log contains a token or a text, whatever happens to a stream", async () => {
   await drive({});
   const failed = await drive({ failAt: 20 });
   // The database refuses for a while, and answers get lost.

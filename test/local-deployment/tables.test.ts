@@ -103,7 +103,7 @@ describe("an index", () => {
 });
 
 describe("read sets", () => {
-  test("a write concerns a reader if, and only if, it is within what was read", () => {
+  test("a write concerns a reader if and only if it is within what was read", () => {
     fc.assert(
       fc.property(docs, bounds, fc.nat(40), (all, range, taken) => {
         const before = sorted(all.filter((doc) => isWithin(doc, range)));

@@ -81,7 +81,7 @@ describe.each([
   );
 });
 
-test("an app of 0.3 compiles with 0.3.3, too", async () => {
+test("an app of 0.3 also compiles with 0.3.3", async () => {
   const published = "@convex-dev/persistent-text-streaming@0.3.3";
   const app = await newApp(published, "vite", ...newest);
   copySources("v0.3", app);

@@ -112,7 +112,7 @@ describe("minified and compressed", () => {
   });
 });
 
-test("who reads over HTTP needs no other package", async () => {
+test("reading over HTTP needs no other package", async () => {
   const file = join(installed, "dist/browser/index.js");
   const options: BuildOptions = {
     bundle: true,

@@ -455,7 +455,7 @@ const missing: Row[] = [
   ["a POST for an unknown id", (app) => post(app, "none"), "500", "404"],
 ];
 
-test("a suite that runs all timers, with a stream that nobody has begun", async ({
+test("a suite that runs all timers, with a stream that no one has begun", async ({
   expect,
 }) => {
   vi.useFakeTimers();

@@ -30,7 +30,7 @@ describe("the package holds", () => {
     expect(notNeeded).toEqual([]);
   });
 
-  test("what is built of them, all of it and nothing older", () => {
+  test("everything that is built from them, and nothing older", () => {
     // `src/test.ts` is for Vite, which compiles it.
     const compiled = sources.filter((file) => file !== "src/test.ts");
     const expected = compiled.flatMap((file) => {

@@ -242,7 +242,7 @@ test("followers read old text from any offset", async () => {
   }
 });
 
-test("a stream that was being written goes on", async () => {
+test("a stream that was being written continues", async () => {
   const { t, ids } = await upgrade();
   const streamId = ids.streaming;
   await t.mutation(lib.addChunk, { streamId, text: "More. ", final: false });
@@ -253,7 +253,7 @@ test("a stream that was being written goes on", async () => {
   });
 });
 
-test("a pending stream is claimed and written, one that was begun is not", async () => {
+test("a pending stream is claimed and written, a started one is not", async () => {
   const { t, ids } = await upgrade();
   expect(await write(t, ids.pending, "New.")).toEqual({
     status: 200,
@@ -280,7 +280,7 @@ test("a stream that was being written can be stopped", async () => {
   ).toBe("aborted");
 });
 
-test("what was pending or being written times out, with its text", async () => {
+test("pending and live streams time out, with their text", async () => {
   const { t, ids } = await upgrade();
   vi.setSystemTime(Date.now() + 21 * MINUTE);
   const streamId = ids.written;

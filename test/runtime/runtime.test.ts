@@ -36,7 +36,7 @@ describe("an action of this host", () => {
     ["aborting it twice", false],
     ["an exception in a listener", false],
     ["a rejection that is handled", true],
-    ["a rejection that nobody handles", false],
+    ["an unhandled rejection", false],
     ["an exception in a timer", false],
   ])("%s: survives %s", async (what, survives) => {
     const action = runtime.start(setUp(), async (app) => {
@@ -139,12 +139,12 @@ describe.concurrent.each(Object.entries(endings))(
   },
 );
 
-test("no model goes on writing for an action that has ended", async () => {
+test("no model keeps writing for an action that has ended", async () => {
   await until(() => model.writing() === 0);
 });
 
 test.each(["before the claim", "during the claim", "after the head", "never"])(
-  "a client that leaves %s: the writing goes on to its end",
+  "a client that leaves %s: writing continues to the end",
   async (when) => {
     const app = setUp();
     const streamId = await app.create();
@@ -172,7 +172,7 @@ test.each(["before the claim", "during the claim", "after the head", "never"])(
   },
 );
 
-test("a background writer is told after everything is saved, too", async () => {
+test("a background writer is also told after everything is saved", async () => {
   for (const writer of ["openai 6, append", "a listener that throws"]) {
     const app = setUp();
     const streamId = await app.create();

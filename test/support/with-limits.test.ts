@@ -96,7 +96,7 @@ test("more than 16 MiB of arguments or result are refused, of a call from outsid
   ).rejects.toThrow("Result too large");
 });
 
-test("an action is held to them, too", async () => {
+test("an action is also held to them", async () => {
   const t = setUp();
   await t.action(async (ctx) => {
     const limited = actionWithLimits(ctx);

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { api } from "./_generated/api";
 import schema from "./schema";
 
-test("the owner may read, write and stop; nobody else may", async () => {
+test("only the owner may read, write and stop", async () => {
   const t = convexTest(schema, import.meta.glob("./**/*.ts"));
   register(t);
   const alice = t.withIdentity({ name: "Alice" });
