@@ -9,7 +9,6 @@ import type { Id } from "../../src/component/_generated/dataModel.js";
 useClock();
 
 const MINUTE = 60_000;
-const malformed = "no id at all" as Id<"streams">;
 
 test("create, append, final, read", async () => {
   const { create, add, text } = setUpComponent();
