@@ -116,10 +116,14 @@ describe("ends", () => {
 
   test("when the client has left, and the writer continues", async () => {
     const app = await growingStream();
+    const signal = AbortSignal.abort();
+    const late = readBody(await resumeWith(app, () => {}, { signal }));
+    await until(() => late.seen.closed);
     const client = new AbortController();
     let reads = 0;
-    const { signal } = client;
-    const response = await resumeWith(app, () => reads++, { signal });
+    const response = await resumeWith(app, () => reads++, {
+      signal: client.signal,
+    });
     const { seen } = readBody(response);
     await pass(2000);
     const readsBefore = reads;
