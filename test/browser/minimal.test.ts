@@ -83,7 +83,8 @@ describe.each([
     });
     complaints = complaintsOf(page);
     await page.goto(served.url);
-  });
+    // Next.js is installed first.
+  }, 300_000);
   afterEach(() => {
     expect(complaints).toEqual([]);
   });

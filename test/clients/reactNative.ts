@@ -156,9 +156,9 @@ export async function startReactNative(
   version: string,
   withExpo: boolean,
 ): Promise<NativeApp> {
-  const modules = join(installed("react-native", PACKAGES), "node_modules");
-  const reactNative = unpacked(`react-native@${version}`, ["Libraries", "src"]);
-  const code = await bundle(modules, reactNative);
+  const bundled = bundles.get(version) ?? bundle(version);
+  bundles.set(version, bundled);
+  const code = await bundled;
 
   const warnings: string[] = [];
   const note = (...words: unknown[]) => void warnings.push(words.join(" "));
@@ -188,7 +188,11 @@ export async function startReactNative(
   return Object.assign(it, { warnings, expoFetch });
 }
 
-async function bundle(modules: string, reactNative: string): Promise<string> {
+const bundles = new Map<string, Promise<string>>();
+
+async function bundle(version: string): Promise<string> {
+  const modules = join(installed("react-native", PACKAGES), "node_modules");
+  const reactNative = unpacked(`react-native@${version}`, ["Libraries", "src"]);
   const require = createRequire(join(modules, "_.js"));
   const babel = require("@babel/core") as {
     transformAsync(code: string, options: object): Promise<{ code: string }>;
