@@ -118,7 +118,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: "kills", include: ["test/browser/kill.test.ts"] },
+        test: {
+          // They start processes again and again.
+          name: "kills",
+          include: ["test/browser/kill.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
       },
       {
         test: {

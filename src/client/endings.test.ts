@@ -383,6 +383,26 @@ describe("takeOver", () => {
       ),
     );
 
+  test("a claim that arrives late, or again, takes nothing back", async () => {
+    const app = appWith();
+    const streamId = await app.create();
+    const { claim, append } = app.streaming.component.lib;
+    const claimAs = (writer: string) =>
+      app.act((ctx) =>
+        ctx.runMutation(claim, { streamId, writer, takeOver: true }),
+      );
+    await claimAs("first");
+    await claimAs("second");
+    expect(await claimAs("first")).toMatchObject({ claimed: false });
+    const open = { streamId, start: 0, text: "", final: "open" as const };
+    await app.act((ctx) =>
+      ctx.runMutation(append, { ...open, writer: "second" }),
+    );
+    expect(await claimAs("second")).toMatchObject({ claimed: false });
+    expect(await claimAs("third")).toMatchObject({ claimed: true });
+    expect(await claimAs("third")).toMatchObject({ claimed: true });
+  });
+
   test("a writer that throws twice and then succeeds writes one text", async () => {
     const app = appWith();
     const streamId = await app.create();

@@ -83,6 +83,7 @@ export async function endStream(
     deadline: undefined,
     expiring: undefined,
     callback: undefined,
+    formerWriters: undefined,
     ...(drains ? {} : { writer: undefined }),
   });
   const reason = errorOf({ status, error });

@@ -45,6 +45,9 @@ import {
 } from "./text.js";
 import * as v03 from "./v03.js";
 
+/** How many former writers of a live stream are remembered. */
+const FORMER_WRITERS = 8;
+
 // In the order of a stream's life: created, claimed, appended to, ended, read,
 // deleted.
 
@@ -109,7 +112,9 @@ export const claim = mutation({
     const { _id: streamId, status } = stream;
     const isMine = stream.writer === writer;
     const isFree = status === "pending" && !isClaimed(stream);
-    if (isFinal(status) || !(isFree || isMine || takeOver)) {
+    // A claim that was repeated may arrive when another writer has taken over.
+    const isLate = stream.formerWriters?.includes(writer) === true;
+    if (isFinal(status) || isLate || !(isFree || isMine || takeOver)) {
       return { claimed: false, status };
     }
     const newest = await newestChunk(ctx.db, streamId);
@@ -132,10 +137,17 @@ export const claim = mutation({
       deadline,
       expiring: undefined,
       error: undefined,
+      formerWriters: takeOver ? withFormer(stream) : undefined,
     });
     return claimed;
   },
 });
+
+/** The writers whose claims no longer count, now that the present one's does not. */
+const withFormer = ({ formerWriters = [], writer }: Doc<"streams">) =>
+  writer === undefined
+    ? formerWriters
+    : [...formerWriters, writer].slice(-FORMER_WRITERS);
 
 /**
  * Saves text that starts at offset `start`, and with `final` ends the stream, in one
@@ -206,7 +218,9 @@ export const append = mutation({
     if (final === "open") {
       if (length > 0) await noteSave(ctx, stream);
       const deadline = nextDeadline(stream);
-      await ctx.db.patch(streamId, { deadline, error, writer: undefined });
+      const formerWriters = withFormer(stream);
+      const changes = { deadline, error, formerWriters, writer: undefined };
+      await ctx.db.patch(streamId, changes);
       return length > 0 ? "streaming" : stream.status;
     }
     if (text === "") {

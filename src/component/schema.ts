@@ -27,6 +27,8 @@ export default defineSchema({
      * Removed when nothing more can come from it.
      */
     writer: v.optional(v.string()),
+    /** Live streams: writers that lost the claim to a take-over or gave it up. A late claim of theirs is refused. */
+    formerWriters: v.optional(v.array(v.string())),
     /** How long (ms) a writer may show no sign of life, if not the default. */
     timeoutMs: v.optional(v.number()),
     /** When a live stream counts as dead without a sign of life (ms since 1970). */

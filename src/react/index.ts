@@ -304,6 +304,8 @@ function useReader(source: Source): Snapshot {
   }).current;
   useEffectBeforePaint(() => {
     // Only this effect runs when a <Suspense> boundary shows its content again.
+    // A new reader must not ask by what the one before was to be asked by.
+    watcher.source = source;
     addWatcher(reader, watcher);
     return () => {
       removeWatcher(watcher);

@@ -93,7 +93,9 @@ interface Audience {
 }
 
 /** Another URL: components with the same one share a reader, and with it what HTTP brought. */
-const apart = (url: string) => ({ url: `${url}&apart=true` });
+const apart = (url: string, from: string | number = "driver") => ({
+  url: `${url}&apart=${from}`,
+});
 
 async function audience(options: Record<string, number> = {}) {
   const streamId = await create();
@@ -275,7 +277,11 @@ test("while a follower goes through the pages of a long text", async () => {
   await driver.shows(text, "done");
   // A page may be there before the kill is.
   for (let attempt = 0; attempt < 5; attempt++) {
-    const follower = await mount({ ...props, driven: false });
+    const follower = await mount({
+      ...props,
+      ...apart(url, attempt),
+      driven: false,
+    });
     await follower.grows(1);
     await deployment.kill();
     const { text: first, status } = await follower.state();
@@ -321,8 +327,8 @@ test("again and again in one stream's life", async () => {
   await all.driver.grows(300);
   for (let kill = 0; kill < 3; kill++) {
     await deployment.killAndStartAgain();
-    // It is not yet time, whatever has happened.
-    await deployment.later(1);
+    // It is not yet time: a claimed stream has 2 minutes.
+    await deployment.later(0.25);
     await expect.poll(isConnected, PATIENCE).toBe(true);
     expect((await saved(all.streamId)).status).toBe("streaming");
   }

@@ -41,8 +41,10 @@ export interface Outcome {
   happenings: Happenings;
   deployment: Deployment;
   callers: Caller[];
-  /** The one whose writer ran first. */
+  /** The last who got the claim, if its writer ran. */
   winner: Caller | undefined;
+  /** What the one has written who has written the most. */
+  written: Manuscript | undefined;
   readers: Reader[];
   /** The pages that used the hook, and how many of their requests were answered. */
   hooks: { hook: HookReader; answered: number }[];
@@ -64,6 +66,7 @@ const calm: ActionPlan = {
   orphansArrive: false,
 };
 const whole: ConnectionPlan = {
+  leavesAt: null,
   answer: 0,
   cutAfter: null,
   as: "end",
@@ -134,7 +137,17 @@ class Run {
   ) {}
 
   private get winner(): Caller | undefined {
-    return this.callers.find(({ manuscript }) => manuscript.started);
+    const holder = this.deployment.holders.at(-1)?.action;
+    return this.callers.find(
+      ({ action, manuscript }) => action === holder && manuscript.started,
+    );
+  }
+
+  /** What the one has written who has written the most. */
+  private get written(): Manuscript | undefined {
+    const all = this.callers.map(({ manuscript }) => manuscript);
+    const started = all.filter((manuscript) => manuscript.started);
+    return started.sort((a, b) => b.readable - a.readable)[0];
   }
 
   /** Whether the writer's action is at work. */
@@ -155,6 +168,13 @@ class Run {
 
     schedule.callers.forEach((plan, i) => {
       this.begin(this.acts, `caller ${i}`, plan.at, () => this.call(plan, i));
+    });
+    schedule.takeovers.forEach(({ at, throwsAt, action }, i) => {
+      const how = "take over" as const;
+      const plan = { ...calmCaller, at, how, action } as CallerPlan;
+      this.begin(this.acts, `takeover ${i}`, at, () =>
+        this.generate(plan, throwsAt),
+      );
     });
     schedule.outside.forEach((event, i) => {
       this.begin(this.acts, `event ${i} (${event.what})`, event.at, () =>
@@ -181,6 +201,7 @@ class Run {
       await this.settled(deployment.cron());
       await clock.runUntil(() => false, 5 * SECOND);
     }
+    await this.runOwedCallbacks();
     this.writingIsOver = true;
     await clock.runUntil(() => done(this.readings), 15 * MINUTE);
     stuck.push(...unfinished(this.readings));
@@ -215,6 +236,7 @@ class Run {
       deployment,
       callers: this.callers,
       winner: this.winner,
+      written: this.written,
       readers: this.readers,
       hooks: this.hooks,
       browser: this.browser,
@@ -246,17 +268,13 @@ class Run {
   }
 
   private reader(name: string): Reader {
-    const reader = new Reader(
-      name,
-      this.deployment,
-      () => this.winner?.manuscript,
-    );
+    const reader = new Reader(name, this.deployment, () => this.written);
     this.readers.push(reader);
     return reader;
   }
 
   private async call(plan: CallerPlan, index: number): Promise<void> {
-    const { deployment, clock, happenings } = this;
+    const { clock, happenings } = this;
     if (
       this.callers.some(({ action }) => action.alive && !this.deployment.isOver)
     ) {
@@ -265,21 +283,7 @@ class Run {
     if (this.winner?.action.fate === "died") {
       happenings.add("another caller after the writer's action had died");
     }
-    if (plan.how === "generate") {
-      const caller = this.newCaller(plan, plan.action);
-      const { action, manuscript } = caller;
-      const { streaming, streamId } = deployment;
-      const writer = manuscript.writer(action);
-      const generated = action
-        .run((ctx) => streaming.generate(ctx, streamId, writer))
-        .then(
-          (wrote) => (caller.generated = wrote ? "resolved" : "declined"),
-          () => (caller.generated = "rejected"),
-        )
-        .then(() => action.end());
-      await Promise.race([generated, action.over]);
-      return;
-    }
+    if (plan.how === "generate") return this.generate(plan);
     const reader = this.reader(`the client of caller ${index} (${plan.by})`);
     if (plan.by === "hook") return this.driveByHook(plan, index, reader);
     const host = `client-${index}.lab`;
@@ -298,6 +302,50 @@ class Run {
     });
     // Its action, an act of its own, has begun by now.
     await clock.wait(0);
+  }
+
+  private async generate(
+    plan: CallerPlan,
+    throwsAt: number | null = null,
+  ): Promise<void> {
+    const { deployment, happenings } = this;
+    const takeOver = plan.how === "take over";
+    const caller = this.newCaller(plan, plan.action, throwsAt);
+    const { action, manuscript } = caller;
+    const { streaming, streamId } = deployment;
+    if (takeOver && this.isWriting) {
+      happenings.add("taken over from a living writer");
+    }
+    const generated = action
+      .run((ctx) => {
+        const begin = async () => {
+          happenings.add("taken over");
+          const { app } = deployment;
+          return (await streaming.getStreamBody(app, streamId)).text.length;
+        };
+        const writer = manuscript.writer(action, takeOver ? begin : undefined);
+        return streaming.generate(ctx, streamId, writer, { takeOver });
+      })
+      .then(
+        (wrote) => (caller.generated = wrote ? "resolved" : "declined"),
+        () => (caller.generated = "rejected"),
+      )
+      .then(() => action.end());
+    await Promise.race([generated, action.over]);
+  }
+
+  /** Within a day. */
+  private async runOwedCallbacks(): Promise<void> {
+    const { clock, deployment, schedule } = this;
+    if (schedule.callback === null) return;
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const { callbacks } = await this.settled(deployment.stored());
+      const dueAt = callbacks[0]?.dueAt;
+      if (dueAt === undefined) return;
+      clock.jump(Math.max(0, dueAt + 1 - clock.now()));
+      await this.settled(deployment.cron());
+      await clock.runUntil(() => false, 5 * SECOND);
+    }
   }
 
   private async driveByHook(
@@ -336,10 +384,16 @@ class Run {
     return entry;
   }
 
-  private newCaller(plan: CallerPlan, by: ActionPlan): Caller {
+  private newCaller(
+    plan: CallerPlan,
+    by: ActionPlan,
+    throwsAt: number | null = null,
+  ): Caller {
     const { deployment, clock, schedule, callers } = this;
     const action = deployment.action(by);
-    const manuscript = new Manuscript(clock, schedule.writing, callers.length);
+    const index = schedule.takeovers.length > 0 ? null : callers.length;
+    const { writing } = schedule;
+    const manuscript = new Manuscript(clock, writing, index, throwsAt);
     const caller = { plan, action, manuscript, sent: null, generated: null };
     callers.push(caller);
     return caller;
@@ -422,7 +476,8 @@ class Run {
     switch (event.what) {
       case "abort":
         note("abort while the writer was at work");
-        return streaming.abortStream(app, streamId);
+        // The app's own transaction fails with its `onComplete`.
+        return streaming.abortStream(app, streamId).catch(() => {});
       case "delete":
         note("deletion while the writer was at work");
         if (wasOver) {
@@ -545,6 +600,9 @@ class Run {
     const { action, manuscript } = winner;
     if (action.fate === "died") happenings.add("writer's action died");
     if (manuscript.ended === "threw") happenings.add("writer threw");
+    if (winner.plan.how === "take over" && winner.generated === "rejected") {
+      happenings.add("left open for the next writer");
+    }
     const { style } = this.schedule.writing;
     if (manuscript.stoppedAt !== null) {
       if (style === "ignores its signal") {

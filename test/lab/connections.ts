@@ -39,6 +39,23 @@ export async function serve(
 ): Promise<Response> {
   const { url, method = "GET" } = request;
   const client = new AbortController();
+  let gone = false;
+  let body: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  const leave = () => {
+    if (gone) return;
+    gone = true;
+    if (connection.noticed === "not" || sent.closed || !action.alive) return;
+    happenings.add("client gone");
+    client.abort();
+    if (connection.noticed === "cancel" && body !== null) {
+      sent.cancelled = true;
+      body.cancel().catch(() => {});
+    }
+  };
+  request.signal?.addEventListener("abort", leave);
+  if (connection.leavesAt !== null) {
+    void clock.wait(connection.leavesAt).then(() => body ?? leave());
+  }
   const answered = action
     .run((ctx) =>
       handler(ctx, new Request(url, { method, signal: client.signal })),
@@ -56,21 +73,15 @@ export async function serve(
     return response;
   }
 
-  const body = response.body.getReader();
-  let gone = false;
-  const leave = () => {
-    if (gone) return;
-    gone = true;
-    if (connection.noticed === "not" || sent.closed || !action.alive) return;
-    happenings.add("client gone");
-    client.abort();
-    if (connection.noticed === "cancel") {
-      sent.cancelled = true;
-      body.cancel().catch(() => {});
-    }
-  };
-  request.signal?.addEventListener("abort", leave);
-
+  if (client.signal.aborted) {
+    // Sending the head fails, and that ends the action.
+    happenings.add("client gone before the head");
+    sent.cancelled = true;
+    action.end();
+    throw new TypeError("Failed to fetch");
+  }
+  const reading = response.body.getReader();
+  body = reading;
   let toClient!: ReadableStreamDefaultController<Uint8Array>;
   const received = new ReadableStream<Uint8Array>({
     start: (controller) => void (toClient = controller),
@@ -98,7 +109,7 @@ export async function serve(
   const pump = async () => {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     for (;;) {
-      const read = await Promise.race([body.read(), action.over]);
+      const read = await Promise.race([reading.read(), action.over]);
       if (read === undefined || !action.alive) break;
       if (read.done) {
         if (sent.cancelled) return;

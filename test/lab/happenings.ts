@@ -10,6 +10,7 @@ export const faults = [
   "resume's action died",
   "several callers at one time",
   "another caller after the writer's action had died",
+  "client gone before the head",
   "body cut",
   "body cut inside a character",
   "connection silent",
@@ -37,6 +38,13 @@ export const faults = [
   "writer ignored its signal",
   "writer's abort listener threw",
   "text of more than one document",
+  "taken over",
+  "taken over from a living writer",
+  "left open for the next writer",
+  "onComplete failed",
+  "onComplete failed in a way that cannot be caught",
+  "onComplete run later",
+  "onComplete deleted the stream",
 ] as const;
 export type Fault = (typeof faults)[number];
 

@@ -1,6 +1,6 @@
 import { flushPolicy } from "../../src/client/flush.js";
 import { isFinal, statusOf03 } from "../../src/shared.js";
-import type { Change } from "./lab-backend.js";
+import { CONTEXT, type Change } from "./lab-backend.js";
 import type { Caller, Outcome } from "./carry-out.js";
 
 /** What it means for an app that an invariant does not hold. */
@@ -98,18 +98,14 @@ function endingOf({ deployment }: Outcome): Change | undefined {
   );
 }
 
-// What comes with onComplete and takeOver is to be added here: a field of
-// `Outcome` for what the app's mutation was called with, an event in
-// schedule.ts, and an invariant for each rule (4.7, 2.5).
 export const invariants: Record<string, Invariant> = {
   savedIsAPrefix: {
     rule: "3.3",
     says: "What is saved is a prefix of what was appended.",
     harm: "doubled",
     check: (outcome) => {
-      const { winner } = outcome;
       const saved = savedText(outcome);
-      const { whole = "", readable = 0 } = winner?.manuscript ?? {};
+      const { whole = "", readable = 0 } = outcome.written ?? {};
       if (saved.length > readable) {
         return `${saved.length} are saved of the ${readable} that were appended`;
       }
@@ -183,11 +179,99 @@ export const invariants: Record<string, Invariant> = {
 
   oneWriter: {
     rule: "2.1",
-    says: "One writer runs, whoever asks and how often.",
+    says: "One writer runs, whoever asks and how often; others only take over from it.",
     harm: "doubled",
-    check: ({ callers }) => {
+    check: ({ callers, deployment: { holders } }) => {
       const ran = callers.filter(({ manuscript }) => manuscript.started);
-      return ran.length > 1 ? `${ran.length} ran` : null;
+      const uninvited = ran.filter(
+        (one) => one.action !== holders[0]?.action && !takesOver(one),
+      );
+      return uninvited.length > 0 ? `${ran.length} ran` : null;
+    },
+  },
+
+  takesOverExactly: {
+    rule: "2.5",
+    says: "Who takes over begins at the end of what is saved, and its predecessor saves no more.",
+    harm: "doubled",
+    check: (outcome) => {
+      const { callers, deployment } = outcome;
+      return (
+        pairs(deployment.changes, (before, { by, holder, tail }) => {
+          const grew = (tail?.offset ?? 0) > (before.tail?.offset ?? 0);
+          return grew && by !== holder ? "its predecessor saved text" : null;
+        }) ??
+        first(callers, ({ action, manuscript: { start, arrivals } }) => {
+          const { holders, changes } = deployment;
+          const begunAt = arrivals[0]?.at ?? Infinity;
+          const next = holders.findIndex((one) => one.action === action) + 1;
+          // Who has lost the claim before it has begun may read more.
+          if ((holders[next]?.at ?? Infinity) <= begunAt) return null;
+          const claim = changes.find(
+            ({ by, what }) => by === action && what === "claim",
+          );
+          const { start: end = start } = Object(claim?.result) as {
+            start?: number;
+          };
+          if (begunAt === Infinity || wasDeleted(outcome)) return null;
+          if (start === end) return null;
+          return `it begins at ${start} for ${end}`;
+        })
+      );
+    },
+  },
+
+  onCompleteRunsOnce: {
+    rule: "4.7",
+    says: "onComplete counts each stream that has ended once, and none that has not.",
+    harm: "doubled",
+    check: ({ stored: { ends, callbacks, stream }, schedule }) => {
+      if (schedule.callback === null) return null;
+      const ended = stream === null || isFinal(stream.status) ? 1 : 0;
+      if (ends.length !== ended) return `${ends.length} for ${ended}`;
+      return callbacks.length === 1 - ended
+        ? null
+        : `${callbacks.length} callbacks are kept`;
+    },
+  },
+
+  onCompleteIsToldTheTruth: {
+    rule: "4.7",
+    says: "onComplete is told how the stream ended, and reads the text that is saved then.",
+    harm: "lost",
+    check: (outcome) => {
+      const { deployment, stored, winner } = outcome;
+      const counted = deployment.told[stored.ends[0]?.call ?? -1];
+      if (counted === undefined) return null;
+      const { args, text, status } = counted;
+      if (args.context !== CONTEXT) return "its context is another one";
+      if (args.streamId !== deployment.streamId) return "its id is another one";
+      const isLater = stored.ends[0]?.call !== 0;
+      if (args.status === "deleted") {
+        return wasDeleted(outcome) ? null : "it was told of a deletion";
+      }
+      // It may have been deleted since it has ended.
+      if (text === "" && isLater && wasDeleted(outcome)) return null;
+      if (status !== statusOf03(args.status)) {
+        return `it was told ${args.status}, and read ${status}`;
+      }
+      if (
+        text.length < args.length ||
+        (text.length > args.length && !isLater)
+      ) {
+        return `it was told ${args.length} and read ${text.length}`;
+      }
+      const { whole = "" } = outcome.written ?? {};
+      if (text !== whole.slice(0, text.length)) return "it read another text";
+      if (wasDeleted(outcome)) return null;
+      if (stored.stream?.status !== args.status) {
+        return `it was told ${args.status}, and it is ${stored.stream?.status}`;
+      }
+      const saved = savedText(outcome);
+      const isFinalText = endingOf(outcome)?.by === winner?.action;
+      return isFinalText && text !== saved
+        ? `it read ${text.length} of ${saved.length}`
+        : null;
     },
   },
 
@@ -198,9 +282,10 @@ export const invariants: Record<string, Invariant> = {
     check: (outcome) =>
       first(outcome.callers, (caller) => {
         const { plan, action, manuscript, sent, generated } = caller;
+        if (sent?.cancelled === true) return null;
         const answer = sent?.status;
         if (action.fate === "died" || manuscript.started) return null;
-        if (plan.how === "generate") {
+        if (plan.how !== "stream") {
           if (generated === "rejected" && wasDeleted(outcome)) return null;
           // Or its claim failed again and again.
           if (generated === "rejected" && action.failures.length > 0)
@@ -395,7 +480,7 @@ export const invariants: Record<string, Invariant> = {
         ["abort", "set", "cron", "sleep", "clock", "stall"].includes(what),
       );
       if (meddled) return null;
-      const expected = schedule.writing.throws ? "error" : "done";
+      const expected = manuscript.ended === "threw" ? "error" : "done";
       const status = stored.stream?.status;
       return status === expected ? null : `it is ${status}`;
     },
@@ -420,29 +505,28 @@ export const invariants: Record<string, Invariant> = {
     rule: "4.8",
     says: "No check ends a stream that gave a sign of life within 2 minutes, or 20 if nobody has claimed it.",
     harm: "lost",
-    check: ({ deployment, schedule }) => {
-      const set = schedule.outside.some(
-        (event) => event.what === "set" && event.status === "timeout",
-      );
-      if (set) return null;
+    check: ({ deployment }) => {
       const { changes } = deployment;
       let sign = deployment.createdAt;
-      let claimed = false;
       let length = 0;
-      for (const { what, empty, tail, wall } of changes) {
-        if (tail?.status === "timeout") {
+      let last: Change["by"] = null;
+      for (const { by, what, holder, empty, final, tail, wall } of changes) {
+        if (tail === null || isFinal(tail.status)) {
+          // A writer that failed may have left it to another, and none came.
+          const isDead = tail?.status === "timeout" || tail?.status === "error";
+          if (!isDead || by !== null || what === "setStreamStatus") return null;
           const age = wall - sign;
-          const timeout = claimed ? CLAIMED_TIMEOUT_MS : UNCLAIMED_TIMEOUT_MS;
+          const timeout = last ? CLAIMED_TIMEOUT_MS : UNCLAIMED_TIMEOUT_MS;
           return age < timeout ? `its last sign was ${age} ms old` : null;
         }
-        const grew = (tail?.offset ?? 0) > length;
-        length = tail?.offset ?? length;
-        if (what === "claim" && !claimed) {
-          claimed = true;
+        const grew = tail.offset > length;
+        length = tail.offset;
+        if (holder !== last) sign = wall;
+        last = holder;
+        // Clocks that go back do not make a sign older.
+        if (what === "append" && by === holder && (grew || empty || final)) {
           sign = wall;
         }
-        // Clocks that go back do not make a sign older.
-        if (what === "append" && (grew || empty)) sign = wall;
       }
       return null;
     },
@@ -452,24 +536,27 @@ export const invariants: Record<string, Invariant> = {
     rule: "4.4",
     says: "A writer's signal fires within about a second of an end from outside, while calls go well.",
     harm: "stuck",
-    check: (outcome) => {
-      const { winner, deployment } = outcome;
-      if (winner === undefined) return null;
-      const ending = deployment.changes.find(
-        ({ tail }) => tail === null || isFinal(tail.status),
-      );
-      if (ending === undefined || ending.by === winner.action) return null;
-      // And where it was set back, so does the time since the last look.
-      const wasSetBack = outcome.happenings.has("clock set back");
-      const limit =
-        ending.at + (wasSetBack ? 2 : 1) * LOOKS + delay(winner) + SLACK;
-      const { manuscript, action } = winner;
-      if (!isCalm(outcome, winner, ending.at, limit)) return null;
-      const told = manuscript.stoppedAt ?? Infinity;
-      const ended = Math.min(endOf(winner), diedAt(winner), manuscript.endedAt);
-      if (ended <= limit || told <= limit) return null;
-      return `it fired ${told - ending.at} ms after it (${action.fate}, ${ended})`;
-    },
+    check: (outcome) =>
+      first(outcome.callers, (caller) => {
+        const { manuscript, action } = caller;
+        const { holders } = outcome.deployment;
+        const index = holders.findIndex((one) => one.action === action);
+        if (index < 0 || !manuscript.started) return null;
+        // Another one takes over, or the stream ends.
+        const ending = endingOf(outcome);
+        const stop = holders[index + 1] ?? ending;
+        if (stop === undefined || ending?.by === action) return null;
+        // And where it was set back, so does the time since the last look.
+        const wasSetBack = outcome.happenings.has("clock set back");
+        const limit =
+          stop.at + (wasSetBack ? 2 : 1) * LOOKS + delay(caller) + SLACK;
+        if (!isCalm(outcome, caller, stop.at, limit)) return null;
+        const told = manuscript.stoppedAt ?? Infinity;
+        const { endedAt } = manuscript;
+        const ended = Math.min(endOf(caller), diedAt(caller), endedAt);
+        if (ended <= limit || told <= limit) return null;
+        return `it fired ${told - stop.at} ms after it (${action.fate}, ${ended})`;
+      }),
   },
 
   nothingGoesOnForEver: {
@@ -578,6 +665,8 @@ function pairs(
   );
 }
 
+const takesOver = ({ plan }: { plan: Pick<Caller["plan"], "how"> }) =>
+  plan.how === "take over";
 const diedAt = ({ action }: Caller) =>
   action.fate === "died" ? action.overAt : Infinity;
 const endOf = ({ action }: Caller) =>

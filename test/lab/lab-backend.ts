@@ -1,9 +1,21 @@
 /// <reference types="vite/client" />
 import schema from "../../src/component/schema.js";
 import { convexTest } from "convex-test";
-import { getFunctionName, type FunctionReference } from "convex/server";
+import {
+  defineSchema,
+  defineTable,
+  getFunctionName,
+  internalMutationGeneric,
+  makeFunctionReference,
+  type FunctionReference,
+  type GenericDataModel,
+  type GenericMutationCtx,
+} from "convex/server";
+import { v } from "convex/values";
 import {
   PersistentTextStreaming,
+  vOnCompleteArgs,
+  type OnCompleteArgs,
   type StreamId,
 } from "../../src/client/index.js";
 import { api, internal } from "../../src/component/_generated/api.js";
@@ -12,7 +24,10 @@ import { type StreamStatus, isFinal } from "../../src/shared.js";
 import { Action } from "./action.js";
 import type { LabClock } from "./lab-clock.js";
 import type { Happenings } from "./happenings.js";
-import type { ActionPlan, Schedule } from "./schedule.js";
+import type { ActionPlan, CallbackAct, Schedule } from "./schedule.js";
+
+/** What the app hands to its `onComplete`. */
+export const CONTEXT = "message 1";
 
 /** What the database said of the stream right after a mutation. */
 export interface Change {
@@ -22,6 +37,9 @@ export interface Change {
   /** The action that asked for it; null for the app's own. */
   by: Action | null;
   what: string;
+  /** What it returned, and who held the claim then. */
+  result: unknown;
+  holder: Action | null;
   /** Of an `append`: whether it had no text, and whether it was the last. */
   empty: boolean;
   final: boolean;
@@ -41,6 +59,19 @@ const loaded = Object.entries(loaders).map(
   async ([path, load]) => [path, await load()] as const,
 );
 
+/** With a table of the app's: one row for each end that its `onComplete` has counted. */
+const schemaOfApp = defineSchema({
+  ...schema.tables,
+  ends: defineTable({ call: v.number() }),
+});
+
+/** What an `onComplete` was told, and what it then read. */
+export interface Told {
+  args: OnCompleteArgs;
+  text: string;
+  status: StreamStatus;
+}
+
 /** The component on a deployment with one stream. Nothing is forgotten of what happens to it. */
 export class Deployment {
   readonly streaming: PersistentTextStreaming;
@@ -48,13 +79,22 @@ export class Deployment {
   readonly actions: Action[] = [];
   /** Called after each mutation. */
   readonly listeners = new Set<() => void>();
+  /** Each call of `onComplete`, also of those that were rolled back. */
+  readonly told: Told[] = [];
+  /** The actions that have claimed the stream, each from the one before. */
+  readonly holders: { action: Action | null; at: number }[] = [];
+  /** Whether the transaction that runs now fails, whatever it catches. */
+  private isDoomed = false;
+  private mayDoom = false;
   streamId = "" as StreamId;
   createdAt = 0;
 
   private constructor(
     readonly clock: LabClock,
     readonly happenings: Happenings,
-    private readonly t: ReturnType<typeof convexTest<typeof schema.tables>>,
+    private readonly t: ReturnType<
+      typeof convexTest<typeof schemaOfApp.tables>
+    >,
     flush: Schedule["flush"],
   ) {
     // By the same names as in an app: a deployment takes them for references all the same.
@@ -65,7 +105,7 @@ export class Deployment {
   static async create(
     clock: LabClock,
     happenings: Happenings,
-    { flush, lateness }: Pick<Schedule, "flush" | "lateness">,
+    { flush, lateness, callback }: Schedule,
   ): Promise<Deployment> {
     const modules = Object.fromEntries(
       (await Promise.all(loaded)).map(([path, module]) => [
@@ -73,16 +113,27 @@ export class Deployment {
         () => Promise.resolve(module),
       ]),
     );
-    const t = convexTest({ schema, modules, transactionLimits: true });
-    const deployment = new Deployment(clock, happenings, t, flush);
+    modules["../../src/component/app.ts"] = () =>
+      Promise.resolve({ onEnd: deployment.onEnd(callback ?? []) });
+    const t = convexTest({
+      schema: schemaOfApp,
+      modules,
+      transactionLimits: true,
+    });
+    const deployment: Deployment = new Deployment(clock, happenings, t, flush);
+    deployment.mayDoom = callback?.includes("cannot be caught") === true;
     let scheduled = 0;
     clock.lateness = () => {
       const late = lateness[scheduled++ % lateness.length] ?? 0;
       if (late > 0) happenings.add("scheduled function late");
       return late;
     };
-    deployment.streamId = await deployment.streaming.createStream(
-      deployment.app,
+    const onComplete = makeFunctionReference<"mutation">("app:onEnd") as never;
+    deployment.streamId = await t.mutation((ctx) =>
+      deployment.streaming.createStream(
+        ctx,
+        callback === null ? {} : { onComplete, context: CONTEXT },
+      ),
     );
     deployment.createdAt = clock.now();
     clock.afterScheduled = () => deployment.lookAfterScheduled();
@@ -117,13 +168,20 @@ export class Deployment {
   ): Promise<unknown> {
     const mutation = this.clock.asNobody(() =>
       this.queue.then(async () => {
-        const result: unknown = await this.t.mutation(
-          reference as FunctionReference<"mutation">,
-          args,
-        );
-        if (this.streamId !== "") {
-          await this.look(getFunctionName(reference), by, args);
+        this.isDoomed = false;
+        const mutation = reference as FunctionReference<"mutation">;
+        const result: unknown = await (!this.mayDoom
+          ? this.t.mutation(mutation, args)
+          : this.t.mutation(async (ctx) => {
+              const result: unknown = await ctx.runMutation(mutation, args);
+              if (this.isDoomed) throw new Error("It took over a second.");
+              return result;
+            }));
+        const { claimed } = Object(result) as { claimed?: boolean };
+        if (claimed && this.holders.at(-1)?.action !== by) {
+          this.holders.push({ action: by, at: this.clock.time });
         }
+        await this.look(getFunctionName(reference), by, args, result);
         return result;
       }),
     );
@@ -135,12 +193,15 @@ export class Deployment {
     name: string,
     by: Action | null,
     args: Args = {},
+    result: unknown = null,
   ): Promise<void> {
     this.changes.push({
       at: this.clock.time,
       wall: this.clock.now(),
       by,
       what: name.replace("lib:", ""),
+      result,
+      holder: this.holders.at(-1)?.action ?? null,
       empty: args["text"] === "",
       final: args["final"] !== undefined,
       tail: await this.t.query(api.lib.tail, { streamId: this.streamId }),
@@ -163,6 +224,40 @@ export class Deployment {
     return tail === null || (tail !== undefined && isFinal(tail.status));
   }
 
+  /** The app's `onComplete`: it counts the end, and then does what is planned. */
+  private onEnd(acts: CallbackAct[]) {
+    return internalMutationGeneric({
+      args: vOnCompleteArgs(v.string()),
+      returns: v.null(),
+      handler: async (ctx: GenericMutationCtx<GenericDataModel>, args) => {
+        const { happenings, streaming } = this;
+        const call = this.told.length;
+        const { streamId } = args;
+        const body = await streaming.getStreamBody(ctx, streamId);
+        this.told.push({ args, ...body });
+        await ctx.db.insert("ends", { call });
+        if (call > 0) happenings.add("onComplete run later");
+        const act = acts[call] ?? "works";
+        if (act === "works") return null;
+        if (act === "deletes the stream") {
+          happenings.add("onComplete deleted the stream");
+          await streaming.deleteStream(ctx, streamId);
+          return null;
+        }
+        happenings.add("onComplete failed");
+        if (act === "returns rubbish") return "rubbish" as unknown as null;
+        if (act === "exceeds a limit") {
+          await ctx.db.insert("ends", { call, more: "x".repeat(2 ** 20) });
+        }
+        if (act === "cannot be caught") {
+          happenings.add("onComplete failed in a way that cannot be caught");
+          this.isDoomed = true;
+        }
+        throw new Error("The app's onComplete threw.");
+      },
+    });
+  }
+
   cron(): Promise<unknown> {
     return this.mutate(internal.lib.cleanupExpiredStreams, {}, null);
   }
@@ -179,13 +274,16 @@ export class Deployment {
     return this.t.run(async (ctx) => ({
       stream: (await ctx.db.query("streams").collect())[0] ?? null,
       chunks: await ctx.db.query("chunks").withIndex("byStream").collect(),
+      ends: await ctx.db.query("ends").collect(),
+      callbacks: await ctx.db.query("callbacks").collect(),
       unfinished: (
         await ctx.db.system.query("_scheduled_functions").collect()
       ).filter(
-        // A check may be planned for later.
+        // A check may be planned for later, and the app's `onComplete` may fail.
         ({ name, state: { kind } }) =>
           kind !== "success" &&
-          !(kind === "pending" && name === "deadlines:plannedCheck"),
+          !(kind === "pending" && name === "deadlines:plannedCheck") &&
+          !(kind === "failed" && name === "endings:runOwed"),
       ),
     }));
   }

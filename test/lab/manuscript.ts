@@ -2,6 +2,7 @@ import type {
   BackgroundWriter,
   ChunkAppender,
 } from "../../src/client/index.js";
+import { isLowSurrogate } from "../../src/shared.js";
 import type { Action } from "./action.js";
 import type { LabClock } from "./lab-clock.js";
 import type { Writing } from "./schedule.js";
@@ -19,7 +20,7 @@ function storyOf(length: number): string {
   return story;
 }
 
-/** What each of several writers of a stream would write begins so far apart: it shows who wrote. */
+/** What each of several writers of a stream would write, unless they take it over, begins so far apart: it shows who wrote. */
 const APART = 333;
 
 /** What one writer writes, and how far it is. */
@@ -30,6 +31,8 @@ export class Manuscript {
   length = 0;
   readonly arrivals: { at: number; end: number }[] = [];
   started = false;
+  /** How much was saved when it began. */
+  start = 0;
   /** How its function ended, if it has. */
   get ended(): "returned" | "threw" | "was stopped" | null {
     return this.ending;
@@ -44,17 +47,26 @@ export class Manuscript {
   stoppedAt: number | null = null;
   private readonly texts: string[];
 
+  /**
+   * @param index Which of several writers this is; null for one of those who write
+   *   the same text, each from where the one before has stopped.
+   * @param throwsAt Before which piece it throws.
+   */
   constructor(
     private readonly clock: LabClock,
     private readonly writing: Writing,
-    index: number,
+    index: number | null,
+    private readonly throwsAt: number | null,
   ) {
     const { pieces, scale } = writing;
-    let end = index * APART;
+    let end = (index ?? 0) * APART;
     this.texts = pieces.map(({ half, length }) => {
       const start = end;
       end += length * scale;
-      return half + storyOf(end).slice(start, end);
+      // A character of two halves is not divided between two writers.
+      if (index !== null) return half + storyOf(end).slice(start, end);
+      if (isLowSurrogate(storyOf(end + 1).charCodeAt(end))) end++;
+      return story.slice(start, end);
     });
     this.whole = this.texts.join("").replace(/\p{Surrogate}/gu, "\uFFFD");
   }
@@ -82,12 +94,22 @@ export class Manuscript {
     return (this.rawText ??= this.texts.join(""));
   }
 
-  /** The function that an app would hand to `stream` or `generate`, in this action. */
-  writer(action: Action): BackgroundWriter {
+  /**
+   * The function that an app would hand to `stream` or `generate`, in this action.
+   *
+   * @param begin Says how much is saved already.
+   */
+  writer(action: Action, begin?: () => Promise<number>): BackgroundWriter {
     const { writing, clock } = this;
     const texts = async function* (this: Manuscript) {
+      let known = (await begin?.()) ?? 0;
+      this.start = this.length = this.taken = known;
       for (const [i, text] of this.texts.entries()) {
-        yield text;
+        if (i === this.throwsAt) throw new Error("429 Too many requests.");
+        const rest = text.slice(known);
+        known -= text.length - rest.length;
+        if (rest === "" && text !== "") continue;
+        yield rest;
         const pause = (writing.pieces[i]?.pause ?? 0) * writing.pace;
         if (pause > 0) await clock.waitIn(action, pause);
       }

@@ -337,10 +337,12 @@ export class HookReader {
   /** While the database is out of reach, a clean end of HTTP may count as done. */
   private noteGuess(status: StreamStatus): void {
     const { reader, deployment, client } = this;
-    const saved = deployment.tail?.status ?? "error";
-    const isSaved =
-      saved === "done" || (reader.reads03 && statusOf03(saved) === "done");
-    if (status !== "done" || isSaved || reader.hasGuessed) return;
+    if (status !== "done" || reader.hasGuessed) return;
+    const isSaved = deployment.changes.some(({ tail }) => {
+      const saved = tail?.status ?? "error";
+      return (reader.reads03 ? statusOf03(saved) : saved) === "done";
+    });
+    if (isSaved) return;
     reader.hasGuessed = true;
     const silence = deployment.clock.time - client.answeredAt;
     if (silence >= LAST_WORD_MS) return;

@@ -10,6 +10,10 @@ export interface Schedule {
   writing: Writing;
   /** Who asks for the stream to be written; one gets it. */
   callers: CallerPlan[];
+  /** Jobs that take the stream over, one attempt each. */
+  takeovers: TakeoverPlan[];
+  /** What the app's `onComplete` does, each time that it runs; null if there is none. After these, it works. */
+  callback: CallbackAct[] | null;
   outside: OutsideEvent[];
   readers: ReaderPlan[];
   /** How late scheduled functions start, in turn, over and over. */
@@ -61,6 +65,8 @@ export interface ActionPlan {
 
 /** What becomes of the connection that a body comes over. */
 export interface ConnectionPlan {
+  /** How long after its request (ms) the client leaves, if there is no head by then. */
+  leavesAt: number | null;
   /** How late the head of the answer comes (ms), or that it does not. */
   answer: number | "lost";
   /** After so many bytes nothing arrives any more. Null: all of it does. */
@@ -71,9 +77,26 @@ export interface ConnectionPlan {
   noticed: "signal" | "cancel" | "not";
 }
 
+export interface TakeoverPlan {
+  at: number;
+  /** Before which piece its writer throws; null if it does not. */
+  throwsAt: number | null;
+  action: ActionPlan;
+}
+
+/** All but the last two fail after they have counted. */
+export type CallbackAct =
+  | "throws"
+  | "exceeds a limit"
+  | "returns rubbish"
+  /** The transaction that runs it fails as a whole. */
+  | "cannot be caught"
+  | "deletes the stream"
+  | "works";
+
 export interface CallerPlan {
   at: number;
-  how: "stream" | "generate";
+  how: "stream" | "generate" | "take over";
   action: ActionPlan;
   connection: ConnectionPlan;
   /** Whether the request is lost on its way, the first time. */
@@ -181,6 +204,7 @@ const action = (deaths: number, breakdowns: number): fc.Arbitrary<ActionPlan> =>
 
 const connection = (bytes: number): fc.Arbitrary<ConnectionPlan> =>
   fc.record({
+    leavesAt: rarely(8, null, fc.nat(1000)),
     answer: rarely<ConnectionPlan["answer"], ConnectionPlan["answer"]>(
       5,
       0,
@@ -366,6 +390,33 @@ export function schedules(kind: Kind): fc.Arbitrary<Schedule> {
         { ...first, at: 0 } as CallerPlan,
         ...others,
       ]),
+    takeovers: rarely(
+      3,
+      [],
+      fc.array(
+        fc.record({
+          at: fc.nat(8000),
+          throwsAt: rarely(2, null, fc.nat(40)),
+          action: action(3, 25),
+        }),
+        { minLength: 1, maxLength: 4 },
+      ),
+    ),
+    callback: rarely(
+      2,
+      null,
+      fc.array(
+        fc.constantFrom<CallbackAct>(
+          "works",
+          "throws",
+          "exceeds a limit",
+          "returns rubbish",
+          "cannot be caught",
+          "deletes the stream",
+        ),
+        { maxLength: 4 },
+      ),
+    ),
     outside: fc.array(outside, {
       minLength: kind.leastEvents,
       maxLength: kind.mostEvents,
