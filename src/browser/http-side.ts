@@ -114,11 +114,12 @@ export function createHttpSide(on: {
       }
       const { body, status } = response;
       const verdict = verdictOn(response);
-      if (verdict || !body) {
-        const { then, what = "" } = verdict ?? OVER;
-        const said = ` answered ${status}${what}.`;
-        return end(verdict ?? OVER, then === "over" ? "" : said, status);
+      if (verdict) {
+        const what = ` answered ${status}${verdict.what ?? ""}.`;
+        return end(verdict, what, status);
       }
+      // None: another writer has started the stream, or the platform does not stream.
+      if (!body) return end(OVER);
       if (signal.aborted) return;
       clearTimeout(timer);
       let offset = Number(response.headers.get(START_OFFSET)) || 0;

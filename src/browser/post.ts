@@ -65,13 +65,9 @@ export async function requestHeaders({
 }
 
 function valueOf<T>(value: ValueOrFunction<T>): T | PromiseLike<T> {
-  return isFunction(value) ? value() : value;
-}
-
-function isFunction<T>(
-  value: ValueOrFunction<T>,
-): value is () => T | PromiseLike<T> {
-  return typeof value === "function";
+  return typeof value === "function"
+    ? (value as () => T | PromiseLike<T>)()
+    : value;
 }
 
 /** Whether only calling a function tells what the headers are now. */
@@ -79,7 +75,7 @@ export function hasDynamicHeaders({
   headers,
   authToken,
 }: Omit<PostOptions, "url">): boolean {
-  return isFunction(headers) || isFunction(authToken);
+  return typeof headers === "function" || typeof authToken === "function";
 }
 
 /** A request's URL and headers as a string, to tell whether they have changed. */
@@ -93,8 +89,6 @@ export function verdictOn({
   status,
   headers,
 }: Response): Verdict | undefined {
-  // Another writer has started the stream.
-  if (status === 204 || status === 205) return { then: "over" };
   if (ok) {
     const type = headers.get("Content-Type") ?? "";
     if (headers.has(START_OFFSET) || !/\b(html|json)\b/i.test(type)) return;
