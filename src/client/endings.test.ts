@@ -490,7 +490,11 @@ describe("signs of life", () => {
 
 test("a result that cannot be saved does not cost the text", async () => {
   const errors = errorsLogged().mockClear();
-  for (const result of [{ at: new Date() }, { large: "x".repeat(5000) }]) {
+  for (const result of [
+    { at: new Date() },
+    { large: "x".repeat(5000) },
+    { half: "\ud83d" },
+  ]) {
     const app = appWith();
     const streamId = await app.create();
     const writer = async (append: (text: string) => Promise<void>) => {
@@ -504,7 +508,7 @@ test("a result that cannot be saved does not cost the text", async () => {
     });
     expect((await app.info(streamId))?.result).toBeUndefined();
   }
-  expect(errors).toHaveBeenCalledTimes(2);
+  expect(errors).toHaveBeenCalledTimes(3);
 });
 
 test("a generator's return is the result, over HTTP too", async () => {

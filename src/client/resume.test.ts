@@ -1,3 +1,4 @@
+import { ConvexError } from "convex/values";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { StreamId } from "./index.js";
 import {
@@ -255,6 +256,23 @@ describe("the headers", () => {
     const empty = await resume(none);
     expect(empty.body).toBeNull();
     expect(streamHeaders(empty)).toEqual([204, 0, 0, "true", "aborted"]);
+  });
+
+  test("of a stream that failed: why, in at most 4,096 characters", async () => {
+    const { create, generate, resume } = setUp();
+    const streamId = await create();
+    const message = "中".repeat(1000);
+    const failing = generate(streamId, () => {
+      throw new ConvexError({ message });
+    });
+    await expect(settled(failing)).rejects.toThrow();
+    const header = (await resume(streamId)).headers.get("Stream-Error") ?? "";
+    expect(header.length).toBeLessThanOrEqual(4096);
+    const error = JSON.parse(decodeURIComponent(header)) as unknown;
+    expect(error).toEqual({
+      kind: "WriterFailed",
+      message: message.slice(0, 400),
+    });
   });
 
   test("of text beyond one page of 4 MiB: not that this is all", async () => {
