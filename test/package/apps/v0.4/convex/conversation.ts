@@ -6,6 +6,7 @@
 import {
   vOnCompleteArgs,
   vStreamId,
+  type BackgroundWriter,
 } from "@convex-dev/persistent-text-streaming";
 import { v } from "convex/values";
 import { internal } from "./_generated/api.js";
@@ -15,7 +16,7 @@ import {
   internalQuery,
   mutation,
 } from "./_generated/server.js";
-import { streaming } from "./replies.js";
+import { streaming, tokens } from "./replies.js";
 
 export const send = mutation({
   args: { prompt: v.string() },
@@ -55,9 +56,11 @@ export const onEnd = internalMutation({
 export const answer = internalAction({
   args: { streamId: vStreamId },
   handler: async (ctx, { streamId }) => {
-    const isMine = await streaming.generate(ctx, streamId, async function* () {
+    const write: BackgroundWriter = async function* (_append, signal) {
       yield await ctx.runQuery(internal.conversation.prompt, { streamId });
-    });
+      yield* tokens(signal);
+    };
+    const isMine = await streaming.generate(ctx, streamId, write);
     return isMine;
   },
 });

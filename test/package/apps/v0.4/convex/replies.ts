@@ -2,7 +2,6 @@ import {
   PersistentTextStreaming,
   streamBodyArgs,
   vStreamId,
-  type BackgroundWriter,
   type FlushBoundary,
   type FlushOptions,
   type PersistentTextStreamingOptions,
@@ -11,12 +10,7 @@ import {
   type StreamWriter,
 } from "@convex-dev/persistent-text-streaming";
 import { components } from "./_generated/api.js";
-import {
-  httpAction,
-  internalAction,
-  query,
-  type ActionCtx,
-} from "./_generated/server.js";
+import { httpAction, query, type ActionCtx } from "./_generated/server.js";
 
 const boundary: FlushBoundary = (buffered) => buffered.endsWith("\n\n");
 const flush: FlushOptions = { boundary, maxChars: 500, maxDelayMs: 300 };
@@ -42,7 +36,7 @@ export const readOn = query({
   },
 });
 
-async function* tokens(signal: AbortSignal): AsyncGenerator<string> {
+export async function* tokens(signal: AbortSignal): AsyncGenerator<string> {
   for (const token of ["Hi ", "there!"]) {
     if (signal.aborted) return;
     yield await Promise.resolve(token);
@@ -63,15 +57,7 @@ const generator: StreamWriter<ActionCtx> = async function* (
   );
   yield* tokens(signal);
 };
-const inBackground: BackgroundWriter = (_append, signal) => tokens(signal);
-
 export const write = httpAction(async (ctx, request) => {
   const streamId = await streaming.createStream(ctx);
   return streaming.stream(ctx, request, streamId, generator);
-});
-
-export const answer = internalAction({
-  args: { streamId: vStreamId },
-  handler: (ctx, { streamId }) =>
-    streaming.generate(ctx, streamId, inBackground),
 });
