@@ -34,7 +34,7 @@ const CLAIM =
 const DISTANCE =
   "Commits are 400 ms apart, because each commit, and each update it causes, is a billed call. The slowest characters arrive no later.";
 const OTHERS =
-  "Times of the page's own work: what else runs on the machine moves them by a quarter.";
+  "The machine had other work, which moves these times by up to a factor of two: compare what the same takes alone.";
 const AT_LINES =
   "This package also saves at line breaks, so that lists, tables and code do not wait for a full stop.";
 
