@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createDatabaseSide, type QueryResult } from "./database-side.js";
 import { createPrefix } from "./prefix.js";
 import type { Source, StreamReader, Watcher } from "./stream-reader.js";
@@ -84,4 +84,61 @@ test("an unused reader does not come back with less than was shown since", () =>
   const again = read(true, whole.reader);
   expect(again.view.snapshot.text).toBe("One. Two.");
   expect(show(again).reader).toBe(again);
+});
+
+test("`tail` without `incremental` leaves no gap, however much was saved meanwhile", () => {
+  const saved = { text: "0123456789", status: "streaming" as const };
+  const listeners = new Set<() => void>();
+  const watch = ({ tail }: Record<string, unknown>) => ({
+    localQueryResult: () => {
+      const from = Math.max(0, saved.text.length - Number(tail));
+      return { ...saved, text: saved.text.slice(from), from, next: from };
+    },
+    onUpdate: (listener: () => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  });
+  const prefix = createPrefix();
+  const database = createDatabaseSide(
+    "stream",
+    { watch, tail: 4 },
+    prefix,
+    () => {},
+  );
+  database.open();
+  database.open();
+  expect(prefix.text).toBe("6789");
+  Object.assign(saved, { text: `${saved.text}abcdefghij`, status: "done" });
+  for (const listener of [...listeners]) listener();
+  expect(prefix.text).toBe("6789");
+  expect(prefix.status).toBe("streaming");
+  database.open();
+  expect(prefix.text).toBe("6789abcdefghij");
+  expect(prefix.status).toBe("done");
+});
+
+test("a hook that drove one stream does not drive the next because of that", async () => {
+  const fetch = vi.fn(() => Promise.resolve(new Response("Hi.")));
+  const source = (streamId: string, driven: boolean): Source => ({
+    ...{ query: "chat:body", streamId, driven, fetch },
+    url: "https://app.test/chat",
+  });
+  const client = {};
+  const unanswered = (() => ({
+    localQueryResult: () => undefined,
+    onUpdate: () => () => {},
+  })) as never;
+  const watcher: Watcher = { source: source("a", true), onChange: () => {} };
+  addWatcher(readerFor(client, unanswered, watcher.source!), watcher);
+  await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(1));
+  removeWatcher(watcher);
+  // As in React: the next reader's effect runs before that of its options.
+  const next = source("b", false);
+  addWatcher(readerFor(client, unanswered, next, watcher.reader), watcher);
+  watcher.source = next;
+  watcher.reader!.update(watcher);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(fetch).toHaveBeenCalledTimes(1);
+  removeWatcher(watcher);
 });

@@ -53,6 +53,8 @@ export function createDatabaseSide(
   let position: number | null = null;
   /** Whether the text before the newest page may differ from the database's. */
   let isInDoubt = false;
+  /** How much text (UTF-16 code units) `tail` alone would have left out by now. */
+  let missed = 0;
 
   const side = {
     /** The database's last answer; undefined if HTTP has brought text since. */
@@ -65,10 +67,11 @@ export function createDatabaseSide(
     open(): void {
       if (unsubscribe !== null) return;
       const asked = position;
+      const before = missed;
       const watching = subscription();
       const onUpdate = () => {
         side.peek(watching);
-        if ((position ?? 0) !== (asked ?? 0)) stop();
+        if ((position ?? 0) !== (asked ?? 0) || missed !== before) stop();
         onChange();
       };
       try {
@@ -104,6 +107,12 @@ export function createDatabaseSide(
       const page = (side.page = answer as QueryResult);
       const { text, from, next, status } = page;
       if (from !== undefined) {
+        const gap = from - prefix.end;
+        if (!incremental && prefix.start !== null && gap > 0) {
+          // More was saved since the last answer than `tail` brings.
+          missed += gap;
+          return;
+        }
         const differs = prefix.save(from, text);
         // When a stream is done, everything that its writer appended is saved.
         const isShort = status === "done" && from + text.length < prefix.end;
@@ -155,7 +164,7 @@ export function createDatabaseSide(
     if (incremental && (position !== null || tail === undefined)) {
       asked.from = position ?? 0;
     } else if (tail !== undefined) {
-      asked.tail = tail;
+      asked.tail = tail + missed;
     }
     return watch(asked);
   };

@@ -191,7 +191,7 @@ export function createReader(
   function findDriver(): (Source & { url: string }) | null {
     let found: Source | null = null;
     for (const { source } of watchers) {
-      if (!source?.url) continue;
+      if (!source?.url || source.streamId !== streamId) continue;
       if (source.driven) found = source;
       else if (isDriven) found ??= source;
     }
@@ -322,7 +322,8 @@ export function createReader(
     },
 
     update({ source }: Watcher): void {
-      if (!source) return;
+      // A hook that has just changed streams still has the source of the last one.
+      if (source?.streamId !== streamId) return;
       if (source.driven === true && source.url) isDriven = true;
       if (!hasDynamicHeaders(source)) void http.askIfChanged();
       settleSoon();

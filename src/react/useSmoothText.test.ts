@@ -81,3 +81,23 @@ test("text at mount shows at once, later text flows, the end is complete", async
     isStreaming: false,
   });
 });
+
+test("the text after another one flows too, and never shrinks", async () => {
+  const seen: string[] = [];
+  const view = renderHook(
+    ({ text }) => {
+      const [visible] = useSmoothText(text);
+      seen.push(visible);
+      return visible;
+    },
+    { initialProps: { text: "A long reply, of an earlier stream." } },
+  );
+  view.rerender({ text: "" });
+  seen.splice(0);
+  const text = "Hello, world, how are you?";
+  view.rerender({ text });
+  await waitFor(() => expect(view.result.current).toBe(text));
+  const lengths = seen.map(({ length }) => length);
+  expect(lengths).toEqual([...lengths].sort((a, b) => a - b));
+  expect(lengths[0]).toBe(0);
+});

@@ -47,7 +47,10 @@ export function useSmoothText(
   const visible = isEnd || !continues(flow, text) ? text.length : flow.visible;
   const latest = useRef<Flow>(flow);
   useEffect(() => {
-    latest.current = arrive(latest.current, text, performance.now(), isEnd);
+    const before = latest.current;
+    latest.current = arrive(before, text, performance.now(), isEnd);
+    // What follows must continue this text, not the one before.
+    if (!continues(before, text)) setFlow(latest.current);
     const step = () => {
       const next = advance(latest.current, performance.now(), canAnimate());
       if (next.visible !== latest.current.visible) {
