@@ -7,51 +7,33 @@ import { invariants, type Harm } from "./invariants.js";
 import { carryOut } from "./carry-out.js";
 import { schedules, type Kind } from "./schedule.js";
 
-interface Row extends Record<Harm, number> {
-  runs: number;
-}
+const columns = ["runs", "lost", "doubled", "stuck", "other"] as const;
 
 /** Counts, for each fault, the runs in which it happened and what came of them. */
 class Tally {
-  private readonly rows = new Map<Fault | "any", Row>();
+  private readonly counts = new Map<string, number>();
 
   add(happened: Iterable<Fault>, harms: Set<Harm>): void {
-    for (const fault of ["any" as const, ...happened]) {
-      const row = this.rows.get(fault) ?? {
-        runs: 0,
-        lost: 0,
-        doubled: 0,
-        stuck: 0,
-        other: 0,
-      };
-      row.runs++;
-      for (const harm of harms) row[harm]++;
-      this.rows.set(fault, row);
+    for (const fault of ["any", ...happened]) {
+      for (const column of ["runs", ...harms]) {
+        const key = `${fault} ${column}`;
+        this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+      }
     }
-  }
-
-  /** How many runs a fault happened in. */
-  runs(fault: Fault | "any"): number {
-    return this.rows.get(fault)?.runs ?? 0;
   }
 
   /** As a table in Markdown. */
   toString(): string {
-    const lines = (["any", ...faults] as const).map((fault) => {
-      const row = this.rows.get(fault);
-      const {
-        runs = 0,
-        lost = 0,
-        doubled = 0,
-        stuck = 0,
-        other = 0,
-      } = row ?? {};
-      return `| ${[fault, runs, lost, doubled, stuck, other].join(" | ")} |`;
-    });
+    const row = (cells: (string | number)[]) => `| ${cells.join(" | ")} |`;
     return [
-      "| fault | runs | lost | doubled | stuck | other |",
-      "| --- | ---: | ---: | ---: | ---: | ---: |",
-      ...lines,
+      row(["fault", ...columns]),
+      row(["---", ...columns.map(() => "---:")]),
+      ...["any", ...faults].map((fault) =>
+        row([
+          fault,
+          ...columns.map((name) => this.counts.get(`${fault} ${name}`) ?? 0),
+        ]),
+      ),
     ].join("\n");
   }
 }
