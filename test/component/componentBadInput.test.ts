@@ -156,8 +156,7 @@ describe("other arguments", () => {
   test.each(rows)("$name refuses $value as $arg", async (row) => {
     const { name, arg, value } = row;
     const { pending, claimed, streaming } = setup;
-    const stream =
-      { claim: pending, append: claimed }[name] ?? streaming;
+    const stream = { claim: pending, append: claimed }[name] ?? streaming;
     const call = functions[name as keyof typeof functions];
     await expect(call(stream, { [arg]: value })).rejects.toThrow(
       /[Vv]alidat|Unicode|offset|whole number of 0 or more|text|final|status|writer/,
