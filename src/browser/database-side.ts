@@ -53,8 +53,6 @@ export function createDatabaseSide(
   let position: number | null = null;
   /** Whether the text before the newest page may differ from the database's. */
   let isInDoubt = false;
-  /** How much text (UTF-16 code units) `tail` alone would have left out by now. */
-  let missed = 0;
 
   const side = {
     /** The database's last answer; undefined if HTTP has brought text since. */
@@ -67,11 +65,10 @@ export function createDatabaseSide(
     open(): void {
       if (unsubscribe !== null) return;
       const asked = position;
-      const before = missed;
       const watching = subscription();
       const onUpdate = () => {
         side.peek(watching);
-        if ((position ?? 0) !== (asked ?? 0) || missed !== before) stop();
+        if ((position ?? 0) !== (asked ?? 0)) stop();
         onChange();
       };
       try {
@@ -107,10 +104,10 @@ export function createDatabaseSide(
       const page = (side.page = answer as QueryResult);
       const { text, from, next, status } = page;
       if (from !== undefined) {
-        const gap = from - prefix.end;
-        if (!incremental && prefix.start !== null && gap > 0) {
-          // More was saved since the last answer than `tail` brings.
-          missed += gap;
+        if (!incremental && prefix.start !== null && from > prefix.end) {
+          // More was saved since the last answer than `tail` brings. Ask again.
+          tail! += from - prefix.end;
+          position = from;
           return;
         }
         const differs = prefix.save(from, text);
@@ -164,7 +161,7 @@ export function createDatabaseSide(
     if (incremental && (position !== null || tail === undefined)) {
       asked.from = position ?? 0;
     } else if (tail !== undefined) {
-      asked.tail = tail + missed;
+      asked.tail = tail;
     }
     return watch(asked);
   };

@@ -191,7 +191,7 @@ export function createReader(
   function findDriver(): (Source & { url: string }) | null {
     let found: Source | null = null;
     for (const { source } of watchers) {
-      if (!source?.url || source.streamId !== streamId) continue;
+      if (!source?.url) continue;
       if (source.driven) found = source;
       else if (isDriven) found ??= source;
     }
@@ -309,6 +309,8 @@ export function createReader(
       if (watchers.size === 0) listenForWakes(wake, true);
       watchers.add(watcher);
       watcher.reader = reader;
+      // A hook that has just changed streams still has the source of the last one.
+      if (watcher.source?.streamId !== streamId) watcher.source = null;
       reader.update(watcher);
       // All of them, because earlier ones may not have rendered the newest view yet,
       // and all must show the same.
@@ -322,8 +324,7 @@ export function createReader(
     },
 
     update({ source }: Watcher): void {
-      // A hook that has just changed streams still has the source of the last one.
-      if (source?.streamId !== streamId) return;
+      if (!source) return;
       if (source.driven === true && source.url) isDriven = true;
       if (!hasDynamicHeaders(source)) void http.askIfChanged();
       settleSoon();
