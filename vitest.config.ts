@@ -67,6 +67,7 @@ export default defineConfig({
           environment: "jsdom",
           include: ["src/react/**/*.test.{ts,tsx}"],
           globalSetup: "test/support/hook-setup.ts",
+          setupFiles: "test/support/patience.ts",
         },
       },
       {
@@ -80,7 +81,7 @@ export default defineConfig({
           environment: "jsdom",
           include: ["src/react/mounting.test.tsx"],
           globalSetup: "test/support/hook-setup.ts",
-          setupFiles: "test/support/react-18.ts",
+          setupFiles: ["test/support/react-18.ts", "test/support/patience.ts"],
           server: { deps: { inline: ["convex"] } },
         },
       },

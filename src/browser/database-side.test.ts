@@ -142,3 +142,31 @@ test("a hook that drove one stream does not drive the next because of that", asy
   expect(fetch).toHaveBeenCalledTimes(1);
   removeWatcher(watcher);
 });
+
+test("a refused reader that was closed asks again when it is back: a function may have another token", async () => {
+  const fetch = vi.fn(() =>
+    Promise.resolve(new Response(null, { status: 401 })),
+  );
+  const source: Source = {
+    ...{ query: "chat:body", streamId: "a", driven: true, fetch },
+    url: "https://app.test/chat",
+    authToken: () => "old",
+  };
+  const unanswered = (() => ({
+    localQueryResult: () => undefined,
+    onUpdate: () => () => {},
+  })) as never;
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  const watcher: Watcher = { source, onChange: () => {} };
+  const reader = readerFor({}, unanswered, source);
+  addWatcher(reader, watcher);
+  await vi.waitFor(() =>
+    expect(reader.view.snapshot.error).toMatchObject({ status: 401 }),
+  );
+  removeWatcher(watcher);
+  reader.close();
+  addWatcher(reader, watcher);
+  await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(2));
+  removeWatcher(watcher);
+  reader.close();
+});

@@ -63,7 +63,7 @@ export function examine(
       if (page === null) return;
       const { status, text, error } = page;
       if (!examined.has(report) && status === "error" && !text && !error) {
-        report(`There is no stream ${streamId}.`);
+        report(`There is no stream ${streamId}, or it failed before its text.`);
       }
       examined.add(report);
       const waited = performance.now() - (askedAt.get(report) ?? Infinity);
@@ -141,7 +141,7 @@ const advice: [said: RegExp, help: string][] = [
   ],
   [
     /^There is no stream/,
-    "The id is no stream's, or the stream has been deleted. Leave `streamId` out of optimistic documents: without an id the hook waits, with a made-up one it shows an error.",
+    "If its writer did not throw, the id is no stream's, or the stream has been deleted. Leave `streamId` out of optimistic documents: without an id the hook waits, with a made-up one it shows an error.",
   ],
   [
     / is pending\.$/,

@@ -28,6 +28,8 @@ const HEAD_MS = 30_000;
 /** After HTTP has ended cleanly, the database has this long to report how the stream ended. */
 const LAST_WORD_MS = 4000;
 
+const OVER: Verdict = { then: "over" };
+
 /**
  * The state of the request:
  *
@@ -38,8 +40,6 @@ const LAST_WORD_MS = 4000;
  * - `refused`: sent again on `retry()`, and when its headers change.
  * - `over`: nothing more will come.
  */
-const OVER: Verdict = { then: "over" };
-
 type HttpState = "unsent" | "quiet" | "flowing" | Verdict["then"];
 
 export type HttpSide = ReturnType<typeof createHttpSide>;
@@ -177,6 +177,8 @@ export function createHttpSide(on: {
       controller?.abort();
       clearTimeout(timer);
       if (side.state !== "over") side.state = side.received ? "over" : "unsent";
+      // Its headers are not watched any more, so whoever comes back asks again.
+      if (mayChange) side.refusal = null;
     },
 
     /** The network or the page is back, so nothing needs to wait any longer. */

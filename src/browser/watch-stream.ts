@@ -189,7 +189,7 @@ export interface StreamWatch {
   getSnapshot(): Snapshot;
   /** Calls back after each change, at most once per frame. Returns a function that unsubscribes. */
   subscribe(listener: () => void): () => void;
-  /** Stops watching. The snapshot stays as it is. */
+  /** Stops watching: no listener is called any more, and what nobody else watches is closed soon. */
   close(): void;
 }
 

@@ -107,24 +107,37 @@ describe("what names no stream", () => {
 });
 
 describe("invalid offsets", () => {
-  test.each([-1, 0.5, NaN, Infinity, 2 ** 53, 1e300, null, "0", {}, []])(
-    "%j",
-    async (from) => {
-      const app = await written("Saved.");
-      const { streamId } = app;
-      const sentence =
-        typeof from === "number"
-          ? /whole number of 0 or more \(UTF-16 code units\)/
-          : /from|number/;
-      await expect(app.page(streamId, anything(from))).rejects.toThrow(
-        sentence,
-      );
-      if (from === null) return;
-      const response = await app.resume(streamId, anything(from));
-      expect(response.status).toBe(400);
-      expect(await response.text()).toMatch(sentence);
-    },
-  );
+  test.each([
+    -1,
+    0.5,
+    NaN,
+    Infinity,
+    2 ** 53,
+    1e300,
+    null,
+    "0",
+    { from: {} },
+    [],
+  ])("%j", async (from) => {
+    const app = await written("Saved.");
+    const { streamId } = app;
+    const sentence =
+      typeof from === "number"
+        ? /whole number of 0 or more \(UTF-16 code units\)/
+        : /from|number/;
+    await expect(app.page(streamId, anything(from))).rejects.toThrow(sentence);
+    if (from === null) return;
+    const response = await app.resume(streamId, anything(from));
+    expect(response.status).toBe(400);
+    expect(await response.text()).toMatch(sentence);
+  });
+
+  test("no range is the whole text", async () => {
+    const { streamId, act, streaming } = await written("Saved.");
+    expect(
+      await act((ctx) => streaming.getStreamBody(ctx, streamId, {})),
+    ).toEqual({ text: "Saved.", status: "done" });
+  });
 
   test("-0 is the beginning", async () => {
     const { streamId, page, resume } = await written("Saved.");

@@ -168,7 +168,7 @@ function contextOf(context: unknown): Value {
 export function rangeOf(
   options: number | { from?: number; tail?: number } | undefined,
 ): { from?: number; tail?: number } {
-  const isRange = "from" in Object(options) || "tail" in Object(options);
+  const isRange = Object.prototype.toString.call(options) === "[object Object]";
   if (isRange) return options as { from?: number; tail?: number };
   return options === undefined ? {} : { from: options as number };
 }

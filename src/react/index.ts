@@ -28,6 +28,7 @@ import type {
   Source,
   StreamProblem,
   StreamReader,
+  View,
   Watcher,
 } from "../browser/stream-reader.js";
 import {
@@ -295,10 +296,12 @@ function useReader(source: Source): Snapshot {
   let now = state;
   const reader = find(state.reader);
   if (reader !== state.reader) show((now = shown(reader)));
+  const painted = useRef<View>(null);
   const watcher = useRef<Watcher>({
     source: null,
     onChange: (inUse) => {
-      rendering();
+      // React renders nothing for what is on the page already.
+      if (inUse.view !== painted.current) rendering();
       show((last) => (last.view === inUse.view ? last : shown(inUse)));
     },
   }).current;
@@ -314,6 +317,7 @@ function useReader(source: Source): Snapshot {
   }, [reader]);
   useEffect(() => {
     watcher.source = source;
+    painted.current = now.view;
     watcher.reader?.update(watcher);
     rendered();
   });

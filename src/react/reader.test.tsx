@@ -297,7 +297,7 @@ describe("in development, it says", () => {
   test("that no one starts the stream", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { now } = await watch({ driven: false });
-    await vi.waitFor(() => expect(now().isLoading).toBe(false));
+    await waitFor(() => expect(now().isLoading).toBe(false));
     vi.advanceTimersByTime(10_000);
     vi.useRealTimers();
     expect(logged).toEqual([expect.stringContaining('`driven: "auto"`')]);

@@ -225,7 +225,7 @@ export const survives = {
   "a rejection that is handled": () => {
     Promise.reject(new Error("Handled.")).catch(() => {});
   },
-  "a rejection that nobody handles": () => {
+  "an unhandled rejection": () => {
     void Promise.reject(new Error("Not handled."));
   },
   "an exception in a timer": async () => {
