@@ -243,10 +243,10 @@ export const invariants: Record<string, Invariant> = {
       const { deployment, stored, winner } = outcome;
       const counted = deployment.told[stored.ends[0]?.call ?? -1];
       if (counted === undefined) return null;
-      const { args, text, status } = counted;
+      const { at, args, text, status } = counted;
       if (args.context !== CONTEXT) return "its context is another one";
       if (args.streamId !== deployment.streamId) return "its id is another one";
-      const isLater = stored.ends[0]?.call !== 0;
+      const isLater = at > endedAt(outcome);
       if (args.status === "deleted") {
         return wasDeleted(outcome) ? null : "it was told of a deletion";
       }

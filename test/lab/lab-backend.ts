@@ -67,6 +67,7 @@ const schemaOfApp = defineSchema({
 
 /** What an `onComplete` was told, and what it then read. */
 export interface Told {
+  at: number;
   args: OnCompleteArgs;
   text: string;
   status: StreamStatus;
@@ -234,7 +235,7 @@ export class Deployment {
         const call = this.told.length;
         const { streamId } = args;
         const body = await streaming.getStreamBody(ctx, streamId);
-        this.told.push({ args, ...body });
+        this.told.push({ at: this.clock.time, args, ...body });
         await ctx.db.insert("ends", { call });
         if (call > 0) happenings.add("onComplete run later");
         const act = acts[call] ?? "works";
