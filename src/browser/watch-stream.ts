@@ -189,7 +189,7 @@ export interface StreamWatch {
   getSnapshot(): Snapshot;
   /** Calls back after each change, at most once per frame. Returns a function that unsubscribes. */
   subscribe(listener: () => void): () => void;
-  /** Stops watching: no listener is called any more, and what nobody else watches is closed soon. */
+  /** Stops watching: no listener is called any more, and the reader closes soon unless it is in use elsewhere. */
   close(): void;
 }
 
