@@ -21,7 +21,7 @@ export interface QueryResult {
   next?: number;
   /** Whether the stream has a writer. */
   claimed?: boolean;
-  /** Why it ended in `error`. */
+  /** Why it ended early. */
   error?: StreamProblem | undefined;
 }
 

@@ -18,7 +18,7 @@ import { listenForWakes } from "./request.js";
  */
 const DATABASE_FIRST_MS = 300;
 
-/** Why a stream ended in `error`, or why HTTP refused it. */
+/** Why a stream ended early, or why HTTP refused it. */
 export interface StreamProblem {
   /** The kind of error, such as `WriterFailed` or `Refused`. */
   kind: string;
@@ -38,7 +38,7 @@ export interface Snapshot {
   status: StreamStatus;
   /** Whether nothing is known about the stream yet. */
   isLoading: boolean;
-  /** Why the stream ended in `error`, or why the HTTP action refused to write it. */
+  /** Why the stream ended early, or why the HTTP action refused to write it. */
   error?: StreamProblem;
   /** Asks again, after the request was refused or failed. */
   retry: () => void;

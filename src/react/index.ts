@@ -107,7 +107,7 @@ export type UseStreamResult<Query extends StreamBodyQuery = StreamBodyQuery> = {
   status: Result<Query>["status"] | "pending" | "streaming";
   /** Whether nothing is known about the stream yet. Its status is `pending` until then. */
   isLoading: boolean;
-  /** Why the stream ended in `error`, or why the HTTP action refused to write it. */
+  /** Why the stream ended early, or why the HTTP action refused to write it. */
   error?: StreamProblem;
   /** Sends the request again, after the HTTP action refused it or failed. */
   retry: () => void;

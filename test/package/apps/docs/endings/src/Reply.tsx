@@ -22,9 +22,12 @@ export function Reply({ streamId }: { streamId: StreamId }) {
       {isFinal(status) ? null : (
         <button onClick={() => void stop({ streamId })}>Stop</button>
       )}
-      {error ? (
+      {error && status !== "aborted" ? (
         <p role="alert">
-          {error.message} <button onClick={retry}>Try again</button>
+          {error.message}
+          {status === "pending" ? (
+            <button onClick={retry}>Try again</button>
+          ) : null}
         </p>
       ) : null}
     </article>
