@@ -306,9 +306,8 @@ function useReader(source: Source): Snapshot {
     },
   }).current;
   useEffectBeforePaint(() => {
-    // Only this effect runs when a <Suspense> boundary shows its content again.
-    // A new reader must not ask by what the one before was to be asked by.
-    watcher.source = source;
+    // Only this effect runs when a <Suspense> boundary shows its content again. At first
+    // there is no source yet, so nothing is asked before the effects that sign in.
     addWatcher(reader, watcher);
     return () => {
       removeWatcher(watcher);

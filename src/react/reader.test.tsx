@@ -195,7 +195,7 @@ describe("what HTTP answers", () => {
         expect(asked(path)).toHaveLength(1);
         const answered = fetched.mock.settledResults[0]?.type === "fulfilled";
         expect(answered).toBe(row.head === 0);
-      });
+      }, 10_000);
       vi.advanceTimersByTime(row.head + row.text + 3000);
       vi.useRealTimers();
       if (row.requests === 1) write!();
@@ -297,7 +297,9 @@ describe("in development, it says", () => {
   test("that no one starts the stream", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { now } = await watch({ driven: false });
-    await waitFor(() => expect(now().isLoading).toBe(false));
+    await vi.waitFor(() => expect(now().isLoading).toBe(false), {
+      timeout: 10_000,
+    });
     vi.advanceTimersByTime(10_000);
     vi.useRealTimers();
     expect(logged).toEqual([expect.stringContaining('`driven: "auto"`')]);
