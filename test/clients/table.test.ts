@@ -25,9 +25,9 @@ const rows: [string, string, string][] = [
   [
     "React 19",
     `${minor("react")}, \`ConvexReactClient\` ${minor("convex")}`,
-    "`useStream`, production and development, StrictMode",
+    "`useStream`, production; development in StrictMode",
   ],
-  ["React 18", "18.3", "`useStream`, production and development, StrictMode"],
+  ["React 18", "18.3", "`useStream`, production; development in StrictMode"],
   ["Chromium", DEBIAN, "`useStream`, `readStream`"],
   ["Firefox", `${DEBIAN} (ESR)`, "`useStream`, `readStream`"],
   ["WebKit", `${DEBIAN} (WebKitGTK)`, "`useStream`, `readStream`"],
