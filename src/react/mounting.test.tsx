@@ -6,7 +6,12 @@ import { StrictMode, startTransition, useEffect, useState } from "react";
 import { createRoot, hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { chat, newClient, writeUrl } from "../../test/support/hook.js";
+import {
+  chat,
+  collectLog,
+  newClient,
+  writeUrl,
+} from "../../test/support/hook.js";
 import { story } from "../../test/support/story.js";
 import { useStream, useStreamBody, type UseStreamOptions } from "./index.js";
 
@@ -16,12 +21,7 @@ let logged: string[];
 beforeEach(async () => {
   client = newClient();
   streamId = await client.mutation(chat.create, {});
-  logged = [];
-  for (const method of ["error", "warn"] as const) {
-    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
-      logged.push(said.map(String).join(" "));
-    });
-  }
+  logged = collectLog();
 });
 afterEach(async () => {
   cleanup();
@@ -64,7 +64,7 @@ test.each(["with", "without"])(
     place.innerHTML = renderToString(app);
     expect(place.textContent).toBe(initial ? story(3) : "");
     // On a server there is no window; here, React 18 warns of layout effects.
-    logged = [];
+    logged.length = 0;
     const saved = client.watchQuery(chat.body, { streamId });
     const stop = saved.onUpdate(() => {});
     await waitFor(() => expect(saved.localQueryResult()).toBeDefined());

@@ -18,6 +18,7 @@ import { WebSocket } from "ws";
 import {
   chat,
   deployment,
+  collectLog,
   mount,
   newClient,
   writeUrl,
@@ -80,12 +81,7 @@ afterAll(() => {
 });
 beforeEach(() => {
   client = newClient();
-  logged = [];
-  for (const method of ["error", "warn"] as const) {
-    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
-      logged.push(said.map(String).join(" "));
-    });
-  }
+  logged = collectLog();
 });
 afterEach(async () => {
   cleanup();

@@ -1,5 +1,5 @@
-import { renderHook, waitFor } from "@testing-library/react";
-import { expect, test } from "vitest";
+import { act, renderHook, waitFor } from "@testing-library/react";
+import { expect, test, vi } from "vitest";
 import { advance, arrive, useSmoothText } from "./useSmoothText.js";
 
 const start = {
@@ -59,7 +59,8 @@ test.each([
   expect(flow.visible).toBe(text.length);
 });
 
-test("text at mount shows at once, later text flows, the end is complete", async () => {
+test("text at mount shows at once, later text flows, the end is complete", () => {
+  vi.useFakeTimers();
   const seen: string[] = [];
   const view = renderHook(
     ({ text, status }: { text: string; status: "streaming" | "done" }) => {
@@ -73,12 +74,18 @@ test("text at mount shows at once, later text flows, the end is complete", async
   const text = `Hello${", world".repeat(20)}`;
   view.rerender({ text, status: "streaming" });
   expect(view.result.current).toEqual({ visible: "Hello", isStreaming: true });
-  await waitFor(() => expect(view.result.current.visible).toBe(text));
+  while (view.result.current.visible !== text) {
+    act(() => void vi.advanceTimersToNextFrame());
+  }
+  expect(new Set(seen).size).toBeGreaterThan(3);
   view.rerender({ text: `${text}!`, status: "done" });
   expect(view.result.current).toEqual({
     visible: `${text}!`,
     isStreaming: false,
   });
+  // No frame may stay requested by a clock that is gone.
+  act(() => void vi.runAllTimers());
+  vi.useRealTimers();
 });
 
 test("the text after another one flows too, and never shrinks", async () => {

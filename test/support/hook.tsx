@@ -3,7 +3,7 @@ import { render, waitFor, type RenderResult } from "@testing-library/react";
 import { ConvexProvider, ConvexReactClient } from "convex/react";
 import { makeFunctionReference } from "convex/server";
 import { StrictMode, type ReactNode } from "react";
-import { expect, inject } from "vitest";
+import { expect, inject, vi } from "vitest";
 import { WebSocket } from "ws";
 import type { StreamId } from "../../src/client/index.js";
 import type { StreamBody, StreamState } from "../../src/shared.js";
@@ -55,6 +55,17 @@ export const chat = {
     { authorization: string; extra: string }[]
   >("chat:requests"),
 };
+
+/** Silences the console, and collects what it is told. */
+export function collectLog(): string[] {
+  const lines: string[] = [];
+  for (const method of ["error", "warn"] as const) {
+    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
+      lines.push(said.map(String).join(" "));
+    });
+  }
+  return lines;
+}
 
 export function newClient(): ConvexReactClient {
   return new ConvexReactClient(deployment.url, {
