@@ -177,7 +177,7 @@ export function createHttpSide(on: {
       controller?.abort();
       clearTimeout(timer);
       if (side.state !== "over") side.state = side.received ? "over" : "unsent";
-      // Its headers are not watched any more, so whoever comes back asks again.
+      // No one watches its headers any more, so a reader that comes back asks again.
       if (mayChange) side.refusal = null;
     },
 

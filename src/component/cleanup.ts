@@ -1,6 +1,6 @@
 /**
- * What becomes of a text after its stream: packed, once the stream has ended;
- * deleted, once the stream is.
+ * What happens to a text after its stream: it is packed when the stream ends, and
+ * deleted when the stream is deleted.
  */
 import { internal } from "./_generated/api.js";
 import type { Doc, Id } from "./_generated/dataModel.js";

@@ -1,7 +1,7 @@
 /**
  * How streams end.
  *
- * `endStream` makes a status final, whatever ended the stream, and then runs the
+ * `endStream` makes a status final, no matter what ended the stream, then runs the
  * app's `onComplete` in the same transaction. The callback is looked up and removed
  * before it runs, so it can never run twice.
  *

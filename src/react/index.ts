@@ -178,9 +178,9 @@ export interface UseStreamOptions<
  *   be a new object on every render, and null while nothing is driven.
  * @param driven Whether this session starts the stream. `true` sends the request at
  *   once, except that a page not yet connected to the database waits up to 0.3 s for it
- *   to say that the stream has ended. `"auto"` sends it if no one has started the stream, according to the
- *   database. So a reload sends none, and if a page dies before its request, the next
- *   one sends it.
+ *   to say that the stream has ended. `"auto"` sends it if no one has started the
+ *   stream, according to the database. So a reload sends none, and if a page dies
+ *   before its request, the next one sends it.
  * @param streamId The stream. While it is undefined, null or `""`, nothing is
  *   requested, and the text is empty.
  * @throws The query's error, as `useQuery` does, unless the text arrives over HTTP.
@@ -300,14 +300,15 @@ function useReader(source: Source): Snapshot {
   const watcher = useRef<Watcher>({
     source: null,
     onChange: (inUse) => {
-      // React renders nothing for what is on the page already.
+      // React does not render again what the page already shows.
       if (inUse.view !== painted.current) rendering();
       show((last) => (last.view === inUse.view ? last : shown(inUse)));
     },
   }).current;
   useEffectBeforePaint(() => {
-    // Only this effect runs when a <Suspense> boundary shows its content again. At first
-    // there is no source yet, so nothing is asked before the effects that sign in.
+    // Only this effect runs when a <Suspense> boundary shows its content again. On the
+    // first mount there is no source yet, so nothing is requested until the effects that
+    // sign the user in have run.
     addWatcher(reader, watcher);
     return () => {
       removeWatcher(watcher);

@@ -210,7 +210,7 @@ export const invariants: Record<string, Invariant> = {
 
   takesOverExactly: {
     rule: "2.5",
-    says: "Who takes over begins at the end of what is saved, and its predecessor saves no more.",
+    says: "A writer that takes over starts at the end of the saved text, and the one before it saves no more.",
     harm: "doubled",
     check: (outcome) => {
       const { callers, deployment } = outcome;

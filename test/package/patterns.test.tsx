@@ -1,8 +1,8 @@
 // @vitest-environment jsdom
 /**
- * `apps/v0.3` does what apps of 0.3 really do. It runs with the published package
- * and with this one, each in a local deployment of its own, and a table says what
- * comes of each pattern.
+ * `apps/v0.3` does what real apps of 0.3 do. It runs against the published package and
+ * against this one, on separate local deployments. A table lists the expected result of
+ * each pattern for both.
  */
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";

@@ -26,8 +26,8 @@ export function openDesk(starts: Record<string, (props: Props) => PageClient>) {
     seen: (index: number) => running[index]!.seen(),
     stop: (index: number) => void running[index]!.stop(),
   };
-  // As when a network comes back. Otherwise a client whose socket was dropped
-  // waits a second or more, in which all the streams of a test end.
+  // Simulates a network that comes back. Without it, a client whose socket was dropped
+  // waits for a second or more, and the test's streams end before it reconnects.
   setInterval(() => window.dispatchEvent(new Event("online")), 50);
   Object.assign(window, { desk });
 }

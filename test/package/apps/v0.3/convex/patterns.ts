@@ -113,8 +113,8 @@ export const write = httpAction(async (ctx, request) => {
 });
 
 /**
- * Writes a stream by `lib` alone, as a worker does: claims it by its status,
- * saves in batches until somebody stops it, and ends it whatever happens.
+ * Writes a stream with `lib` alone, as a background worker does. It checks that no one
+ * else has started, saves in batches until someone stops it, and always ends the stream.
  */
 export const work = action({
   args: { streamId: v.string(), tokens: v.array(v.string()) },
