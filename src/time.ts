@@ -45,9 +45,12 @@ export async function waitAtMost(
   clearTimeout(timer);
 }
 
-/** How long to wait after a number of consecutive failures: 100 ms, doubling to 5 s. */
-export function backOff(failures: number): number {
-  return Math.min(5000, 100 * 2 ** (failures - 1));
+/**
+ * How long to wait after a number of consecutive failures, from 1: `first` ms, doubling
+ * to `most`. The defaults are for the database.
+ */
+export function backOff(failures: number, first = 100, most = 5000): number {
+  return Math.min(most, first * 2 ** (failures - 1));
 }
 
 /** The result of the first attempt that succeeds, or the error of the last one. */

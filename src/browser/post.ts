@@ -64,7 +64,8 @@ export async function requestHeaders({
   return all;
 }
 
-function valueOf<T>(value: ValueOrFunction<T>): T | PromiseLike<T> {
+/** The value, or what the function returns. */
+export function valueOf<T>(value: ValueOrFunction<T>): T | PromiseLike<T> {
   return typeof value === "function"
     ? (value as () => T | PromiseLike<T>)()
     : value;

@@ -1,7 +1,12 @@
 import { type StreamError, type StreamStatus, isFinal } from "../shared.js";
 import { continuation, formatOffset, isOffset, wire } from "../protocol.js";
-import type { HeaderValues, ValueOrFunction } from "./post.js";
-import { now, pause, throwIfAborted } from "../time.js";
+import {
+  valueOf,
+  type Fetch,
+  type HeaderValues,
+  type ValueOrFunction,
+} from "./post.js";
+import { backOff, now, pause, throwIfAborted } from "../time.js";
 import {
   CROWDED_MS,
   driven,
@@ -10,7 +15,6 @@ import {
   makeRoom,
   ReadStreamError,
   resumed,
-  retryDelay,
   textOf,
   UnavailableError,
   urlOf,
@@ -37,15 +41,17 @@ const UNREADABLE = "cannot be read in pieces on this platform";
 const DEAD_MS = 1000;
 /** Consecutive failures after which a warning is logged: the URL or CORS may be wrong. */
 const LOSSES_TO_TELL = 3;
+/** The wait (ms) before a lost request is repeated: first, and at most. */
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 10_000;
 
 /** Options of `readStream`. */
 export interface ReadStreamOptions {
   /** The stream. It goes into the URL, as `streamId`. */
   streamId: string;
   /**
-   * Drives the stream: a POST with `{"streamId": …}` as JSON starts it, and the text
-   * is read as it is written. If that ends, for whatever reason, the rest is read
-   * with GET. `true`: both at the same URL, as with `registerRoutes`. `"auto"`: the
+   * Starts the stream: sends a POST with `{"streamId": …}` as JSON, and reads the text
+   * as it is written. When that response ends or breaks, the rest is read with GET. `true`: both at the same URL, as with `registerRoutes`. `"auto"`: the
    * same, but only if the stream has no writer yet, which is checked first. Otherwise
    * the URL of the HTTP action that returns `streaming.stream(…)`.
    */
@@ -61,7 +67,7 @@ export interface ReadStreamOptions {
   /** Added to each request. A function is called for each request, so that tokens stay fresh. */
   headers?: ValueOrFunction<HeaderValues | undefined> | undefined;
   /** Makes the requests. Default: the platform's `fetch`. */
-  fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
+  fetch?: Fetch | undefined;
 }
 
 /**
@@ -249,8 +255,10 @@ class Reading {
         if (losses === LOSSES_TO_TELL && typeof outcome === "object") {
           console.warn("A stream cannot be read. Trying again:", outcome.lost);
         }
-        if (losses > 0)
-          await this.rest(waitAfter(outcome) ?? retryDelay(losses));
+        if (losses > 0) {
+          const wait = backOff(losses, FIRST_RETRY_MS, LONGEST_RETRY_MS);
+          await this.rest(waitAfter(outcome) ?? wait);
+        }
       }
     } finally {
       listenForWakes(wake, false);
@@ -538,7 +546,7 @@ function wholeText(text: string, { start, next }: Answer): string {
 }
 
 async function headersOf({ headers }: ReadStreamOptions): Promise<Headers> {
-  const given = typeof headers === "function" ? await headers() : headers;
+  const given = await valueOf(headers);
   try {
     return new Headers(given as HeadersInit | undefined);
   } catch {

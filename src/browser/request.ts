@@ -232,15 +232,6 @@ export function withQuery(
   return `${address}?${[...parts, ...[...left.keys()].map(take)].join("&")}`;
 }
 
-/** The wait (ms) before a lost request is repeated: first, doubling, and at most. */
-const FIRST_RETRY = 1000;
-const LONGEST_RETRY = 10_000;
-
-/** How long (ms) to wait after this many consecutive losses, from 1. */
-export function retryDelay(losses: number): number {
-  return Math.min(FIRST_RETRY * 2 ** (losses - 1), LONGEST_RETRY);
-}
-
 /** A request that drives and has no answer after this long (ms) may be waiting for a connection. */
 export const CROWDED_MS = 1000;
 /** The ends of responses that follow a stream, the oldest first. */

@@ -22,7 +22,7 @@ import {
 /** The result of `lib.read`. */
 export type SavedPage = StreamPage & { upToDate: boolean; draining: boolean };
 
-/** Reads the saved text from an offset on. Null if there is no such stream. */
+/** Reads the saved text that starts at an offset. Null if there is no such stream. */
 export type ReadPage = (from: number) => Promise<SavedPage | null>;
 
 /** How long (ms) to wait between two reads of the database: while text arrives, and at most. */
@@ -158,8 +158,9 @@ async function firstPage(
   stream: SavedStream,
   start: Start,
 ): Promise<SavedPage | null> {
-  if ("from" in start) return readPage(stream.read, start.from);
-  return retry(ATTEMPTS, () => stream.readEnd(start.tail));
+  return "from" in start
+    ? readPage(stream.read, start.from)
+    : readPage(stream.readEnd, start.tail);
 }
 
 /**
@@ -266,7 +267,10 @@ function formatError(error: StreamError): string {
   return encodeURIComponent(JSON.stringify(short));
 }
 
-/** Where to start according to the URL and the app's options, and whether to wait for text; or what is wrong with them. */
+/**
+ * Reads from the URL and the app's options where to start, and whether to wait for text.
+ * Returns an error message if they are invalid.
+ */
 function startOf(
   url: string,
   given: { from?: number | undefined; tail?: number | undefined },

@@ -14,7 +14,8 @@ import {
   vStreamPage,
 } from "../shared.js";
 import { shown } from "./errors.js";
-import { type PersistentTextStreaming, streamBodyArgs } from "./index.js";
+import type { PersistentTextStreaming } from "./index.js";
+import { streamBodyArgs } from "./options.js";
 
 /*
  * The functions for a page that apps would otherwise write by hand around

@@ -1,11 +1,9 @@
 import type { HttpRouter } from "convex/server";
-import { v } from "convex/values";
 import type { ComponentApi } from "../component/_generated/component.js";
 import {
   isStreamError,
   statusOf03,
   streamError,
-  vStreamId,
   type StreamBody,
   type StreamId,
   type StreamInfo,
@@ -59,6 +57,7 @@ export type {
   StreamPage,
   StreamStatus,
 } from "../shared.js";
+export { streamBodyArgs } from "./options.js";
 export type {
   CreateStreamOptions,
   PersistentTextStreamingOptions,
@@ -70,32 +69,12 @@ export type { RegisterRoutesOptions, WriteCall } from "./routes.js";
 export type { ChunkAppender };
 
 /**
- * The arguments of a query for `useStream(…, { incremental: true })`.
- *
- * ```ts
- * export const getStreamBody = query({
- *   args: streamBodyArgs,
- *   handler: (ctx, { streamId, from, tail }) =>
- *     streaming.getStreamBody(ctx, streamId, { from, tail }),
- * });
- * ```
- */
-export const streamBodyArgs = {
-  /** The stream to read. */
-  streamId: vStreamId,
-  /** The offset to read from (UTF-16 code units). Default: read all of the text. */
-  from: v.optional(v.number()),
-  /** How much of the end of the text to read (UTF-16 code units). Ignored if there is a `from`. */
-  tail: v.optional(v.number()),
-};
-
-/**
  * Writes a stream for an HTTP request: with `append`, or as an async generator of
  * strings. `signal` fires when the stream is aborted, deleted or timed out. Pass it
  * to the model's client.
  */
 export type StreamWriter<Ctx> = {
-  /** Apps of version 0.3 call their own writers so: without a signal. */
+  /** How apps of version 0.3 call their own writers: without a signal. */
   (
     ctx: Ctx,
     request: Request,
@@ -320,9 +299,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Answers an HTTP request with the text of a stream: the saved text from an offset
-   * on, then new text as it is saved, until the stream ends. For clients without a
-   * subscription, such as `readStream`.
+   * Answers an HTTP request with a stream's text. It starts at the requested offset with
+   * what is already saved, and continues with new text as it is saved, until the stream
+   * ends. For clients without a subscription, such as `readStream`.
    *
    * ```ts
    * const resume = httpAction((ctx, request) => {
@@ -365,9 +344,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Reads a stream in an action: the saved text from an offset on, then new text as
-   * it is saved, until the stream ends. For example to forward it to a webhook or in a
-   * format of your own.
+   * Reads a stream in an action. It starts at an offset with what is already saved, and
+   * continues with new text as it is saved, until the stream ends. Use it to forward the
+   * text to a webhook, for example, or in your own format.
    *
    * ```ts
    * for await (const text of streaming.follow(ctx, streamId)) {
@@ -413,7 +392,7 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * The saved text of a stream from an offset on, and its status. Text of more than 4
+   * The saved text of a stream that starts at an offset, and its status. Text of more than 4
    * MiB comes in pages: continue from the page's `next` until its status is final. A
    * stream that does not exist reads as `error`.
    *
@@ -569,10 +548,10 @@ export class PersistentTextStreaming {
    * So `write` must find the user in your own tables, by `streamId`, never in
    * `ctx.auth`.
    *
-   * The routes respond like `stream()` and `resume()`. Problems have the body
-   * `{ "error": … }`: 400 for a request that names no stream, 403 with the message of
-   * a `ConvexError` from `authorize`, 404 for an unknown stream, and 500 for anything
-   * else, which is logged but not sent.
+   * The routes respond like `stream()` and `resume()`. Errors have
+   * the JSON body `{ "error": … }`. The status is 400 if the request names no stream, 403
+   * if `authorize` throws a `ConvexError` (the body has its message), 404 if there is no
+   * such stream, and 500 for any other error, which is only logged.
    *
    * @param http What `httpRouter()` returned. With `corsRouter(http)`, pass that
    *   `http`.

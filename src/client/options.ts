@@ -4,13 +4,14 @@ import {
   getFunctionName,
   type FunctionReference,
 } from "convex/server";
-import type { Value } from "convex/values";
+import { v, type Value } from "convex/values";
 import { isOffset } from "../protocol.js";
 import {
   DEFAULT_TIMEOUT_MS,
   type OnCompleteArgs,
   type StreamBody,
   type StreamStatus,
+  vStreamId,
 } from "../shared.js";
 import { shown } from "./errors.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
@@ -163,6 +164,26 @@ function contextOf(context: unknown): Value {
     );
   }
 }
+
+/**
+ * The arguments of a query for `useStream(…, { incremental: true })`.
+ *
+ * ```ts
+ * export const getStreamBody = query({
+ *   args: streamBodyArgs,
+ *   handler: (ctx, { streamId, from, tail }) =>
+ *     streaming.getStreamBody(ctx, streamId, { from, tail }),
+ * });
+ * ```
+ */
+export const streamBodyArgs = {
+  /** The stream to read. */
+  streamId: vStreamId,
+  /** The offset to read from (UTF-16 code units). Default: read all of the text. */
+  from: v.optional(v.number()),
+  /** How much of the end of the text to read (UTF-16 code units). Ignored if there is a `from`. */
+  tail: v.optional(v.number()),
+};
 
 /** The range to read. Anything that is not options counts as an offset, and is checked as one. */
 export function rangeOf(

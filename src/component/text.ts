@@ -13,6 +13,7 @@ import {
   type StreamPage,
   type StreamStatus,
 } from "../shared.js";
+import { isOffset } from "../protocol.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import type { MutationCtx, QueryCtx } from "./_generated/server.js";
 import { lengthOfRows, rowsAsChunks, tooManyRows } from "./v03.js";
@@ -53,7 +54,7 @@ export interface ReadLimit {
  * documents. A row of version 0.3 of 1 MiB may exceed this one.
  */
 export const READ_LIMIT: ReadLimit = {
-  bytes: 14.9 * 1024 * 1024,
+  bytes: 14.9 * MiB,
   documents: 31_000,
 };
 
@@ -165,7 +166,7 @@ export async function appendText(
 export function checkLength(streamId: string, text: string): void {
   // A code unit takes at most three bytes.
   if (text.length * 3 <= ADDED_LIMIT) return;
-  const bytes = new TextEncoder().encode(text).length;
+  const bytes = encoder.encode(text).length;
   if (bytes <= ADDED_LIMIT) return;
   throw streamError(
     "TextTooLong",
@@ -198,7 +199,7 @@ export async function unsavedPart(
 }
 
 /**
- * The saved text from an offset on, up to `limit` (bytes of JSON, and chunks).
+ * The saved text that starts at an offset, up to `limit` (bytes of JSON, and chunks).
  *
  * Text that continues beyond the limit reads as `streaming`, so a reader gets a final
  * status only with all of the text.
@@ -254,7 +255,7 @@ export function checkOffset(
   name: string,
   offset: number,
 ): number {
-  if (Number.isSafeInteger(offset) && offset >= 0) return offset + 0;
+  if (isOffset(offset)) return offset + 0;
   throw streamError(
     "InvalidOffset",
     streamId,
@@ -263,7 +264,7 @@ export function checkOffset(
 }
 
 export function checkTail(streamId: string, tail: number): void {
-  if (Number.isSafeInteger(tail) && tail >= 0) return;
+  if (isOffset(tail)) return;
   throw streamError(
     "InvalidOffset",
     streamId,
