@@ -1,6 +1,8 @@
 /** What streams cost while nothing is written. */
 import type { Counters } from "../test/local-deployment/deployment.js";
+import { planQuery } from "./apps/writer.js";
 import type { Host } from "./bench-host.js";
+import { drive } from "./host-request.js";
 
 const MINUTE_MS = 60_000;
 
@@ -38,3 +40,27 @@ export async function unwritten(host: Host) {
 
 /** A day on which nobody comes. */
 export const emptyDay = (host: Host) => lasting(host, 24 * 60, 60);
+
+/**
+ * What a background writer in case no page drives the stream adds to a reply that a
+ * page does drive, and that ends before that writer is due or after. It is due after
+ * two seconds.
+ */
+export const fallback = (pace: number) => async (host: Host) => {
+  const written = async (create: string) => {
+    const streamId = (await host.call(`streams:${create}`)) as string;
+    await host.reset();
+    const plan = { tokens: 2, pace, stopClock: false };
+    await drive(host.siteUrl, streamId, planQuery(plan));
+    await host.atRest();
+    return host.counters();
+  };
+  const without = await written("create");
+  const counters = await written("createWithFallback");
+  return Object.fromEntries(
+    Object.entries(counters).map(([name, count]) => [
+      name,
+      count - without[name as keyof Counters],
+    ]),
+  ) as unknown as Counters;
+};

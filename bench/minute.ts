@@ -1,6 +1,6 @@
 /** What it costs that somebody reads a stream while it is written for a minute. */
 import type { Counters } from "../test/local-deployment/deployment.js";
-import { readStream } from "../src/browser/index.js";
+import { readStream, type Fetch } from "../src/browser/index.js";
 import { planQuery } from "./apps/writer.js";
 import { connect, follow } from "./followers.js";
 import type { Host } from "./bench-host.js";
@@ -13,9 +13,15 @@ export interface MinuteCase {
   /** Milliseconds from token to token. */
   pace: number;
   readers: number;
-  /** `readStream` over HTTP, or the hook's reader on a subscription. */
-  by: "readStream" | "subscription";
+  by: ReadBy;
 }
+
+/**
+ * The hook's reader on a subscription, `readStream` over HTTP, or `readStream` where
+ * responses arrive only when they are complete, as in React Native and behind a
+ * proxy that buffers.
+ */
+export type ReadBy = "subscription" | "readStream" | "long-polls";
 
 type Figures =
   | "functionCalls"
@@ -54,9 +60,13 @@ async function written(
   const streamId = (await host.call("streams:create")) as string;
   await host.reset();
   const reading = Array.from({ length: readers }, () =>
-    by === "readStream"
-      ? readText(host, streamId)
-      : followText(host.url, streamId),
+    by === "subscription"
+      ? followText(host.url, streamId)
+      : readText(
+          `${host.siteUrl}/resume`,
+          streamId,
+          by === "readStream" ? fetch : fetchWhole,
+        ),
   );
   await drive(
     host.siteUrl,
@@ -75,9 +85,19 @@ async function written(
   return await host.counters();
 }
 
-async function readText(host: Host, streamId: string): Promise<number> {
+/** A `fetch` whose responses cannot be read in pieces. */
+async function fetchWhole(url: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init);
+  return Object.defineProperty(response, "body", { value: null });
+}
+
+async function readText(
+  url: string,
+  streamId: string,
+  fetch: Fetch,
+): Promise<number> {
   let characters = 0;
-  const texts = readStream(`${host.siteUrl}/resume`, { streamId });
+  const texts = readStream(url, { streamId, fetch });
   for await (const text of texts) characters += text.length;
   return characters;
 }

@@ -6,10 +6,10 @@ import { heap, rendering } from "./hook.js";
 import type { Hook } from "./hook/beside-page.js";
 import { withHost, type Host } from "./bench-host.js";
 import { many } from "./many.js";
-import { minute } from "./minute.js";
+import { minute, type ReadBy } from "./minute.js";
 import { opening } from "./opening.js";
 import { costOfThousand } from "./prices.js";
-import { emptyDay, silence, unwritten } from "./idle.js";
+import { emptyDay, fallback, silence, unwritten } from "./idle.js";
 import { rowsOf, type Row } from "./rows.js";
 import { sizeOf } from "./size.js";
 import { medians } from "./statistics.js";
@@ -423,18 +423,19 @@ const reading: Section = async ({ quick, report }) => {
   ] as const) {
     report(`reading: ${title}`);
     const tokens = 1 + Math.round((seconds * 1000) / pace);
-    const measure = (by: "subscription" | "readStream") =>
+    const measure = (by: ReadBy) =>
       withHost("ours", (read) =>
         withHost("ours", (unread) =>
           minute(read, unread, { tokens, pace, readers, by }),
         ),
       );
-    const [ours, resumed] = await Promise.all([
+    const [ours, resumed, polled] = await Promise.all([
       measure("subscription"),
       measure("readStream"),
+      measure("long-polls"),
     ]);
     rows.push(
-      ...rowsOf("Reading for a minute", title, { ours, resumed }, [
+      ...rowsOf("Reading for a minute", title, { ours, resumed, polled }, [
         calls,
         runs,
         { name: "documentsRead", metric: "documents read", unit: "count" },
@@ -454,6 +455,8 @@ const waiting: Section = async ({ report }) => {
     ["5 minutes of silence in a reply, one follower", silence],
     ["500 streams that nobody writes, until they time out", unwritten],
     ["a day without streams", emptyDay],
+    ["a fallback of a reply that ends first", fallback(5)],
+    ["a fallback of a reply that outlasts it", fallback(4000)],
   ] as const) {
     report(`waiting: ${what}`);
     const ours = await withHost("ours", measure);

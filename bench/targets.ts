@@ -16,7 +16,8 @@ export function versionOf(name: string): string {
     .version;
 }
 
-export type TargetName = "ours" | "resumed" | "dropIn" | "published" | "agent";
+export type TargetName =
+  "ours" | "resumed" | "polled" | "dropIn" | "published" | "agent";
 
 export interface Target {
   title: string;
@@ -38,6 +39,7 @@ const ours = {
 export const targets: Record<TargetName, Target> = {
   ours: { ...ours, title: "this package, `incremental`", follower: "pages" },
   resumed: { ...ours, title: "this package, `readStream`", follower: "pages" },
+  polled: { ...ours, title: "this package, long-polls", follower: "pages" },
   dropIn: { ...ours, title: "this package, as a drop-in", follower: "reader" },
   published: {
     title: `published ${versionOf("persistent-text-streaming-published")}`,

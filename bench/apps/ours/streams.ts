@@ -1,13 +1,17 @@
 import {
+  anyApi,
   componentsGeneric,
   httpActionGeneric,
+  internalActionGeneric,
+  internalMutationGeneric,
   mutationGeneric,
   queryGeneric,
 } from "convex/server";
-import { v } from "convex/values";
+import { v, type GenericId } from "convex/values";
 import {
   PersistentTextStreaming,
   streamBodyArgs,
+  vOnCompleteArgs,
   type StreamId,
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
@@ -19,11 +23,45 @@ const components = componentsGeneric() as unknown as {
   persistentTextStreaming: ComponentApi;
 };
 
+const FALLBACK_MS = 2000;
+
 const streaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
 );
 
 export const { create, body, http } = streamsApp(streaming);
+
+/** A stream with a background writer in case no page drives it, as in docs/background.md. */
+export const createWithFallback = mutationGeneric({
+  args: {},
+  handler: async (ctx) => {
+    const { answer, finished } = anyApi.streams!;
+    const onComplete = finished as never;
+    const streamId = await streaming.createStream(ctx, { onComplete });
+    const fallback = await ctx.scheduler.runAfter(FALLBACK_MS, answer!, {
+      streamId,
+    });
+    await ctx.db.insert("fallbacks", { fallback });
+    return streamId;
+  },
+});
+
+export const finished = internalMutationGeneric({
+  args: vOnCompleteArgs(),
+  handler: async (ctx) => {
+    const [row] = (await ctx.db.query("fallbacks").take(1)) as [
+      { fallback: GenericId<"_scheduled_functions"> },
+    ];
+    await ctx.scheduler.cancel(row.fallback);
+  },
+});
+
+export const answer = internalActionGeneric({
+  args: { streamId: v.string() },
+  handler: async (ctx, { streamId }) => {
+    await streaming.generate(ctx, streamId as StreamId, async () => {});
+  },
+});
 
 /** For `useStream(…, { incremental: true })`. */
 export const page = queryGeneric({
