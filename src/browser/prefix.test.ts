@@ -16,12 +16,29 @@ describe("the text", () => {
     prefix.receive(offset, gets);
     expect(prefix.text).toBe(becomes);
     expect(prefix.status).toBe("streaming");
+    prefix.receive(prefix.end, "!");
+    expect(prefix.text).toBe(`${becomes}!`);
+  });
+
+  test("that contradicts itself counts no more", () => {
+    const prefix = createPrefix();
+    prefix.receive(0, "abc");
+    prefix.receive(1, "XX");
+    prefix.receive(3, "def");
+    expect(prefix.text).toBe("abc");
+  });
+
+  test("may begin with an earlier prefix, at its offset", () => {
+    const prefix = createPrefix({ text: "abc", start: 5, status: "streaming" });
+    prefix.receive(8, "d");
+    expect(prefix.source).toMatchObject({ text: "abcd", start: 5 });
   });
 });
 
-describe("the text as a whole, from a query", () => {
+describe("the whole text, from a query", () => {
   test.each([
     ["abc", "ab", "abc", "HTTP is ahead"],
+    ["abc", "abc", "abc", "they agree"],
     ["abc", "abcd", "abcd", "the query is ahead"],
     ["", "abc", "abc", "there is no other"],
     ["abc", "[removed]", "[removed]", "it says so"],
@@ -31,12 +48,15 @@ describe("the text as a whole, from a query", () => {
     prefix.receive(0, pieces);
     prefix.replace(whole, "streaming");
     expect(prefix.text).toBe(shows);
+    expect(prefix.source?.text).toBe(shows === pieces ? shows : undefined);
   });
 
-  test("takes the place of what the query gave before, but for nothing", () => {
+  test("replaces what the query returned before, but not with nothing", () => {
     const prefix = createPrefix();
     for (const whole of ["abc▍", "abc", ""]) prefix.replace(whole, "streaming");
     expect(prefix.text).toBe("abc");
+    prefix.receive(0, "abcdef");
+    expect(prefix.text).toBe("abcdef");
   });
 });
 
@@ -54,9 +74,10 @@ describe("where the two differ, the database is right", () => {
   });
 
   test.each<[string, StreamStatus, string, string]>([
-    ["ab▍", "streaming", "abcdef", "a cursor lags"],
-    ["ab▍", "done", "ab▍", "it is the end"],
+    ["abcd▍", "streaming", "abcdef", "a cursor lags"],
+    ["abcd▍", "done", "abcd▍", "it is the end"],
     ["Wait…", "pending", "abcdef", "a placeholder"],
+    ["abcdefg…", "pending", "abcdef", "a placeholder that begins alike"],
   ])("%s while %s shows %s: %s", (whole, status, shows) => {
     const prefix = createPrefix();
     prefix.replace(whole, status);
@@ -71,9 +92,11 @@ describe("where the two differ, the database is right", () => {
     const prefix = createPrefix();
     prefix.save(100, "abc");
     prefix.save(102, "cdef");
-    prefix.receive(0, "x".repeat(100) + "abcdefgh");
+    prefix.receive(90, "x".repeat(10) + "abcdefgh");
     expect(prefix.text).toBe("abcdefgh");
     expect(prefix.end).toBe(108);
+    expect(prefix.save(101, "XY")).toBe(true);
+    expect(prefix).toMatchObject({ start: 100, text: "aXY" });
   });
 });
 

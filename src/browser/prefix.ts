@@ -42,13 +42,6 @@ const CURSOR = 3;
 
 export type Prefix = ReturnType<typeof createPrefix>;
 
-/** What another prefix of the same stream has. */
-interface Known {
-  text: string;
-  start: number | null;
-  status: StreamStatus;
-}
-
 /**
  * A reader's part of a stream. Text arrives in pieces that say where they start, over
  * HTTP or from the database, or as a whole from the app's query. The result only
@@ -56,7 +49,11 @@ interface Known {
  *
  * @param before Another prefix of the same stream, to start with.
  */
-export function createPrefix(before?: Known) {
+export function createPrefix(before?: {
+  text: string;
+  start: number | null;
+  status: StreamStatus;
+}) {
   /** The offset where the text starts: 0, unless only the end is read. */
   let start = before?.start ?? null;
   /** The text from `start` on, in pieces. */
@@ -78,7 +75,7 @@ export function createPrefix(before?: Known) {
     }
     const known = pieces.from(offset - start).slice(0, text.length);
     if (known !== text.slice(0, known.length)) return false;
-    if (text.length > known.length) pieces.append(text.slice(known.length));
+    pieces.append(text.slice(known.length));
     return true;
   }
 
@@ -86,7 +83,7 @@ export function createPrefix(before?: Known) {
   function compare(cursor = CURSOR): void {
     const { text } = pieces;
     // A query that is ahead stays on screen.
-    if (text === "" || whole === "") return;
+    if (text === "") return;
     if (!isPlaceholder && whole !== text && whole.startsWith(text)) return;
     const certain = whole.slice(0, Math.max(0, whole.length - cursor));
     if (isPlaceholder || text.startsWith(certain)) whole = "";
@@ -133,12 +130,6 @@ export function createPrefix(before?: Known) {
       whole = text;
       isPlaceholder = status === "pending";
       compare(isFinal(status) ? 0 : CURSOR);
-    },
-
-    /** Adds what another reader of the stream has, unless its text is a different one. */
-    adopt(other: Known): void {
-      if (extend(other.start ?? 0, other.text)) compare();
-      prefix.update(other.status);
     },
 
     /** Sets the status from the database. */

@@ -1,9 +1,9 @@
 import fc from "fast-check";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import * as arbitrary from "../../test/support/arbitraries.js";
 import { pass, settled, useClock } from "../../test/support/clock.js";
 import { network, type Trouble } from "../../test/support/network.js";
-import { setUp, writes } from "../../test/support/setup.js";
+import { setUpStream } from "../../test/support/setup.js";
 import { story, tokens } from "../../test/support/story.js";
 import { sleep } from "../time.js";
 import {
@@ -14,33 +14,18 @@ import {
 } from "./index.js";
 
 useClock();
+let warned: ReturnType<typeof vi.spyOn>;
+beforeEach(() => {
+  warned = vi.spyOn(console, "warn").mockImplementation(() => {});
+});
 afterEach(() => {
   vi.restoreAllMocks();
   vi.unstubAllGlobals();
 });
 
-const url = "https://app.test/resume";
-
-/** A stream, the server that resumes it, and who reads it there. */
-async function setUpReading(troubles?: (index: number) => Trouble | undefined) {
-  const app = setUp();
-  const streamId = await app.create();
-  const { requests } = network(app.get, troubles);
-  const read = (options: Partial<ReadStreamOptions> = {}) => {
-    const stream = readStream(url, { streamId, ...options });
-    const pieces: string[] = [];
-    const whole = (async () => {
-      for await (const piece of stream) pieces.push(piece);
-      return pieces.join("");
-    })();
-    whole.catch(() => {});
-    return { stream, pieces, whole };
-  };
-  return { ...app, streamId, requests, read };
-}
-
+const url = "https://app.test/chat";
 const text = story(40);
-/** Writes the story in some 10 s. */
+/** Writes the story in about 10 s. */
 const slowly = async (append: (text: string) => Promise<void>) => {
   for (const token of tokens(text, 20)) {
     await append(token);
@@ -48,13 +33,47 @@ const slowly = async (append: (text: string) => Promise<void>) => {
   }
 };
 
+type Troubles = (index: number) => Trouble | undefined;
+const first =
+  (trouble: Trouble): Troubles =>
+  (index) =>
+    index === 0 ? trouble : undefined;
+
+/** A stream, and a server that resumes it for a GET and writes it for a POST. */
+async function setUpReading(troubles?: Troubles) {
+  const app = await setUpStream();
+  const { streamId } = app;
+  const write = vi.fn(slowly);
+  const serve = (to: string, init: RequestInit) =>
+    init.method === "POST" ? app.respond(write) : app.get(to, init);
+  const { requests } = network(serve, troubles);
+  const read = (options: Partial<ReadStreamOptions> = {}) => {
+    const stream = readStream(url, { streamId, ...options });
+    const seen = { text: "" };
+    const whole = (async () => {
+      for await (const piece of stream) seen.text += piece;
+      return seen.text;
+    })();
+    whole.catch(() => {});
+    return { stream, seen, whole, end: () => settled(whole) };
+  };
+  return { ...app, serve, requests, read, writes: write.mock.calls };
+}
+
+function stoppable() {
+  const controller = new AbortController();
+  return {
+    signal: controller.signal,
+    abort: (reason?: unknown) => controller.abort(reason),
+  };
+}
+
 describe("reads the whole text", () => {
   test("of a stream that has ended, with one request", async () => {
-    const { respond, read, streamId, requests } = await setUpReading();
-    await settled(respond(streamId, writes(text)));
-    await pass(1000);
-    const { stream, whole } = read();
-    expect(await settled(whole)).toBe(text);
+    const { write, read, streamId, requests } = await setUpReading();
+    await write(text);
+    const { stream, end } = read();
+    expect(await end()).toBe(text);
     expect(stream).toMatchObject({ status: "done", offset: text.length });
     expect(requests.map(({ url }) => url.search)).toEqual([
       `?streamId=${streamId}&offset=0000000000000000`,
@@ -62,47 +81,38 @@ describe("reads the whole text", () => {
   });
 
   test("of a stream that is being written", async () => {
-    const { generate, read, streamId } = await setUpReading();
-    const { stream, pieces, whole } = read();
+    const { generate, read } = await setUpReading();
+    const { stream, seen, end } = read();
     expect(stream.status).toBe("pending");
-    void generate(streamId, slowly);
+    void generate(slowly);
     await pass(5000);
     expect(stream.status).toBe("streaming");
-    expect(stream.offset).toBe(pieces.join("").length);
+    expect(stream.offset).toBe(seen.text.length);
     expect(stream.offset).toBeGreaterThan(100);
-    expect(await settled(whole)).toBe(text);
+    expect(await end()).toBe(text);
     expect(stream.status).toBe("done");
   });
 
-  test("from an offset on", async () => {
-    const { respond, read, streamId } = await setUpReading();
-    await settled(respond(streamId, writes(text)));
-    const { whole } = read({ from: 100 });
-    expect(await settled(whole)).toBe(text.slice(100));
+  test.each([
+    [{ from: 100 }, text.slice(100)],
+    [{ tail: 100 }, text.slice(-100)],
+  ])("with %j", async (options, rest) => {
+    const { write, read } = await setUpReading();
+    await write(text);
+    const { stream, end } = read(options);
+    expect(await end()).toBe(rest);
+    expect(stream.offset).toBe(text.length);
   });
 
   test("of nothing, if the stream ended without text", async () => {
-    const { abort, read, streamId } = await setUpReading();
-    await abort(streamId);
-    const { stream, whole } = read();
-    expect(await settled(whole)).toBe("");
+    const { abort, read } = await setUpReading();
+    await abort();
+    const { stream, end } = read();
+    expect(await end()).toBe("");
     expect(stream.status).toBe("aborted");
   });
 
-  test("and reports how it ended, with the saved text", async () => {
-    const { generate, read, streamId } = await setUpReading();
-    const { stream, whole } = read();
-    const generating = generate(streamId, async (append) => {
-      await append("Half of it");
-      throw new Error("The model broke down.");
-    });
-    await expect(settled(generating)).rejects.toThrow();
-    expect(await settled(whole)).toBe("Half of it");
-    expect(stream.status).toBe("error");
-    expect(stream.error?.kind).toBe("WriterFailed");
-  });
-
-  test("and why, in the words of the writer", async () => {
+  test("and reports how it ended, and why in the writer's words", async () => {
     const { act, lib, read, streamId } = await setUpReading();
     const error = {
       kind: "WriterFailed" as const,
@@ -114,53 +124,70 @@ describe("reads the whole text", () => {
       const save = { streamId, writer: "w", start: 0, text: "Half" };
       await ctx.runMutation(lib.append, { ...save, final: "error", error });
     });
-    const { stream, whole } = read();
-    await settled(whole);
-    expect(stream.error).toEqual(error);
+    const { stream, end } = read();
+    expect(await end()).toBe("Half");
+    expect(stream).toMatchObject({ status: "error", error });
   });
 
   test("of more than one response holds", async () => {
-    const { generate, read, streamId, requests } = await setUpReading();
+    const { write, read, requests } = await setUpReading();
     const long = "中文".repeat(4_000_000);
-    await settled(generate(streamId, (append) => append(long)));
-    const { whole } = read();
-    expect((await settled(whole)) === long).toBe(true);
+    await write(long);
+    expect((await read().end()) === long).toBe(true);
     expect(requests.length).toBeGreaterThan(1);
+  });
+
+  test("of a stream whose writer died before an abort", async () => {
+    const { act, abort, lib, streamId, read } = await setUpReading();
+    await act(async (ctx) => {
+      await ctx.runMutation(lib.claim, { streamId, writer: "dead" });
+      const save = { streamId, writer: "dead", start: 0, text: "As far as " };
+      await ctx.runMutation(lib.append, save);
+    });
+    await abort();
+    const { stream, end } = read();
+    expect(await end()).toBe("As far as ");
+    expect(stream.status).toBe("aborted");
+  });
+
+  test("in which the writer is silent for long", async () => {
+    const { generate, read } = await setUpReading();
+    void generate(async (append) => {
+      await append("Before. ");
+      await sleep(20 * 60_000);
+      await append("After.");
+    });
+    expect(await read().end()).toBe("Before. After.");
   });
 });
 
-describe("whatever happens to the connections", () => {
-  const troubled: Record<string, Trouble> = {
-    "the request is lost": "lost",
-    "the server is down": { status: 503 },
-    "it is too many": { status: 429 },
-    "the connection breaks before there is text": { cutAfter: 0 },
-    "the connection breaks": { cutAfter: 321 },
-    "the body ends early": { endAfter: 321 },
-    "the connection is dead and does not say so": { deadAfter: 321 },
-  };
-  test.each(Object.entries(troubled))(
-    "every character arrives once: %s",
-    async (_, trouble) => {
-      const { generate, read, streamId, requests } = await setUpReading(
-        (index) => (index % 2 === 0 ? trouble : undefined),
-      );
-      void generate(streamId, slowly);
-      const { stream, whole } = read();
-      expect(await settled(whole)).toBe(text);
-      expect(stream.status).toBe("done");
-      expect(requests.length).toBeGreaterThan(1);
-    },
-  );
+describe("when connections fail", () => {
+  test.each<[string, Trouble]>([
+    ["the request is lost", "lost"],
+    ["the server is down", { status: 503 }],
+    ["there are too many requests", { status: 429 }],
+    ["the connection breaks before there is text", { cutAfter: 0 }],
+    ["the connection breaks", { cutAfter: 321 }],
+    ["the body ends early", { endAfter: 321 }],
+    ["the connection goes dead", { deadAfter: 321 }],
+  ])("every character arrives once: %s", async (_, trouble) => {
+    const { generate, read, requests } = await setUpReading((index) =>
+      index % 2 === 0 ? trouble : undefined,
+    );
+    void generate(slowly);
+    const { stream, end } = read();
+    expect(await end()).toBe(text);
+    expect(stream.status).toBe("done");
+    expect(requests.length).toBeGreaterThan(1);
+  });
 
   test.each(["45", new Date(45_000).toUTCString()])(
-    "it is asked for again when the server says so: %s",
+    "it asks again when the server says so: %s",
     async (retryAfter) => {
-      vi.setSystemTime(0);
-      const { respond, read, streamId, requests } = await setUpReading(
-        (index) => (index === 0 ? { status: 503, retryAfter } : undefined),
+      const { write, read, requests } = await setUpReading(
+        first({ status: 503, retryAfter }),
       );
-      await settled(respond(streamId, writes(text)));
+      await write(text);
       vi.setSystemTime(0);
       const { whole } = read();
       await pass(44_000);
@@ -172,32 +199,28 @@ describe("whatever happens to the connections", () => {
 
   test.each<[string, Trouble]>([
     ["a wait", { status: 503, retryAfter: "3600" }],
-    ["the silence of a connection", { deadAfter: 321 }],
-  ])("a network that is back ends %s", async (_, trouble) => {
+    ["a dead connection's silence", { deadAfter: 321 }],
+  ])("coming online ends %s", async (_, trouble) => {
     const window = new EventTarget();
     vi.stubGlobal("window", window);
-    const { generate, read, streamId, requests } = await setUpReading(
-      (index) => (index === 0 ? trouble : undefined),
-    );
-    void generate(streamId, slowly);
-    const { whole } = read();
+    const { generate, read, requests } = await setUpReading(first(trouble));
+    void generate(slowly);
+    const { end } = read();
     await pass(6000);
     expect(requests).toHaveLength(1);
     window.dispatchEvent(new Event("online"));
     await pass(100);
     expect(requests.length).toBeGreaterThan(1);
-    expect(await settled(whole)).toBe(text);
+    expect(await end()).toBe(text);
   });
 
-  test("cut at every byte", async () => {
+  test("every character arrives once, wherever a body is cut", async () => {
     const short = "a😀中é\uFEFFb";
     const bytes = new TextEncoder().encode(short).length;
     for (let cutAfter = 0; cutAfter <= bytes; cutAfter++) {
-      const { respond, read, streamId } = await setUpReading((index) =>
-        index === 0 ? { cutAfter } : undefined,
-      );
-      await settled(respond(streamId, writes(short)));
-      expect(await settled(read().whole)).toBe(short);
+      const { write, read } = await setUpReading(first({ cutAfter }));
+      await write(short);
+      expect(await read().end()).toBe(short);
     }
   });
 
@@ -209,55 +232,38 @@ describe("whatever happens to the connections", () => {
     fc.record({ endAfter: fc.nat(60) }),
     fc.record({ deadAfter: fc.nat(60) }),
   );
-  test("at random", async () => {
-    vi.spyOn(console, "warn").mockImplementation(() => {});
+  test("every character arrives once, with random faults", async () => {
     await fc.assert(
       fc.asyncProperty(
         arbitrary.tokens(60),
         fc.array(troubles, { maxLength: 12 }),
         fc.constantFrom(0, 30, 400),
         async (pieces, plan, wait) => {
-          const { generate, read, streamId } = await setUpReading(
-            (index) => plan[index],
-          );
-          const { stream, whole } = read();
-          const writing = generate(streamId, async (append) => {
+          const { generate, read } = await setUpReading((index) => plan[index]);
+          const { stream, end } = read();
+          const writing = generate(async (append) => {
             for (const piece of pieces) {
               await append(piece);
               if (wait > 0) await sleep(wait);
             }
           });
-          expect(await settled(whole)).toBe(pieces.join(""));
+          expect(await end()).toBe(pieces.join(""));
           expect(stream.status).toBe("done");
           await settled(writing);
-          // A response that nobody reads any more is looked after no longer.
           await pass(10_000);
           expect(vi.getTimerCount()).toBe(0);
         },
       ),
-      { seed: 1, numRuns: 100 },
+      { seed: 1 },
     );
   });
 
-  test("a long silence of the writer is no trouble", async () => {
-    const { generate, read, streamId } = await setUpReading();
-    const { stream, whole } = read();
-    void generate(streamId, async (append) => {
-      await append("Before. ");
-      await sleep(20 * 60_000);
-      await append("After.");
-    });
-    expect(await settled(whole)).toBe("Before. After.");
-    expect(stream.status).toBe("done");
-  });
-
-  test("that it is lost again and again is said once", async () => {
-    const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
-    const { respond, read, streamId } = await setUpReading((index) =>
+  test("it warns once of many failures in a row", async () => {
+    const { write, read } = await setUpReading((index) =>
       index < 6 ? "lost" : undefined,
     );
-    await settled(respond(streamId, writes(text)));
-    expect(await settled(read().whole)).toBe(text);
+    await write(text);
+    expect(await read().end()).toBe(text);
     expect(warned).toHaveBeenCalledOnce();
   });
 });
@@ -265,82 +271,95 @@ describe("whatever happens to the connections", () => {
 describe("drives the stream", () => {
   const drive = "https://app.test/write";
 
-  /** A stream that is written for whoever posts to `drive`, and read by them. */
-  async function setUpDriving(
-    troubles?: (index: number) => Trouble | undefined,
-  ) {
-    const app = setUp();
-    const streamId = await app.create();
-    let runs = 0;
-    const { requests } = network((to, init) => {
-      if (init.method !== "POST") return app.get(to, init);
-      expect(JSON.parse(init.body as string)).toEqual({ streamId });
-      return app.respond(streamId, (append) => {
-        runs++;
-        return slowly(append);
-      });
-    }, troubles);
-    const read = () => {
-      const stream = readStream(url, {
-        streamId,
-        drive,
-        headers: { Authorization: "Bearer x" },
-      });
-      const whole = (async () => {
-        let all = "";
-        for await (const piece of stream) all += piece;
-        return all;
-      })();
-      return { stream, whole };
-    };
-    const asked = () =>
-      requests.map(({ url: { pathname } }) => pathname.slice(1));
-    return { ...app, streamId, requests, asked, read, runs: () => runs };
-  }
-
   test("and reads it as it is written", async () => {
-    const { read, body, streamId, asked, requests } = await setUpDriving();
-    const { stream, whole } = read();
+    const { read, body, streamId, requests } = await setUpReading();
+    const headers = { Authorization: "Bearer x" };
+    const { stream, end } = read({ drive, headers });
     await pass(250);
-    const saved = (await body(streamId)).text;
+    const saved = (await body()).text;
     expect(stream.offset).toBeGreaterThan(saved.length);
-    expect(await settled(whole)).toBe(text);
+    expect(await end()).toBe(text);
     expect(stream.status).toBe("done");
-    expect(asked()).toEqual(["write", "resume"]);
+    expect(requests.map(({ url }) => url.pathname)).toEqual([
+      "/write",
+      "/chat",
+    ]);
+    expect(requests[0]).toMatchObject({ body: JSON.stringify({ streamId }) });
     expect(requests[0]?.headers.get("Content-Type")).toBe("application/json");
     for (const { headers } of requests) {
       expect(headers.get("Authorization")).toBe("Bearer x");
     }
   });
 
-  test("once, if two do", async () => {
-    const { read, runs } = await setUpDriving();
-    const both = [read(), read()];
-    for (const { whole } of both) expect(await settled(whole)).toBe(text);
-    expect(runs()).toBe(1);
+  test("once, if two readers do", async () => {
+    const { read, writes } = await setUpReading();
+    for (const { end } of [read({ drive }), read({ drive })]) {
+      expect(await end()).toBe(text);
+    }
+    expect(writes).toHaveLength(1);
   });
 
   test.each<[string, Trouble]>([
     ["is lost", "lost"],
     ["finds the server down", { status: 503 }],
-    ["is answered by a connection that breaks", { cutAfter: 77 }],
+    ["is answered, and the connection breaks", { cutAfter: 77 }],
     ["is answered by a body that ends early", { endAfter: 77 }],
-    ["is answered by a connection that dies in silence", { deadAfter: 77 }],
+    ["is answered, and the connection goes dead", { deadAfter: 77 }],
   ])("and reads on, where its request %s", async (_, trouble) => {
-    const { read, runs, asked } = await setUpDriving((index) =>
-      index === 0 ? trouble : undefined,
-    );
-    const { stream, whole } = read();
-    expect(await settled(whole)).toBe(text);
+    const { read, writes, requests } = await setUpReading(first(trouble));
+    const { stream, end } = read({ drive });
+    expect(await end()).toBe(text);
     expect(stream.status).toBe("done");
-    expect(runs()).toBe(1);
-    expect(asked().at(-1)).toBe("resume");
+    expect(writes).toHaveLength(1);
+    expect(requests.at(-1)?.url.pathname).toBe("/chat");
   });
 
-  test("not, if it may not: that is an error", async () => {
-    const { read, asked } = await setUpDriving(() => ({ status: 403 }));
-    await expect(settled(read().whole)).rejects.toMatchObject({ status: 403 });
-    expect(asked()).toEqual(["write"]);
+  test("not if it is refused: that is an error", async () => {
+    const { read, requests } = await setUpReading(() => ({ status: 403 }));
+    await expect(read({ drive }).end()).rejects.toMatchObject({ status: 403 });
+    expect(requests).toHaveLength(1);
+  });
+
+  test("though a page of another origin may not see the answer", async () => {
+    const { serve, read, writes } = await setUpReading();
+    network(async (to, init) => {
+      const response = await serve(to, init);
+      if (init.method === "POST") throw new TypeError("Failed to fetch");
+      return response;
+    });
+    expect(await read({ drive }).end()).toBe(text);
+    expect(writes).toHaveLength(1);
+  });
+
+  test("and does not take an HTML page for the text", async () => {
+    const { read } = await setUpReading();
+    network(() => Promise.resolve(new Response("<!doctype html>")));
+    await expect(read({ drive }).end()).rejects.toThrow(ReadStreamError);
+  });
+
+  test("and notices within 15 s that the connection is dead", async () => {
+    const { read, respond, get } = await setUpReading();
+    network(
+      (to, init) =>
+        init.method === "POST"
+          ? respond((append) => append(text))
+          : get(to, init),
+      first({ deadAfter: 20 }),
+    );
+    const { seen } = read({ drive });
+    await pass(15_000);
+    expect(seen.text).toBe(text);
+  });
+
+  test("with further fields in the POST's body", async () => {
+    const { read, streamId, requests } = await setUpReading(() => ({
+      status: 403,
+    }));
+    const reading = read({ drive: true, body: { model: "small" } });
+    await expect(reading.end()).rejects.toThrow();
+    expect(requests).toMatchObject([
+      { body: JSON.stringify({ model: "small", streamId }) },
+    ]);
   });
 });
 
@@ -348,10 +367,10 @@ describe("ends", () => {
   test.each([
     [404, "There is no stream"],
     [401, "Who are you?"],
-    [403, "Somebody else's."],
+    [403, "Not yours."],
   ])("with an error that says why at %d", async (status, error) => {
     const { read, requests } = await setUpReading(() => ({ status, error }));
-    const reading = expect(settled(read().whole)).rejects;
+    const reading = expect(read().end()).rejects;
     await reading.toThrow(ReadStreamError);
     await reading.toMatchObject({
       status,
@@ -360,65 +379,73 @@ describe("ends", () => {
     expect(requests).toHaveLength(1);
   });
 
-  test("with an error where the URL is not that of resume()", async () => {
-    const { read, create } = await setUpReading();
-    network(() => Promise.resolve(new Response("<!doctype html>")));
-    const reading = read({ streamId: await create() });
-    await expect(settled(reading.whole)).rejects.toThrow(
-      "without the headers Stream-Offset",
-    );
-    network(() => Promise.resolve(new Response(null, { status: 205 })));
-    await expect(
-      settled(read({ streamId: await create() }).whole),
-    ).rejects.toThrow("it writes streams");
-  });
+  test.each([
+    [new Response("<!doctype html>"), "without the headers Stream-Offset"],
+    [new Response(null, { status: 205 }), "it writes streams"],
+  ])(
+    "with an error where the URL is not that of resume() (%#)",
+    async (response, message) => {
+      const { read } = await setUpReading();
+      network(() => Promise.resolve(response));
+      await expect(read().end()).rejects.toThrow(message);
+    },
+  );
 
   test("when the stream is deleted, with an error", async () => {
-    const { generate, read, remove, streamId } = await setUpReading();
-    const writing = generate(streamId, slowly);
-    const { whole } = read();
+    const { generate, read, remove } = await setUpReading();
+    const writing = generate(slowly);
+    const { end } = read();
     await pass(2000);
-    await remove(streamId);
-    await expect(settled(whole)).rejects.toMatchObject({ status: 404 });
+    await remove();
+    await expect(end()).rejects.toMatchObject({ status: 404 });
     await settled(writing);
   });
 
   test("when its signal fires, with the signal's reason, and stops asking", async () => {
-    const { generate, read, streamId, requests } = await setUpReading();
-    const writing = generate(streamId, slowly);
-    const { signal, ...controller } = stoppable();
-    const { whole } = read({ signal });
+    const { generate, read, requests } = await setUpReading();
+    const writing = generate(slowly);
+    const { signal, abort } = stoppable();
+    const { end } = read({ signal });
     await pass(2000);
     const reason = new Error("That is enough.");
-    controller.abort(reason);
-    await expect(settled(whole)).rejects.toBe(reason);
+    abort(reason);
+    await expect(end()).rejects.toBe(reason);
     expect(requests).toHaveLength(1);
     await settled(writing);
     await pass(5000);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("at once when its signal has fired before", async () => {
+  test("at once when its signal has already fired", async () => {
     const { read, requests } = await setUpReading();
-    const { whole } = read({ signal: AbortSignal.abort() });
-    await expect(settled(whole)).rejects.toMatchObject({ name: "AbortError" });
+    const { end } = read({ signal: AbortSignal.abort() });
+    await expect(end()).rejects.toMatchObject({ name: "AbortError" });
     expect(requests).toHaveLength(0);
   });
 
-  test("when its signal fires while it waits to try again", async () => {
-    const { read } = await setUpReading(() => "lost");
-    const { signal, abort } = stoppable();
-    const { whole } = read({ signal });
-    await pass(500);
-    abort();
-    await expect(whole).rejects.toMatchObject({ name: "AbortError" });
-    // The deployment's own: the planned check.
-    expect(vi.getTimerCount()).toBe(1);
-  });
+  test.each<[string, Troubles | undefined, Partial<ReadStreamOptions>]>([
+    ["the next attempt", () => "lost", {}],
+    ["its headers", undefined, { headers: () => new Promise(() => {}) }],
+    // React Native's signals have no reason.
+    ["a fetch without end", undefined, { fetch: () => new Promise(() => {}) }],
+  ])(
+    "when its signal fires while it waits for %s",
+    async (_, troubles, options) => {
+      const { read } = await setUpReading(troubles);
+      const { signal, abort } = stoppable();
+      Object.defineProperty(signal, "reason", { value: undefined });
+      const { whole } = read({ signal, ...options });
+      await pass(500);
+      abort();
+      await expect(whole).rejects.toMatchObject({ name: "AbortError" });
+      // The deployment's own: the planned check.
+      expect(vi.getTimerCount()).toBe(1);
+    },
+  );
 
-  test("when it is left, and continues from there when it is read again", async () => {
+  test("when its loop is left, and continues from there in the next", async () => {
     const { generate, streamId } = await setUpReading();
-    const writing = generate(streamId, slowly);
+    const writing = generate(slowly);
     const stream = readStream(url, { streamId });
     let received = "";
     await settled(
@@ -436,361 +463,9 @@ describe("ends", () => {
     for await (const piece of stream) received += piece;
     expect(received).toBe(text);
   });
-});
 
-test("ends with a stream whose writer died, once it has been ended", async () => {
-  const { act, abort, lib, streamId, read } = await setUpReading();
-  await act(async (ctx) => {
-    await ctx.runMutation(lib.claim, { streamId, writer: "dead" });
-    const save = { streamId, writer: "dead", start: 0, text: "As far as " };
-    await ctx.runMutation(lib.append, save);
-  });
-  await abort(streamId);
-  const { stream, whole } = read();
-  expect(await settled(whole)).toBe("As far as ");
-  expect(stream.status).toBe("aborted");
-});
-
-describe("a page that may not see everything", () => {
-  /** A response as the page of another origin has it, if the app exposes these headers. */
-  const seenAs = (response: Response, names: string[]) => {
-    const headers = new Headers();
-    for (const name of names) {
-      headers.set(name, response.headers.get(name) ?? "");
-    }
-    return new Response(response.body, { status: response.status, headers });
-  };
-  const three = ["Stream-Offset", "Stream-Next-Offset", "Stream-Status"];
-
-  test("ends at the 204 where Stream-Closed is hidden", async () => {
-    const { get, respond, read, streamId } = await setUpReading();
-    await settled(respond(streamId, writes(text)));
-    const { requests } = network(async (to, init) =>
-      seenAs(await get(to, init), three),
-    );
-    const { stream, whole } = read();
-    expect(await settled(whole)).toBe(text);
-    expect(stream.status).toBe("done");
-    expect(requests).toHaveLength(2);
-  });
-
-  test.each(three)("is told that it has to see %s", async (hidden) => {
-    const { get, read } = await setUpReading();
-    const names = three.filter((name) => name !== hidden);
-    network(async (to, init) => seenAs(await get(to, init), names));
-    await expect(settled(read().whole)).rejects.toThrow(hidden);
-  });
-
-  test("reads a stream that it drives, though it may not see the answer", async () => {
-    vi.spyOn(console, "warn").mockImplementation(() => {});
-    const { get, respond, streamId } = await setUpReading();
-    let posts = 0;
-    network(async (to, init) => {
-      if (init.method !== "POST") return get(to, init);
-      posts++;
-      await respond(streamId, slowly);
-      throw new TypeError("Failed to fetch");
-    });
-    const stream = readStream(url, { streamId, drive: "https://app.test/w" });
-    let all = "";
-    await settled(
-      (async () => {
-        for await (const piece of stream) all += piece;
-      })(),
-    );
-    expect(all).toBe(text);
-    expect(posts).toBe(1);
-  });
-
-  test("does not take another page for the text", async () => {
-    const { get, streamId } = await setUpReading();
-    network((to, init) =>
-      init.method === "POST"
-        ? Promise.resolve(new Response("<!doctype html>"))
-        : get(to, init),
-    );
-    const stream = readStream(url, { streamId, drive: "https://app.test/w" });
-    const reading = stream[Symbol.asyncIterator]().next();
-    await expect(settled(reading)).rejects.toThrow(ReadStreamError);
-  });
-
-  test("reads a response that its platform cannot stream", async () => {
-    const { get, respond, read, streamId } = await setUpReading();
-    await settled(respond(streamId, writes(text)));
-    vi.stubGlobal("fetch", async (to: URL) => {
-      const response = await get(String(to));
-      const { status, headers } = response;
-      return { status, headers, text: () => response.text() };
-    });
-    expect(await settled(read().whole)).toBe(text);
-  });
-});
-
-describe("where responses do not arrive in pieces", () => {
-  /** A network that hands on a response when all of it has come, its head too. */
-  const heldBack = async (response: Promise<Response>, init?: RequestInit) => {
-    const { status, headers, body } = await response;
-    if (body === null) return new Response(null, { status, headers });
-    const text = await new Promise<string>((resolve, reject) => {
-      init?.signal?.addEventListener("abort", () => reject(new Error("Gone.")));
-      new Response(body).text().then(resolve, reject);
-    });
-    return new Response(text, { status, headers });
-  };
-  /** As React Native does: when all has come, and without a body. */
-  const bodiless = async (response: Promise<Response>, init?: RequestInit) => {
-    const whole = await heldBack(response, init);
-    return Object.defineProperty(whole, "body", { value: null });
-  };
-
-  test.each([
-    ["held back", false, heldBack],
-    ["held back", true, heldBack],
-    ["without a body", false, bodiless],
-    ["without a body", true, bodiless],
-  ] as const)(
-    "but %s, the text arrives by long-polls (drives: %s)",
-    async (_, drive, way) => {
-      const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
-      const { get, respond, generate, streamId } = await setUpReading();
-      const { requests } = network((to, init) => {
-        const answer =
-          init.method === "POST" ? respond(streamId, slowly) : get(to, init);
-        return way(answer, init);
-      });
-      const stream = readStream(url, { streamId, drive });
-      if (!drive) void generate(streamId, slowly);
-      let all = "";
-      const whole = (async () => {
-        for await (const piece of stream) all += piece;
-      })();
-      await pass(5000);
-      expect(all.length).toBeGreaterThan(50);
-      await settled(whole);
-      expect(all).toBe(text);
-      expect(stream.status).toBe("done");
-      expect(warned).toHaveBeenCalledOnce();
-      const polls = requests.filter(({ url }) => url.search.includes("live="));
-      expect(polls.length).toBeGreaterThan(5);
-      await pass(60_000);
-      // The deployment's own: the planned check.
-      expect(vi.getTimerCount()).toBe(1);
-    },
-  );
-
-  test("a text that begins with U+FEFF is whole", async () => {
-    vi.spyOn(console, "warn").mockImplementation(() => {});
-    const { get, respond, streamId } = await setUpReading();
-    await settled(respond(streamId, writes("\uFEFFA text.")));
-    network((to, init) => bodiless(get(to, init), init));
-    const stream = readStream(url, { streamId });
-    let all = "";
-    const whole = (async () => {
-      for await (const piece of stream) all += piece;
-    })();
-    await settled(whole);
-    expect(all).toBe("\uFEFFA text.");
-  });
-
-  test("a response that only takes its time is not given up", async () => {
-    const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
-    const { respond, get, streamId } = await setUpReading();
-    const { requests } = network((to, init) =>
-      init.method === "POST"
-        ? respond(streamId, async (append) => {
-            await sleep(90_000);
-            await slowly(append);
-          })
-        : get(to, init),
-    );
-    const stream = readStream(url, { streamId, drive: true });
-    let all = "";
-    const whole = (async () => {
-      for await (const piece of stream) all += piece;
-    })();
-    await settled(whole);
-    expect(all).toBe(text);
-    expect(warned).not.toHaveBeenCalled();
-    expect(requests.length).toBeLessThan(8);
-  });
-});
-
-test("a driven connection that goes dead without a word is noticed within 15 s", async () => {
-  const { get, respond, streamId } = await setUpReading();
-  network(
-    (to, init) =>
-      init.method === "POST" ? respond(streamId, writes(text)) : get(to, init),
-    (index) => (index === 0 ? { deadAfter: 20 } : undefined),
-  );
-  const stream = readStream(url, { streamId, drive: true });
-  let all = "";
-  void (async () => {
-    for await (const piece of stream) all += piece;
-  })();
-  await pass(15_000);
-  expect(all).toBe(text);
-});
-
-describe("leaves nothing behind", () => {
-  /** A signal that counts who listens to it. */
-  function countedSignal() {
-    const controller = new AbortController();
-    const { signal } = controller;
-    let listeners = 0;
-    const add = signal.addEventListener.bind(signal);
-    const remove = signal.removeEventListener.bind(signal);
-    signal.addEventListener = (...args: Parameters<typeof add>) => {
-      listeners++;
-      add(...args);
-    };
-    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-      listeners--;
-      remove(...args);
-    };
-    return { signal, controller, listeners: () => listeners };
-  }
-
-  test("of a reading that never began", async () => {
-    const { signal, listeners } = countedSignal();
-    const { streamId } = await setUpReading();
-    const stream = readStream(url, { streamId, signal });
-    stream[Symbol.asyncIterator]();
-    expect(listeners()).toBe(0);
-    await stream.return();
-  });
-
-  test("of 10 minutes of a dead server, with headers from a function", async () => {
-    vi.spyOn(console, "warn").mockImplementation(() => {});
-    const { read, requests } = await setUpReading(() => "lost");
-    const { signal, controller, listeners } = countedSignal();
-    let most = 0;
-    const headers = () => {
-      most = Math.max(most, listeners());
-      return Promise.resolve({});
-    };
-    const { whole } = read({ signal, headers });
-    await pass(10 * 60_000);
-    expect(requests.length).toBeGreaterThan(30);
-    expect(most).toBe(1);
-    controller.abort();
-    await expect(settled(whole)).rejects.toThrow();
-    expect(listeners()).toBe(0);
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  test("of a response that is left: its body is cancelled", async () => {
-    const { streamId } = await setUpReading();
-    let cancelled = 0;
-    const body = new ReadableStream<Uint8Array>({
-      start: (controller) => controller.enqueue(new TextEncoder().encode("So")),
-      cancel: () => void cancelled++,
-    });
-    const headers = {
-      "Stream-Offset": "0",
-      "Stream-Next-Offset": "0",
-      "Stream-Status": "streaming",
-    };
-    const fetch = () => Promise.resolve(new Response(body, { headers }));
-    for await (const piece of readStream(url, { streamId, fetch })) {
-      expect(piece).toBe("So");
-      break;
-    }
-    expect(cancelled).toBe(1);
-  });
-});
-
-test("an abort is not delayed by a fetch that ignores its signal, and has a reason", async () => {
-  const { signal, abort } = stoppable();
-  Object.defineProperty(signal, "reason", { value: undefined });
-  const fetch = () => new Promise<Response>(() => {});
-  const waiting = readStream(url, { streamId: "id", fetch, signal }).next();
-  await pass(1000);
-  abort();
-  await expect(waiting).rejects.toMatchObject({ name: "AbortError" });
-});
-
-test("a platform without TextDecoder is told so", async () => {
-  const { respond, read, streamId } = await setUpReading();
-  await settled(respond(streamId, writes(text)));
-  vi.stubGlobal("TextDecoder", undefined);
-  await expect(settled(read().whole)).rejects.toThrow("no TextDecoder");
-});
-
-describe("the URL", () => {
-  const asked = async (
-    to: URL | string,
-    options?: Partial<ReadStreamOptions>,
-  ) => {
-    const { requests } = await setUpReading(() => ({ status: 404 }));
-    const reading = readStream(to, { streamId: "id", ...options }).next();
-    await expect(settled(reading)).rejects.toThrow();
-    return requests[0]?.url.href;
-  };
-
-  test("may be React Native's, which adds a slash and has no parameters", async () => {
-    const { URL } = globalThis;
-    vi.stubGlobal(
-      "URL",
-      class {
-        constructor(readonly href: string) {
-          this.href = href.endsWith("/") ? href : `${href}/`;
-        }
-        toString = () => this.href;
-        get searchParams() {
-          throw new Error("URL.searchParams is not implemented");
-        }
-      },
-    );
-    let asked: string | undefined;
-    const given = new globalThis.URL("https://app.test/read");
-    const reading = readStream(given, {
-      streamId: "id",
-      fetch: (to) => {
-        vi.stubGlobal("URL", URL);
-        asked = to;
-        return Promise.resolve(new Response(null, { status: 404 }));
-      },
-    }).next();
-    await expect(settled(reading)).rejects.toThrow("404");
-    expect(asked).toBe(
-      "https://app.test/read?streamId=id&offset=0000000000000000",
-    );
-  });
-
-  test("asks for the end of the text with `tail`", async () => {
-    expect(await asked("https://app.test/read", { tail: 9 })).toBe(
-      "https://app.test/read?streamId=id&tail=9",
-    );
-    const { generate, read, streamId } = await setUpReading();
-    await settled(generate(streamId, writes(text)));
-    const { stream, whole } = read({ tail: 100 });
-    expect(await settled(whole)).toBe(text.slice(-100));
-    expect(stream.offset).toBe(text.length);
-  });
-
-  test("has to be absolute where there is no page", () => {
-    expect(() => readStream("/read", { streamId: "id" })).toThrow(
-      "an absolute URL",
-    );
-  });
-});
-
-test("the POST that drives may say more", async () => {
-  const { streamId } = await setUpReading();
-  const bodies: unknown[] = [];
-  const fetch = (_: string, { body }: RequestInit) => {
-    bodies.push(JSON.parse(body as string));
-    return Promise.resolve(new Response("{}", { status: 403 }));
-  };
-  const body = { model: "small" };
-  const options = { streamId, fetch, body, drive: true };
-  await expect(readStream(url, options).next()).rejects.toThrow();
-  expect(bodies).toEqual([{ model: "small", streamId }]);
-});
-
-describe("left while it waits", () => {
   test.each(["readStream", "readLines"] as const)(
-    "%s makes no request any more",
+    "when %s is left while it waits, without another request",
     async (name) => {
       const { streamId, requests } = await setUpReading();
       const stream = readStream(url, { streamId });
@@ -808,52 +483,250 @@ describe("left while it waits", () => {
       expect(vi.getTimerCount()).toBe(0);
     },
   );
+});
 
-  test("by its signal, also while it waits for its headers", async () => {
-    const { read, requests } = await setUpReading();
+describe("a page that cannot see every header", () => {
+  /** A response as a page of another origin sees it, if the app exposes these headers. */
+  const seenAs = (response: Response, names: string[]) => {
+    const headers = new Headers();
+    for (const name of names) {
+      headers.set(name, response.headers.get(name) ?? "");
+    }
+    return new Response(response.body, { status: response.status, headers });
+  };
+  const three = ["Stream-Offset", "Stream-Next-Offset", "Stream-Status"];
+
+  test("ends at the 204 where Stream-Closed is hidden", async () => {
+    const { serve, write, read } = await setUpReading();
+    await write(text);
+    const { requests } = network(async (to, init) =>
+      seenAs(await serve(to, init), three),
+    );
+    const { stream, end } = read();
+    expect(await end()).toBe(text);
+    expect(stream.status).toBe("done");
+    expect(requests).toHaveLength(2);
+  });
+
+  test.each(three)("is told that it needs %s", async (hidden) => {
+    const { serve, read } = await setUpReading();
+    const names = three.filter((name) => name !== hidden);
+    network(async (to, init) => seenAs(await serve(to, init), names));
+    await expect(read().end()).rejects.toThrow(hidden);
+  });
+});
+
+describe("where responses do not arrive in pieces", () => {
+  /** A network that holds back a response, its head too, until it is complete. */
+  const heldBack = async (response: Promise<Response>, init?: RequestInit) => {
+    const { status, headers, body } = await response;
+    if (body === null) return new Response(null, { status, headers });
+    const text = await new Promise<string>((resolve, reject) => {
+      init?.signal?.addEventListener("abort", () => reject(new Error("Gone.")));
+      new Response(body).text().then(resolve, reject);
+    });
+    return new Response(text, { status, headers });
+  };
+  /** React Native's `fetch`, whose responses also have no body. */
+  const bodiless = async (response: Promise<Response>, init?: RequestInit) => {
+    const whole = await heldBack(response, init);
+    return Object.defineProperty(whole, "body", { value: null });
+  };
+
+  test.each([
+    ["held back", false, heldBack],
+    ["held back", true, heldBack],
+    ["without a body", false, bodiless],
+    ["without a body", true, bodiless],
+  ] as const)(
+    "but %s, the text arrives by long-polls (drives: %s)",
+    async (_, drive, way) => {
+      const { serve, read, generate } = await setUpReading();
+      const { requests } = network((to, init) => way(serve(to, init), init));
+      const { stream, seen, end } = read({ drive });
+      if (!drive) void generate(slowly);
+      await pass(5000);
+      expect(seen.text.length).toBeGreaterThan(50);
+      expect(await end()).toBe(text);
+      expect(stream.status).toBe("done");
+      expect(warned).toHaveBeenCalledOnce();
+      const polls = requests.filter(({ url }) => url.search.includes("live="));
+      expect(polls.length).toBeGreaterThan(5);
+      await pass(60_000);
+      // The deployment's own: the planned check.
+      expect(vi.getTimerCount()).toBe(1);
+    },
+  );
+
+  test("a U+FEFF at the beginning is kept", async () => {
+    const { serve, write, read } = await setUpReading();
+    await write("\uFEFFA text.");
+    network((to, init) => bodiless(serve(to, init), init));
+    expect(await read().end()).toBe("\uFEFFA text.");
+  });
+
+  test("a response that only takes its time is not given up", async () => {
+    const { get, respond, read } = await setUpReading();
+    const { requests } = network((to, init) =>
+      init.method === "POST"
+        ? respond(async (append) => {
+            await sleep(90_000);
+            await slowly(append);
+          })
+        : get(to, init),
+    );
+    expect(await read({ drive: true }).end()).toBe(text);
+    expect(warned).not.toHaveBeenCalled();
+    expect(requests.length).toBeLessThan(8);
+  });
+});
+
+describe("leaves nothing behind", () => {
+  /** A signal that counts its listeners. */
+  function countedSignal() {
     const { signal, abort } = stoppable();
-    const { whole } = read({ signal, headers: () => new Promise(() => {}) });
-    await pass(100);
+    let listeners = 0;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      listeners++;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      listeners--;
+      remove(...args);
+    };
+    return { signal, abort, listeners: () => listeners };
+  }
+
+  test("of a reading that never began", async () => {
+    const { signal, listeners } = countedSignal();
+    const stream = readStream(url, { streamId: "id", signal });
+    stream[Symbol.asyncIterator]();
+    expect(listeners()).toBe(0);
+    await stream.return();
+  });
+
+  test("of 10 minutes of a dead server, with headers from a function", async () => {
+    const { read, requests } = await setUpReading(() => "lost");
+    const { signal, abort, listeners } = countedSignal();
+    let most = 0;
+    const headers = () => {
+      most = Math.max(most, listeners());
+      return Promise.resolve({});
+    };
+    const { end } = read({ signal, headers });
+    await pass(10 * 60_000);
+    expect(requests.length).toBeGreaterThan(30);
+    expect(most).toBe(1);
     abort();
-    await expect(settled(whole)).rejects.toMatchObject({ name: "AbortError" });
-    expect(requests).toHaveLength(0);
+    await expect(end()).rejects.toThrow();
+    expect(listeners()).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("of a response that is left: its body is cancelled", async () => {
+    const cancel = vi.fn();
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode("So")),
+      cancel,
+    });
+    const headers = {
+      "Stream-Offset": "0",
+      "Stream-Next-Offset": "0",
+      "Stream-Status": "streaming",
+    };
+    const fetch = () => Promise.resolve(new Response(body, { headers }));
+    for await (const piece of readStream(url, { streamId: "id", fetch })) {
+      expect(piece).toBe("So");
+      break;
+    }
+    expect(cancel).toHaveBeenCalledOnce();
+  });
+});
+
+test("a platform without TextDecoder is told so", async () => {
+  const { write, read } = await setUpReading();
+  await write(text);
+  vi.stubGlobal("TextDecoder", undefined);
+  await expect(read().end()).rejects.toThrow("no TextDecoder");
+});
+
+describe("the URL", () => {
+  test.each([
+    [
+      "of the page, with its parameters",
+      "https://app.test/r?a=b&offset=7",
+      { from: 5 },
+      "https://app.test/r?a=b&offset=0000000000000005&streamId=id",
+    ],
+    [
+      "with a tail",
+      "https://app.test/read",
+      { tail: 9 },
+      "https://app.test/read?streamId=id&tail=9",
+    ],
+  ])("%s", async (_, to, options, asked) => {
+    const { requests } = await setUpReading(() => ({ status: 404 }));
+    const reading = readStream(new URL(to), { streamId: "id", ...options });
+    await expect(settled(reading.next())).rejects.toThrow("404");
+    expect(requests[0]?.url.href).toBe(asked);
+  });
+
+  test("may be React Native's, which adds a slash and has no parameters", async () => {
+    const { URL } = globalThis;
+    vi.stubGlobal(
+      "URL",
+      class {
+        constructor(readonly href: string) {
+          this.href = href.endsWith("/") ? href : `${href}/`;
+        }
+        toString = () => this.href;
+        get searchParams() {
+          throw new Error("URL.searchParams is not implemented");
+        }
+      },
+    );
+    const given = new globalThis.URL("https://app.test/read");
+    const fetch = vi.fn((_: string) => {
+      vi.stubGlobal("URL", URL);
+      return Promise.resolve(new Response(null, { status: 404 }));
+    });
+    const reading = readStream(given, { streamId: "id", fetch });
+    await expect(settled(reading.next())).rejects.toThrow("404");
+    expect(fetch.mock.calls[0]?.[0]).toBe(
+      "https://app.test/read?streamId=id&offset=0000000000000000",
+    );
+  });
+
+  test("must be absolute where there is no page", () => {
+    expect(() => readStream("/read", { streamId: "id" })).toThrow(
+      "an absolute URL",
+    );
   });
 });
 
 describe("the request", () => {
-  test("is not made with a header that is none, and its value is not told", async () => {
+  test("is not made with an invalid header, whose value is not revealed", async () => {
     const { read, requests } = await setUpReading();
-    const { whole } = read({ headers: { Authorization: "s3cret\nx" } });
-    await expect(settled(whole)).rejects.toThrow(
+    const { end } = read({ headers: { Authorization: "s3cret\nx" } });
+    await expect(end()).rejects.toThrow(
       /^One of the headers for readStream\(\) is invalid(?!.*s3cret)/,
     );
     expect(requests).toHaveLength(0);
   });
 
-  test("has the headers that a function gives each time", async () => {
+  test("has the headers that a function returns each time", async () => {
     let token = 0;
-    const { respond, read, streamId, requests } = await setUpReading((index) =>
-      index === 0 ? { cutAfter: 5 } : undefined,
+    const { write, read, requests } = await setUpReading(
+      first({ cutAfter: 5 }),
     );
-    await settled(respond(streamId, writes(text)));
+    await write(text);
     const headers = () =>
       Promise.resolve({ Authorization: `Bearer ${++token}` });
-    await settled(read({ headers }).whole);
+    await read({ headers }).end();
     expect(requests.map(({ headers }) => headers.get("Authorization"))).toEqual(
       ["Bearer 1", "Bearer 2"],
-    );
-  });
-
-  test("keeps what the URL has", async () => {
-    const { requests } = await setUpReading(() => ({ status: 404 }));
-    const stream = readStream(new URL("https://app.test/r?a=b&offset=7"), {
-      streamId: "id",
-      from: 5,
-    });
-    const reading = stream[Symbol.asyncIterator]().next();
-    await expect(settled(reading)).rejects.toThrow();
-    expect(requests[0]?.url.href).toBe(
-      "https://app.test/r?a=b&offset=0000000000000005&streamId=id",
     );
   });
 
@@ -868,11 +741,3 @@ describe("the request", () => {
     );
   });
 });
-
-function stoppable() {
-  const controller = new AbortController();
-  return {
-    signal: controller.signal,
-    abort: (reason?: unknown) => controller.abort(reason),
-  };
-}

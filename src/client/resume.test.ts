@@ -1,38 +1,32 @@
 import { ConvexError } from "convex/values";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { StreamId } from "./index.js";
-import {
-  deferred,
-  pass,
-  settled,
-  until,
-  useClock,
-} from "../../test/support/clock.js";
+import { deferred, pass, settled, useClock } from "../../test/support/clock.js";
 import {
   errorsLogged,
+  fired,
   readBody,
-  setUp,
+  setUpStream,
   textOf,
   writes,
   type ActionCtx,
 } from "../../test/support/setup.js";
+import { sleep } from "../time.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+type App = Awaited<ReturnType<typeof setUpStream>>;
+type QueryCtx = Pick<ActionCtx, "runQuery">;
 
-type Growing = Awaited<ReturnType<typeof growingStream>>;
-
-/** A stream that is being written, a sentence every so many ms, until `stop()`. */
+/** A stream to which a sentence is added every so many ms, until `stop()`. */
 async function growingStream(every = 200) {
-  const app = setUp();
-  const streamId = await app.create();
+  const app = await setUpStream();
   const stop = deferred();
   let stopped = false;
   void stop.promise.then(() => (stopped = true));
   let text = "";
-  const generating = app.generate(streamId, async (append) => {
+  const generating = app.generate(async (append) => {
     for (let i = 0; !stopped; i++) {
       const sentence = `${i} 😀. `;
       await append(sentence);
@@ -40,131 +34,128 @@ async function growingStream(every = 200) {
       await sleep(every);
     }
   });
-  return { ...app, streamId, generating, stop: stop.resolve, text: () => text };
+  return { ...app, generating, stop: stop.resolve, text: () => text };
 }
 
-test("follows a text that is being written, to its end", async () => {
-  const { streamId, resume, stop, text } = await growingStream();
-  await pass(1000);
-  const early = readBody(await resume(streamId));
-  await pass(1000);
-  const from = early.seen.text.length;
-  const late = readBody(await resume(streamId, from));
-  await pass(3000);
-  expect(early.seen.text.length).toBeGreaterThan(from);
-  expect(early.seen.closed).toBe(false);
-  stop();
-  expect(await settled(early.whole)).toBe(text());
-  expect(await settled(late.whole)).toBe(text().slice(from));
-});
-
-test("waits for a stream that has not been started", async () => {
-  const { create, resume, respond } = setUp();
-  const streamId = await create();
-  const { seen, whole } = readBody(await resume(streamId));
-  await pass(10_000);
-  expect(seen).toEqual({ text: "", closed: false });
-  await respond(streamId, writes("At last."));
-  expect(await settled(whole)).toBe("At last.");
-});
-
-/** Resumes a stream; `onRead` is called before each read of the database. */
+/** Resumes the stream, with a `ctx` that the test may change. */
 const resumeWith = (
-  { act, streaming, streamId }: Growing,
-  onRead: () => void,
+  { act, streaming, streamId }: App,
+  change: (ctx: ActionCtx) => QueryCtx,
   init?: RequestInit,
 ) =>
   act((ctx) =>
     streaming.resume(
-      {
-        runQuery: (query, ...args) => {
-          onRead();
-          return ctx.runQuery(query, ...args);
-        },
-      },
+      change(ctx),
       new Request("https://app.test/", init),
       streamId,
     ),
   );
 
+/** Calls `onRead` before each read of the database. */
+const watched =
+  (onRead: () => void) =>
+  (ctx: QueryCtx): QueryCtx => ({
+    runQuery: (query, ...args) => {
+      onRead();
+      return ctx.runQuery(query, ...args);
+    },
+  });
+
+test("follows a text that is being written, to its end", async () => {
+  const { resume, stop, text } = await growingStream();
+  await pass(1000);
+  const early = readBody(await resume());
+  await pass(1000);
+  const from = early.seen.text.length;
+  const late = readBody(await resume(from));
+  await pass(3000);
+  expect(early.seen.text.length).toBeGreaterThan(from);
+  expect(early.seen.closed).toBe(false);
+  stop();
+  expect(await early.seen.end()).toBe(text());
+  expect(await late.seen.end()).toBe(text().slice(from));
+});
+
+test("waits for a stream that has not been started", async () => {
+  const { resume, respond } = await setUpStream();
+  const { seen } = readBody(await resume());
+  await pass(10_000);
+  expect(seen).toMatchObject({ text: "", closed: false });
+  await respond(writes("At last."));
+  expect(await seen.end()).toBe("At last.");
+});
+
 describe("ends", () => {
-  test("at an abort, with the last words that the writer saves when it learns of it", async () => {
-    const { create, generate, resume, abort } = setUp();
-    const streamId = await create();
-    const generating = generate(streamId, async (append, signal) => {
+  test("at an abort, with the last words that the writer then saves", async () => {
+    const { generate, resume, abort } = await setUpStream();
+    const generating = generate(async (append, signal) => {
       await append("One. ");
       await sleep(1000);
       await append("And half");
-      await new Promise<void>((resolve) =>
-        signal.addEventListener("abort", () => resolve()),
-      );
+      await fired(signal);
     });
-    const { seen } = readBody(await resume(streamId));
+    const { seen } = readBody(await resume());
     await pass(1100);
-    await abort(streamId);
-    await until(() => seen.closed);
-    expect(seen.text).toBe("One. And half");
+    await abort();
+    expect(await seen.end()).toBe("One. And half");
     await settled(generating);
   });
 
   test("at a deletion", async () => {
-    const { streamId, resume, remove } = await growingStream();
-    const { seen } = readBody(await resume(streamId));
+    const { resume, remove } = await growingStream();
+    const { seen } = readBody(await resume());
     await pass(1000);
-    await remove(streamId);
-    await until(() => seen.closed);
+    await remove();
+    await seen.end();
   });
 
-  test("when the client has left, and the writer continues", async () => {
+  test("when the client leaves, and the writer continues", async () => {
     const app = await growingStream();
-    const signal = AbortSignal.abort();
-    const late = readBody(await resumeWith(app, () => {}, { signal }));
-    await until(() => late.seen.closed);
+    const gone = { signal: AbortSignal.abort() };
+    await textOf(await resumeWith(app, (ctx) => ctx, gone));
     const client = new AbortController();
-    let reads = 0;
-    const response = await resumeWith(app, () => reads++, {
-      signal: client.signal,
-    });
-    const { seen } = readBody(response);
+    const { signal } = client;
+    const onRead = vi.fn();
+    const { seen } = readBody(
+      await resumeWith(app, watched(onRead), { signal }),
+    );
     await pass(2000);
-    const readsBefore = reads;
+    const { length } = onRead.mock.calls;
     client.abort();
-    await until(() => seen.closed);
+    await seen.end();
     await pass(10_000);
-    expect(reads).toBe(readsBefore);
+    expect(onRead).toHaveBeenCalledTimes(length);
     app.stop();
     await settled(app.generating);
-    expect((await app.body(app.streamId)).text).toBe(app.text());
+    expect((await app.body()).text).toBe(app.text());
   });
 
-  test("when the database cannot be read, with the error logged, but not if that is for a moment", async () => {
+  test("when the database cannot be read, with the error logged, unless reads soon work again", async () => {
     const app = await growingStream();
     const logged = errorsLogged();
     const failing = (fails: (read: number) => boolean) => {
       let reads = 0;
-      return () => {
+      return watched(() => {
         if (fails(reads++)) throw new Error("The database is away.");
-      };
+      });
     };
     const often = failing((read) => read % 2 === 1);
-    const { whole } = readBody(await resumeWith(app, often));
+    const { seen } = readBody(await resumeWith(app, often));
     const always = failing((read) => read > 2);
-    const { seen } = readBody(await resumeWith(app, always));
-    await until(() => seen.closed);
+    await textOf(await resumeWith(app, always));
     expect(logged).toHaveBeenCalledOnce();
     app.stop();
-    expect(await settled(whole)).toBe(app.text());
+    expect(await seen.end()).toBe(app.text());
   });
 });
 
-describe("the offset", () => {
+describe("the position", () => {
   const text = "Some 😀 text.";
   const written = async () => {
-    const app = setUp();
-    const streamId = await app.create();
-    await textOf(await app.respond(streamId, writes(text)));
-    const url = `https://app.test/resume?streamId=${streamId}`;
-    return { ...app, streamId, url };
+    const app = await setUpStream();
+    await app.write(text);
+    const url = `https://app.test/resume?streamId=${app.streamId}`;
+    return { ...app, url };
   };
 
   test.each([
@@ -173,45 +164,69 @@ describe("the offset", () => {
     ["&offset=0", text],
     ["&offset=8", "text."],
     ["&offset=0000000000000008", "text."],
-    // In the middle of a character: it comes whole.
+    // Within a character: it comes whole.
     ["&offset=6", "😀 text."],
+    ["&tail=5", "text."],
+    ["&tail=0", ""],
+    ["&tail=1000", text],
+    ["&tail=7", "😀 text."],
   ])("in the URL as %j", async (query, rest) => {
     const { url, get } = await written();
     expect(await textOf(await get(url + query))).toBe(rest);
   });
 
   test.each([
-    "&offset=",
-    "&offset=1.5",
-    "&offset=-2",
-    "&offset=1e3",
-    "&offset=0x10",
-    "&offset=x",
-    "&offset=%00",
-    "&offset=٣",
-    "&offset=9007199254740992",
-    `&offset=${"1".repeat(5000)}`,
-    "&offset=1&offset=2",
+    ["&offset="],
+    ["&offset=1.5"],
+    ["&offset=-2"],
+    ["&offset=1e3"],
+    ["&offset=0x10"],
+    ["&offset=x"],
+    ["&offset=%00"],
+    ["&offset=٣"],
+    ["&offset=9007199254740992"],
+    [`&offset=${"1".repeat(5000)}`],
+    ["&offset=1&offset=2"],
+    ["&tail="],
+    ["&tail=-1"],
+    ["&tail=x"],
+    ["&tail=1&tail=2"],
+    ["&tail=1&offset=0"],
+    ["&live=sse", '"long-poll"'],
   ])(
-    "that is none, in the URL as %j, is a 400 that says what one is",
-    async (query) => {
+    "in the URL as %j is a 400 that says what is valid",
+    async (query, sentence = "a whole number of 0 or more") => {
       const { url, get } = await written();
       const response = await get(url + query);
       expect(response.status).toBe(400);
       const { error } = (await response.json()) as { error: string };
-      expect(error).toContain("a whole number of 0 or more");
+      expect(error).toContain(sentence);
       expect(error.length).toBeLessThan(400);
     },
   );
 
-  test("given by the app goes before the one in the URL", async () => {
+  test("given by the app overrides the URL", async () => {
     const { streamId, act, streaming, url } = await written();
-    const response = await act((ctx) =>
-      streaming.resume(ctx, new Request(`${url}&offset=8`), streamId, {
-        from: 0,
-      }),
-    );
-    expect(await textOf(response)).toBe(text);
+    const asked = (range: { from?: number; tail?: number }) =>
+      act((ctx) =>
+        streaming.resume(ctx, new Request(`${url}&offset=8`), streamId, range),
+      );
+    expect(await textOf(await asked({ from: 0 }))).toBe(text);
+    expect(await textOf(await asked({ tail: 1 }))).toBe(".");
+    expect((await asked({ from: 0, tail: 1 })).status).toBe(400);
+  });
+
+  test("at the tail of a text that grows: the rest follows", async () => {
+    const { get, streamId, stop, text } = await growingStream();
+    await pass(2000);
+    const url = `https://app.test/?streamId=${streamId}&tail=3`;
+    const response = await get(url);
+    const { seen } = readBody(response);
+    await pass(2000);
+    stop();
+    const start = Number(response.headers.get("Stream-Offset"));
+    expect(start).toBeGreaterThan(3);
+    expect(await seen.end()).toBe(text().slice(start));
   });
 });
 
@@ -225,48 +240,45 @@ describe("the headers", () => {
   ];
 
   test("of a stream that has not been started", async () => {
-    const { create, resume, remove } = setUp();
-    const streamId = await create();
-    const response = await resume(streamId);
+    const { resume, remove } = await setUpStream();
+    const response = await resume();
     expect(streamHeaders(response)).toEqual([200, 0, 0, null, "pending"]);
-    await remove(streamId);
+    await remove();
     await textOf(response);
   });
 
-  test("of a live stream: where it starts, and how much is a replay", async () => {
-    const { streamId, resume, stop, body } = await growingStream();
+  test("of a live stream: where it starts, and how much of it is saved", async () => {
+    const { resume, stop, body } = await growingStream();
     await pass(1000);
-    const saved = (await body(streamId)).text.length;
-    const response = await resume(streamId, 3);
+    const saved = (await body()).text.length;
+    const response = await resume(3);
     // Between the two halves of a character: it comes whole, from 2 on.
     expect(streamHeaders(response)).toEqual([200, 2, saved, null, "streaming"]);
     stop();
     await textOf(response);
   });
 
-  test("of a stream that has ended: that this is all, and at its end a 204", async () => {
-    const { create, respond, resume, abort } = setUp();
-    const streamId = await create();
-    await textOf(await respond(streamId, writes("All.")));
-    const response = await resume(streamId, 1);
+  test("of a stream that has ended: this is all, and at its end a 204", async () => {
+    const { write, resume } = await setUpStream();
+    await write("All.");
+    const response = await resume(1);
     expect(streamHeaders(response)).toEqual([200, 1, 4, "true", "done"]);
     expect(response.headers.get("Stream-Offset")).toBe("0000000000000001");
-    const none = await create();
-    await abort(none);
-    const empty = await resume(none);
+    const none = await setUpStream();
+    await none.abort();
+    const empty = await none.resume();
     expect(empty.body).toBeNull();
     expect(streamHeaders(empty)).toEqual([204, 0, 0, "true", "aborted"]);
   });
 
   test("of a stream that failed: why, in at most 4,096 characters", async () => {
-    const { create, generate, resume } = setUp();
-    const streamId = await create();
+    const { generate, resume } = await setUpStream();
     const message = "中".repeat(1000);
-    const failing = generate(streamId, () => {
+    const failing = generate(() => {
       throw new ConvexError({ message });
     });
     await expect(settled(failing)).rejects.toThrow();
-    const header = (await resume(streamId)).headers.get("Stream-Error") ?? "";
+    const header = (await resume()).headers.get("Stream-Error") ?? "";
     expect(header.length).toBeLessThanOrEqual(4096);
     const error = JSON.parse(decodeURIComponent(header)) as unknown;
     expect(error).toEqual({
@@ -275,20 +287,35 @@ describe("the headers", () => {
     });
   });
 
-  test("of text beyond one page of 4 MiB: not that this is all", async () => {
-    const { create, generate, resume } = setUp();
-    const streamId = await create();
-    const text = "中".repeat(2_500_000);
-    await settled(generate(streamId, (append) => append(text)));
-    const response = await resume(streamId);
-    expect(streamHeaders(response).slice(3)).toEqual([null, "streaming"]);
-    expect((await textOf(response)) === text).toBe(true);
+  test("for HEAD, and nothing is followed", async () => {
+    const app = await growingStream();
+    const head = { method: "HEAD" };
+    const response = await resumeWith(app, (ctx) => ctx, head);
+    expect(response.body).toBeNull();
+    expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
+    app.stop();
+    await settled(app.generating);
+    await pass(1000);
+    // The deployment's own: the planned check.
+    expect(vi.getTimerCount()).toBe(1);
   });
 });
 
+test("more text than one page of 4 MiB is not called complete", async () => {
+  const { write, resume } = await setUpStream();
+  const text = "中".repeat(2_500_000);
+  await write(text);
+  const response = await resume();
+  expect(response.headers.get("Stream-Closed")).toBeNull();
+  expect(response.headers.get("Stream-Status")).toBe("streaming");
+  expect((await textOf(response)) === text).toBe(true);
+});
+
 describe("live=long-poll", () => {
-  const url = (streamId: string, query = "") =>
-    `https://app.test/resume?streamId=${streamId}&live=long-poll${query}`;
+  const poll = ({ get, streamId }: App, offset = -1) =>
+    get(
+      `https://app.test/?streamId=${streamId}&live=long-poll&offset=${offset}`,
+    );
   const seenIn = async (response: Response) => ({
     code: response.status,
     text: await response.text(),
@@ -298,28 +325,26 @@ describe("live=long-poll", () => {
   });
 
   test("answers with the text after the offset, and then that this was all", async () => {
-    const { create, respond, get } = setUp();
-    const streamId = await create();
-    await textOf(await respond(streamId, writes("All of it.")));
-    expect(await seenIn(await get(url(streamId, "&offset=4")))).toEqual({
+    const app = await setUpStream();
+    await app.write("All of it.");
+    expect(await seenIn(await poll(app, 4))).toEqual({
       code: 200,
       text: "of it.",
       status: "done",
       closed: "true",
       next: 10,
     });
-    expect((await get(url(streamId, "&offset=10"))).status).toBe(204);
+    expect((await poll(app, 10)).status).toBe(204);
   });
 
   test("waits for text, and answers with the first there is", async () => {
-    const { create, generate, get } = setUp();
-    const streamId = await create();
-    const asked = get(url(streamId));
-    let answered = false;
-    void asked.then(() => (answered = true));
+    const app = await setUpStream();
+    const asked = poll(app);
+    const answered = vi.fn();
+    void asked.then(answered);
     await pass(10_000);
-    expect(answered).toBe(false);
-    const writing = generate(streamId, async (append) => {
+    expect(answered).not.toHaveBeenCalled();
+    const writing = app.generate(async (append) => {
       await append("First. ");
       await sleep(60_000);
     });
@@ -332,77 +357,30 @@ describe("live=long-poll", () => {
   });
 
   test("answers after 20 s that there is none", async () => {
-    const { create, get } = setUp();
-    const streamId = await create();
-    const response = await settled(get(url(streamId)));
-    expect(await seenIn(response)).toEqual({
+    const app = await setUpStream();
+    const began = Date.now();
+    expect(await seenIn(await settled(poll(app)))).toEqual({
       code: 200,
       text: "",
       status: "pending",
       closed: null,
       next: 0,
     });
+    expect(Date.now() - began).toBeGreaterThanOrEqual(20_000);
   });
 
   test("is a 404 where the stream is deleted meanwhile", async () => {
-    const { create, get, remove } = setUp();
-    const streamId = await create();
-    const asked = get(url(streamId));
+    const app = await setUpStream();
+    const asked = poll(app);
     await pass(3000);
-    await remove(streamId);
+    await app.remove();
     expect((await settled(asked)).status).toBe(404);
-  });
-});
-
-describe("tail", () => {
-  test.each([
-    ["&tail=5", "text."],
-    ["&tail=0", ""],
-    ["&tail=1000", "Some 😀 text."],
-    // In the middle of a character: it comes whole.
-    ["&tail=7", "😀 text."],
-  ])("in the URL as %j", async (query, rest) => {
-    const { create, generate, get } = setUp();
-    const streamId = await create();
-    await settled(generate(streamId, writes("Some 😀 text.")));
-    const url = `https://app.test/resume?streamId=${streamId}${query}`;
-    expect(await textOf(await get(url))).toBe(rest);
-  });
-
-  test("and then what follows", async () => {
-    const { streamId, act, streaming, stop, text } = await growingStream();
-    await pass(2000);
-    const response = await act((ctx) =>
-      streaming.resume(ctx, new Request("https://app.test/"), streamId, {
-        tail: 3,
-      }),
-    );
-    const { whole } = readBody(response);
-    await pass(2000);
-    stop();
-    const start = Number(response.headers.get("Stream-Offset"));
-    expect(start).toBeGreaterThan(3);
-    expect(await settled(whole)).toBe(text().slice(start));
-  });
-
-  test.each([
-    "&tail=",
-    "&tail=-1",
-    "&tail=x",
-    "&tail=1&tail=2",
-    "&tail=1&offset=0",
-    "&live=sse",
-  ])("that is none, or another way to wait, as %j, is a 400", async (query) => {
-    const { create, get } = setUp();
-    const url = `https://app.test/resume?streamId=${await create()}${query}`;
-    expect((await get(url)).status).toBe(400);
   });
 });
 
 describe("follow", () => {
   const read = (
-    { act, streaming }: ReturnType<typeof setUp>,
-    streamId: StreamId,
+    { act, streaming, streamId }: App,
     options?: { from?: number },
   ) =>
     act(async (ctx) => {
@@ -416,46 +394,43 @@ describe("follow", () => {
 
   test("gives the text of a stream that is being written, to its end", async () => {
     const app = await growingStream();
-    const reading = read(app, app.streamId);
+    const reading = read(app);
     await pass(5000);
     app.stop();
     expect(await settled(reading)).toBe(app.text());
   });
 
   test("begins at an offset", async () => {
-    const app = setUp();
-    const streamId = await app.create();
-    await settled(app.generate(streamId, writes("Some text.")));
-    expect(await read(app, streamId, { from: 5 })).toBe("text.");
+    const app = await setUpStream();
+    await app.write("Some text.");
+    expect(await read(app, { from: 5 })).toBe("text.");
     expect(() =>
-      app.streaming.follow({} as ActionCtx, streamId, { from: -1 }),
+      app.streaming.follow({} as ActionCtx, app.streamId, { from: -1 }),
     ).toThrow(TypeError);
   });
 
-  test("is an error for a stream that is not there, or is deleted meanwhile", async () => {
-    const app = setUp();
-    const streamId = await app.create();
-    const reading = expect(settled(read(app, streamId))).rejects;
+  test("throws if there is no stream, or it is deleted meanwhile", async () => {
+    const app = await setUpStream();
+    const reading = expect(settled(read(app))).rejects;
     await pass(1000);
-    await app.remove(streamId);
+    await app.remove();
     await reading.toThrow("There is no stream");
-    await expect(read(app, streamId)).rejects.toThrow("There is no stream");
-    await expect(read(app, undefined as unknown as StreamId)).rejects.toThrow(
+    await expect(read(app)).rejects.toThrow("There is no stream");
+    const none = undefined as unknown as StreamId;
+    await expect(read({ ...app, streamId: none })).rejects.toThrow(
       "There is no stream undefined",
     );
   });
 
-  test("leaves nothing behind when it is left", async () => {
+  test("stops reading when the loop is left", async () => {
     const { act, streaming, streamId, stop, generating } =
       await growingStream();
-    await act(async (ctx) => {
-      const running = (async () => {
-        for await (const text of streaming.follow(ctx, streamId)) {
-          if (text !== "") break;
-        }
-      })();
-      await settled(running);
+    const running = act(async (ctx) => {
+      for await (const text of streaming.follow(ctx, streamId)) {
+        if (text !== "") break;
+      }
     });
+    await settled(running);
     stop();
     await settled(generating);
     await pass(1000);
@@ -463,90 +438,57 @@ describe("follow", () => {
   });
 });
 
-describe("what it costs", () => {
-  /** Counts what a resumer reads while time (ms) goes by. */
-  async function costOf(app: Growing, time: number) {
-    const { t, act, streaming, streamId } = app;
-    let reads = 0;
-    let most = 0;
-    const response = await act((ctx) =>
-      streaming.resume(
-        {
-          runQuery: async (query, ...args) => {
-            reads++;
-            const metrics = await t.query(async (queryCtx) => {
-              await queryCtx.runQuery(query, ...args);
-              return queryCtx.meta.getTransactionMetrics();
-            });
-            most = Math.max(most, metrics.documentsRead.used);
-            return ctx.runQuery(query, ...args);
-          },
-        },
-        new Request("https://app.test/"),
-        streamId,
-        { from: 0 },
-      ),
-    );
-    const { whole } = readBody(response);
-    await pass(time);
-    return { reads, most, whole };
+describe("in a minute", () => {
+  async function costOf(app: App) {
+    let cost!: ReturnType<App["metered"]>["cost"];
+    const response = await resumeWith(app, (ctx) => {
+      const metered = app.metered(ctx);
+      cost = metered.cost;
+      return metered.ctx;
+    });
+    const { seen } = readBody(response);
+    await pass(60_000);
+    return { cost, seen };
   }
 
-  test("four looks a second while text comes, of a few documents each", async () => {
+  test("a stream with text costs four reads a second, of a few documents each", async () => {
     const app = await growingStream();
-    const { reads, most, whole } = await costOf(app, 60_000);
-    expect(reads).toBeGreaterThan(200);
-    expect(reads).toBeLessThanOrEqual(241);
-    expect(most).toBeLessThanOrEqual(4);
+    const { cost, seen } = await costOf(app);
+    expect(cost.queries).toBeGreaterThan(200);
+    expect(cost.queries).toBeLessThanOrEqual(241);
+    expect(cost.documents).toBeLessThanOrEqual(4);
     app.stop();
-    await settled(whole);
+    await seen.end();
   });
 
-  test("one look in two seconds in a long pause", async () => {
-    const app = await growingStream();
-    app.stop();
-    await settled(app.generating);
-    const streamId = await app.create();
-    const { reads, whole } = await costOf({ ...app, streamId }, 60_000);
-    expect(reads).toBeLessThan(40);
-    await app.remove(streamId);
-    await settled(whole);
+  test("a silent stream costs about a read every two seconds", async () => {
+    const app = await setUpStream();
+    const { cost, seen } = await costOf(app);
+    expect(cost.queries).toBeLessThan(40);
+    await app.remove();
+    await seen.end();
   });
 });
 
 test("a response ends long before the action's limit, and the next one continues", async () => {
-  const { streamId, resume, stop, text } = await growingStream(3000);
-  const first = readBody(await resume(streamId));
+  const { resume, stop, text } = await growingStream(3000);
+  const first = readBody(await resume());
   await pass(8 * 60_000);
   expect(first.seen.closed).toBe(false);
   await pass(2 * 60_000);
   expect(first.seen.closed).toBe(true);
-  const rest = await resume(streamId, first.seen.text.length);
+  const rest = await resume(first.seen.text.length);
   stop();
   expect(first.seen.text + (await textOf(rest))).toBe(text());
 });
 
-test("an abandoned body is not followed", async () => {
+test("a cancelled body is not followed", async () => {
   const app = await growingStream();
-  const response = await app.resume(app.streamId);
+  const response = await app.resume();
   await pass(1000);
   await response.body?.cancel();
   app.stop();
   await settled(app.generating);
-  // Nothing is left to wake up.
   await pass(1000);
   expect(vi.getTimerCount()).toBe(0);
-});
-
-test("HEAD gives the headers, and follows nothing", async () => {
-  const { streamId, act, streaming, stop, generating } = await growingStream();
-  const request = new Request("https://app.test/", { method: "HEAD" });
-  const response = await act((ctx) => streaming.resume(ctx, request, streamId));
-  expect(response.body).toBeNull();
-  expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
-  stop();
-  await settled(generating);
-  await pass(1000);
-  // The deployment's own: the planned check.
-  expect(vi.getTimerCount()).toBe(1);
 });

@@ -9,9 +9,9 @@ import {
 import {
   errorsLogged,
   readBody,
-  setUp,
-  textOf,
+  setUpStream,
 } from "../../test/support/setup.js";
+import { sleep } from "../time.js";
 import { Body } from "./responses.js";
 import { claim } from "./claim.js";
 import { flushPolicy } from "./flush.js";
@@ -21,10 +21,7 @@ import { write } from "./write.js";
 useClock();
 afterEach(() => vi.restoreAllMocks());
 
-const pause = (ms: number) =>
-  new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-/** Never ends by itself, but when its signal fires it rejects with the reason, as `fetch` does. */
+/** Rejects when a signal fires, with its reason, as `fetch` does. */
 function untilStopped(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error));
@@ -42,8 +39,9 @@ describe("a writer that throws", () => {
       },
     ],
     ["before its first token", "", () => Promise.reject(error)],
+    ["undefined", "", () => Promise.reject(undefined as never)],
     [
-      "half way, with text that is not saved yet",
+      "in mid-sentence, with text that is not saved yet",
       "One. Half a sen",
       async (append) => {
         await append("One. ");
@@ -56,7 +54,7 @@ describe("a writer that throws", () => {
       "One. ",
       async (append) => {
         await append("One. ");
-        await pause(3000);
+        await sleep(3000);
         throw error;
       },
     ],
@@ -82,73 +80,61 @@ describe("a writer that throws", () => {
   ];
 
   test.each(writers)(
-    "%s: its text is saved, the status is error, the error is logged once",
-    async (_, text, writer) => {
-      const { create, respond, body } = setUp();
-      const logged = errorsLogged();
-      const streamId = await create();
-      const response = await respond(streamId, writer);
+    "%s: its text is saved, the status is error",
+    async (when, text, writer) => {
+      const thrown = when === "undefined" ? undefined : error;
+      const app = await setUpStream();
+      let signal: AbortSignal | undefined;
+      let wasOpen: boolean | undefined;
+      const logged = errorsLogged().mockImplementation(() => {
+        wasOpen = !seen.closed;
+      });
+      const response = await app.respond((append, its) => {
+        signal = its;
+        return writer(append, its);
+      });
       expect(response.status).toBe(200);
-      expect(await textOf(response)).toBe(text);
-      expect(await body(streamId)).toEqual({ text, status: "error" });
+      const { seen } = readBody(response);
+      expect(await seen.end()).toBe(text);
+      expect(await app.body()).toEqual({ text, status: "error" });
+      await pass(10_000);
+      expect(signal?.aborted).toBe(false);
       expect(logged).toHaveBeenCalledExactlyOnceWith(
-        `Stream ${streamId} ended with an error:`,
-        error,
+        `Stream ${app.streamId} ended with an error:`,
+        thrown,
       );
+      // The action ends with the body.
+      expect(wasOpen).toBe(true);
+
+      // The caller of generate gets the error, and reports it or not.
+      const { generate, body } = await setUpStream();
+      await expect(settled(generate(writer))).rejects.toBe(thrown);
+      expect(await body()).toEqual({ text, status: "error" });
+      expect(logged).toHaveBeenCalledOnce();
     },
   );
-
-  test("undefined has failed all the same", async () => {
-    const { create, respond, generate, body } = setUp();
-    const logged = errorsLogged();
-    const fails = async () => {
-      await Promise.resolve();
-      throw undefined as unknown;
-    };
-    const streamId = await create();
-    await textOf(await respond(streamId, fails));
-    expect((await body(streamId)).status).toBe("error");
-    expect(logged).toHaveBeenCalledOnce();
-    const other = await create();
-    const generating = settled(generate(other, fails));
-    await expect(generating).rejects.toBeUndefined();
-    expect((await body(other)).status).toBe("error");
-  });
-
-  test("is logged before the body closes: the action ends with it", async () => {
-    const { create, respond } = setUp();
-    let closed = false;
-    let loggedFirst = false;
-    errorsLogged().mockImplementation(() => (loggedFirst = !closed));
-    const response = await respond(await create(), () => Promise.reject(error));
-    const { seen, whole } = readBody(response);
-    void whole.then(() => (closed = true));
-    await until(() => seen.closed);
-    expect(loggedFirst).toBe(true);
-  });
 });
 
 describe("generator writers", () => {
   test("any async iterable will do, as the streams of model SDKs are", async () => {
-    const { create, respond } = setUp();
-    const stream = new ReadableStream<string>({
+    const { stream } = await setUpStream();
+    const tokens = new ReadableStream<string>({
       start(controller) {
         for (const token of ["One. ", "Two"]) controller.enqueue(token);
         controller.close();
       },
     });
-    const response = await respond(await create(), () => stream);
-    expect(await textOf(response)).toBe("One. Two");
+    const seen = await stream(() => tokens);
+    expect(await seen.end()).toBe("One. Two");
   });
 
   test("a writer that is stuck on its next token is told to return", async () => {
-    const { create, respond, abort, body } = setUp();
-    const streamId = await create();
+    const { stream, abort, body } = await setUpStream();
     const returned = vi.fn(() =>
       Promise.resolve({ done: true as const, value: undefined }),
     );
     const tokens = ["So far. "];
-    const response = await respond(streamId, () => ({
+    const seen = await stream(() => ({
       [Symbol.asyncIterator]: () => ({
         next: () => {
           const value = tokens.shift();
@@ -159,141 +145,108 @@ describe("generator writers", () => {
         return: returned,
       }),
     }));
-    const { seen } = readBody(response);
     await until(() => seen.text !== "");
-    await abort(streamId);
+    await abort();
     await pass(1500);
     expect(returned).toHaveBeenCalled();
-    await until(() => seen.closed);
-    expect(await body(streamId)).toEqual({
-      text: "So far. ",
-      status: "aborted",
-    });
+    await seen.end();
+    expect(await body()).toEqual({ text: "So far. ", status: "aborted" });
   });
 
   test("a writer that keeps yielding after an abort reaches its finally", async () => {
-    const { create, respond, abort } = setUp();
-    const streamId = await create();
+    const { stream, abort } = await setUpStream();
     let cleanedUp = false;
-    const response = await respond(streamId, async function* () {
+    const seen = await stream(async function* () {
       try {
         for (;;) {
           yield "More. ";
-          await pause(100);
+          await sleep(100);
         }
       } finally {
         cleanedUp = true;
       }
     });
-    const { seen } = readBody(response);
     await until(() => seen.text.length > 20);
-    await abort(streamId);
-    await until(() => seen.closed);
+    await abort();
+    await seen.end();
     expect(cleanedUp).toBe(true);
   });
 });
 
-describe("a stream that ends from outside while its writer is in a pause", () => {
+describe("a stream that ends from outside during its writer's pause", () => {
+  type App = Awaited<ReturnType<typeof setUpStream>>;
   const endings = [
-    { how: "aborted", status: "aborted", reason: "was aborted" },
-    { how: "deleted", status: "error", reason: "was deleted" },
-    { how: "timed out", status: "timeout", reason: "has timed out" },
+    {
+      how: "aborted",
+      status: "aborted",
+      reason: "was aborted",
+      end: ({ abort }: App) => abort(),
+    },
+    {
+      how: "deleted",
+      status: "error",
+      reason: "was deleted",
+      end: ({ remove }: App) => remove(),
+    },
+    {
+      how: "timed out",
+      status: "timeout",
+      reason: "has timed out",
+      end: ({ t, lib, streamId }: App) =>
+        t.mutation(lib.setStreamStatus, { streamId, status: "timeout" }),
+    },
   ] as const;
-
-  async function end(
-    app: ReturnType<typeof setUp>,
-    streamId: Awaited<ReturnType<typeof app.create>>,
-    how: (typeof endings)[number]["how"],
-  ) {
-    if (how === "aborted") await app.abort(streamId);
-    else if (how === "deleted") await app.remove(streamId);
-    else {
-      await app.t.mutation(app.lib.setStreamStatus, {
-        streamId,
-        status: "timeout",
-      });
-    }
-  }
 
   let logged: ReturnType<typeof errorsLogged>;
   beforeEach(() => {
     logged = errorsLogged();
   });
   afterEach(() => {
-    // Being stopped is no failure.
+    // A writer that is stopped has not failed.
     expect(logged).not.toHaveBeenCalled();
   });
 
   test.each(endings)(
-    "$how: the signal fires within about a second, whenever it happens",
-    async ({ how }) => {
+    "$how: the signal fires within about a second, at any time",
+    async ({ end }) => {
       const silences = [0, 100, 400, 600, 950, 1700, 30_000];
       const starts = [0, 300, 600, 900];
       for (const [start, silence] of starts.flatMap((start) =>
         silences.map((silence) => [start, silence] as const),
       )) {
-        const app = setUp();
-        const streamId = await app.create();
+        const app = await setUpStream();
         let firedAt = Infinity;
-        const response = await app.respond(streamId, async (append, signal) => {
-          await pause(start);
+        const seen = await app.stream(async (append, signal) => {
+          await sleep(start);
           await append("So far. ");
           signal.addEventListener("abort", () => (firedAt = Date.now()));
           await untilStopped(signal);
         });
-        const { seen } = readBody(response);
         await pass(start + silence);
         const endedAt = Date.now();
-        await end(app, streamId, how);
-        await until(() => seen.closed);
+        await end(app);
+        await seen.end();
         expect(firedAt - endedAt).toBeLessThanOrEqual(1100);
       }
     },
   );
 
-  test.each(endings)(
-    "$how: append rejects with the signal's reason, an error that says why",
-    async ({ how, reason }) => {
-      const app = setUp();
-      const streamId = await app.create();
-      let signal: AbortSignal | undefined;
-      let thrown: unknown;
-      const response = await app.respond(streamId, async (append, s) => {
-        signal = s;
-        try {
-          for (;;) {
-            await append("More. ");
-            await pause(100);
-          }
-        } catch (error) {
-          thrown = error;
-          throw error;
-        }
-      });
-      const { seen } = readBody(response);
-      await pass(2000);
-      await end(app, streamId, how);
-      await until(() => seen.closed);
-      expect(thrown).toBeInstanceOf(Error);
-      expect(thrown).toBe(signal?.reason);
-      expect((thrown as Error).name).toBe("AbortError");
-      const { message } = thrown as Error;
-      expect(message).toMatch(`Stream ${streamId} ${reason}`);
-      expect(message).toMatch(
-        `at character ${seen.text.length}, so nothing more can be appended. Create a new stream to try again.`,
-      );
-    },
-  );
-
   test.each([
     ...endings,
-    { how: "cannot be saved", status: "error", reason: "cannot be saved" },
+    {
+      how: "cannot be saved",
+      status: "error",
+      reason: "was stopped",
+      end: undefined,
+    },
   ] as const)(
     "$how: save and release the claim, fire the signal once, reject appends, close the body",
-    async ({ how, status, reason }) => {
-      const app = setUp();
-      const streamId = await app.create();
+    async ({ how, status, reason, end }) => {
+      const app = await setUpStream();
+      const { streamId } = app;
       let broken = false;
+      let signal: AbortSignal | undefined;
+      let thrown: unknown;
       const events: unknown[] = [];
       const response = await app.act((ctx) =>
         app.streaming.stream(
@@ -312,80 +265,83 @@ describe("a stream that ends from outside while its writer is in a pause", () =>
           },
           new Request("https://app.test/stream", { method: "POST" }),
           streamId,
-          async (_ctx, _request, _streamId, append, signal) => {
+          async (_ctx, _request, _streamId, append, its) => {
+            signal = its;
             signal.addEventListener("abort", () => {
-              events.push("signal", String(signal.reason));
+              events.push("signal");
               append("Late.").catch(() => events.push("append rejects"));
             });
             await append("Saved. ");
-            await pause(1000);
-            broken = how === "cannot be saved";
+            await sleep(1000);
+            broken = end === undefined;
             try {
               for (;;) {
                 await append("More ");
-                await pause(50);
+                await sleep(50);
               }
-            } catch {
+            } catch (error) {
+              thrown = error;
               events.push("append rejects");
             }
-            await pause(3000);
+            await sleep(3000);
             events.push("writer ends");
           },
         ),
       );
       const { seen } = readBody(response);
       await pass(1300);
-      if (how !== "cannot be saved") await end(app, streamId, how);
+      await end?.(app);
       await pass(10_000);
       broken = false;
-      await until(() => seen.closed);
+      await seen.end();
       events.push("body closes");
-      expect(events).toEqual(
-        [
-          how === "deleted" ? undefined : { answer: status, draining: false },
-          "signal",
-          expect.stringContaining(reason),
-          "append rejects",
-          "append rejects",
-          "writer ends",
-          "body closes",
-        ].filter((event) => event !== undefined),
-      );
+      expect(events).toEqual([
+        ...(how === "deleted" ? [] : [{ answer: status, draining: false }]),
+        "signal",
+        "append rejects",
+        "append rejects",
+        "writer ends",
+        "body closes",
+      ]);
       const text = how === "deleted" ? "" : seen.text;
-      expect(await app.body(streamId)).toEqual({ text, status });
-      if (how === "cannot be saved") expect(logged).toHaveBeenCalledOnce();
-      logged.mockClear();
+      expect(await app.body()).toEqual({ text, status });
+      expect(thrown).toBe(signal?.reason);
+      const { name, message } = thrown as Error;
+      const where = `Stream ${streamId} ${reason} at character ${seen.text.length}`;
+      if (end === undefined) {
+        expect(message).toBe(`${where}: it cannot be saved.`);
+        expect(logged).toHaveBeenCalledOnce();
+        logged.mockClear();
+      } else {
+        expect(name).toBe("AbortError");
+        expect(message).toBe(
+          `${where}, so nothing more can be appended. Create a new stream to try again.`,
+        );
+      }
     },
   );
 
-  test("everything appended before the signal is saved, tokens without a boundary too", async () => {
+  test("everything appended before the signal is saved, even without a boundary", async () => {
     for (const every of [1, 7, 90, 240]) {
-      const { create, respond, abort, body } = setUp();
-      const streamId = await create();
-      const response = await respond(streamId, async (append) => {
+      const { stream, abort, body } = await setUpStream();
+      const seen = await stream(async (append) => {
         for (let i = 0; ; i++) {
           await append(`${i} 😀 `);
-          await pause(every);
+          await sleep(every);
         }
       });
-      const { seen } = readBody(response);
       await pass(1777);
-      await abort(streamId);
-      await until(() => seen.closed);
-      expect(await body(streamId)).toEqual({
-        text: seen.text,
-        status: "aborted",
-      });
+      await abort();
+      const text = await seen.end();
+      expect(await body()).toEqual({ text, status: "aborted" });
     }
   });
 
   test("a large rest is saved too, in several commits", async () => {
-    const { create, generate, abort, body } = setUp();
-    const streamId = await create();
+    const { generate, abort, body } = await setUpStream();
     const large = "中文 ".repeat(700_000);
     const first = deferred();
     const generating = generate(
-      streamId,
       async (append, signal) => {
         void append("One. ");
         void append(large);
@@ -394,159 +350,123 @@ describe("a stream that ends from outside while its writer is in a pause", () =>
       ({ args }) => (args.text === "One. " ? first.promise : undefined),
     );
     await pass(10);
-    await abort(streamId);
+    await abort();
     first.resolve();
     await settled(generating);
-    const { text, status } = await body(streamId);
+    const { text, status } = await body();
     expect(text === "One. " + large).toBe(true);
     expect(status).toBe("aborted");
   });
 
-  test("a writer that ignores the signal keeps neither the response open nor generate from resolving", async () => {
-    const { create, respond, generate, abort } = setUp();
-    const [one, other] = [await create(), await create()];
+  test("a writer that ignores the signal holds up neither the response nor generate", async () => {
     const ignores = () => new Promise<void>(() => {});
-    const { seen } = readBody(await respond(one, ignores));
-    const generating = generate(other, ignores);
+    const [one, other] = [await setUpStream(), await setUpStream()];
+    const seen = await one.stream(ignores);
+    const generating = other.generate(ignores);
     await pass(100);
-    await abort(one);
-    await abort(other);
+    await one.abort();
+    await other.abort();
     await pass(10_000);
     expect(seen.closed).toBe(true);
     expect(await settled(generating)).toBe(true);
   });
 
-  test("no timer is left of a generate that has resolved", async () => {
-    const { create, generate, abort } = setUp();
-    const streamId = await create();
-    const generating = generate(streamId, (_append, signal) =>
-      untilStopped(signal),
-    );
+  test("generate leaves no timer behind", async () => {
+    const { generate, abort } = await setUpStream();
+    const generating = generate((_append, signal) => untilStopped(signal));
     await pass(100);
-    await abort(streamId);
+    await abort();
     await settled(generating);
     // In Node, a timer would keep the action alive. Two are the deployment's: one
-    // will close the stream, in case its writer has died, one look for the dead.
+    // closes the stream in case its writer has died, one checks for dead streams.
     expect(vi.getTimerCount()).toBe(2);
   });
 
-  test("the signal fires as soon, also when the clock is set back", async () => {
-    const { create, generate, abort } = setUp();
-    const streamId = await create();
+  test("the signal fires as soon when the clock is set back", async () => {
+    const { generate, abort } = await setUpStream();
     let stopped = false;
-    const generating = generate(streamId, (_append, signal) => {
+    const generating = generate((_append, signal) => {
       signal.addEventListener("abort", () => (stopped = true));
       return untilStopped(signal);
     });
     await pass(500);
     vi.setSystemTime(Date.now() - 30_000);
-    await abort(streamId);
+    await abort();
     await pass(2100);
     expect(stopped).toBe(true);
     await settled(generating);
   });
 
   test("appends without await reject quietly", async () => {
-    const { create, respond, abort, body } = setUp();
-    const streamId = await create();
-    const response = await respond(streamId, async (append) => {
+    const { stream, abort, body } = await setUpStream();
+    const seen = await stream(async (append) => {
       for (let i = 0; i < 60; i++) {
         void append(`${i}. `);
-        await pause(100);
+        await sleep(100);
       }
     });
-    const { seen } = readBody(response);
     await pass(1000);
-    await abort(streamId);
-    await until(() => seen.closed);
+    await abort();
+    const text = await seen.end();
     // Vitest reports an unhandled rejection as a failure.
     await pass(10_000);
-    expect(await body(streamId)).toEqual({
-      text: seen.text,
-      status: "aborted",
-    });
+    expect(await body()).toEqual({ text, status: "aborted" });
   });
 });
 
-describe("the signal", () => {
-  test("does not fire when the writer ends by itself", async () => {
-    for (const end of ["returns", "throws"]) {
-      const { create, respond } = setUp();
-      errorsLogged();
-      let signal: AbortSignal | undefined;
-      const response = await respond(await create(), async (append, s) => {
-        signal = s;
-        await append("Text. ");
-        if (end === "throws") throw new Error("The model broke off.");
-      });
-      await textOf(response);
-      await pass(10_000);
-      expect(signal?.aborted).toBe(false);
-    }
-  });
-
-  test("an abort at the moment when the writer ends changes nothing or everything", async () => {
-    for (let delay = 0; delay <= 60; delay += 5) {
-      const { create, respond, abort, body } = setUp();
-      const streamId = await create();
-      const response = await respond(
-        streamId,
-        async (append) => {
-          await append("One. ");
-          await pause(20);
-          await append("Two");
-        },
-        ({ args }) => ("start" in args ? pause(15) : undefined),
-      );
-      const { seen } = readBody(response);
-      await pass(delay);
-      await abort(streamId);
-      await until(() => seen.closed);
-      const { text, status } = await body(streamId);
-      expect(text).toBe(seen.text);
-      expect(["done", "aborted"]).toContain(status);
-      if (status === "done") expect(text).toBe("One. Two");
-    }
-  });
+test("an abort at the moment when the writer ends changes nothing or everything", async () => {
+  for (let delay = 0; delay <= 60; delay += 5) {
+    const { stream, abort, body } = await setUpStream();
+    const seen = await stream(
+      async (append) => {
+        await append("One. ");
+        await sleep(20);
+        await append("Two");
+      },
+      ({ args }) => ("start" in args ? sleep(15) : undefined),
+    );
+    await pass(delay);
+    await abort();
+    await seen.end();
+    const { text, status } = await body();
+    expect(text).toBe(seen.text);
+    expect(["done", "aborted"]).toContain(status);
+    if (status === "done") expect(text).toBe("One. Two");
+  }
 });
 
 describe("characters", () => {
   test("half a character is left out where the stream is stopped", async () => {
-    const { create, respond, abort, body } = setUp();
-    const streamId = await create();
-    const response = await respond(streamId, async (append, signal) => {
+    const { stream, abort, body } = await setUpStream();
+    const seen = await stream(async (append, signal) => {
       await append("So far. \uD83D");
       await untilStopped(signal);
     });
-    const { seen } = readBody(response);
     await pass(100);
-    await abort(streamId);
-    await until(() => seen.closed);
-    expect(seen.text).toBe("So far. ");
-    expect((await body(streamId)).text).toBe("So far. ");
+    await abort();
+    expect(await seen.end()).toBe("So far. ");
+    expect((await body()).text).toBe("So far. ");
   });
 
-  test("appends without await stay in order, long ones too", async () => {
-    const { create, respond, body } = setUp();
-    const streamId = await create();
+  test("appends without await stay in order, even long ones", async () => {
+    const { stream, body } = await setUpStream();
     const long = "long 😀 ".repeat(400_000);
-    const response = await respond(streamId, async (append) => {
+    const seen = await stream(async (append) => {
       const appends = [append("first "), append(long), append(" last")];
       await Promise.all(appends);
     });
     const whole = `first ${long} last`;
-    expect((await textOf(response)) === whole).toBe(true);
-    expect((await body(streamId)).text === whole).toBe(true);
+    expect((await seen.end()) === whole).toBe(true);
+    expect((await body()).text === whole).toBe(true);
   });
 });
 
 test("past the limit of a response, the database gets everything", async () => {
-  const { create, act, lib, body: saved } = setUp();
-  const streamId = await create();
+  const { streamId, act, lib, body: saved } = await setUpStream();
   const body = new Body({ limit: 12 });
   const writing = act(async (ctx) => {
     const claimed = await claim(lib, ctx, streamId, 120_000);
-    if (!("stream" in claimed)) throw new Error("Somebody else claimed it.");
+    if (!("stream" in claimed)) throw new Error("It is claimed.");
     return write(
       streamId,
       claimed.stream,
@@ -562,54 +482,52 @@ test("past the limit of a response, the database gets everything", async () => {
   expect(await settled(writing)).toEqual({});
   body.close();
   expect(await new Response(body.stream).text()).toBe("中文。");
-  expect(await saved(streamId)).toEqual({
+  expect(await saved()).toEqual({
     text: "中文。😀a long rest. b",
     status: "done",
   });
 });
 
-test("append after the writer has ended is refused", async () => {
-  const { create, generate, body } = setUp();
-  const streamId = await create();
+test("after the writer has returned, append is refused and the signal does not fire", async () => {
+  const { generate, body } = await setUpStream();
   let append: ChunkAppender | undefined;
-  await settled(
-    generate(streamId, async (a) => {
-      append = a;
-      await a("Text.");
-    }),
-  );
+  let signal: AbortSignal | undefined;
+  const generating = generate(async (...given) => {
+    [append, signal] = given;
+    await append("Text.");
+  });
+  await settled(generating);
   await expect(append?.("Late.")).rejects.toThrow(
     "has ended, so nothing more can be appended. Await each append",
   );
-  expect((await body(streamId)).text).toBe("Text.");
+  expect((await body()).text).toBe("Text.");
+  await pass(10_000);
+  expect(signal?.aborted).toBe(false);
 });
 
 test.each(["before the claim", "during the claim"])(
-  "a client that goes %s, before the response's head: the writing finishes first",
+  "a client that leaves %s, before the response's head: the writing finishes first",
   async (when) => {
-    const { create, act, streaming, body } = setUp();
-    const streamId = await create();
+    const { streamId, act, streaming, body } = await setUpStream();
     const client = new AbortController();
+    const { signal } = client;
     if (when === "before the claim") client.abort();
     const response = await settled(
       act((ctx) =>
         streaming.stream(
           ctx,
-          new Request("https://app.test/stream", {
-            method: "POST",
-            signal: client.signal,
-          }),
+          new Request("https://app.test/stream", { method: "POST", signal }),
           streamId,
           async function* () {
             client.abort();
             yield "One. ";
-            await pause(5000);
+            await sleep(5000);
             yield "Two";
           },
         ),
       ),
     );
-    expect(await body(streamId)).toEqual({ text: "One. Two", status: "done" });
+    expect(await body()).toEqual({ text: "One. Two", status: "done" });
     expect(await response.text()).toBe("One. Two");
   },
 );

@@ -85,7 +85,6 @@ describe("reading from an offset", () => {
           }
         },
       ),
-      { numRuns: 60 },
     );
   });
 
@@ -143,7 +142,6 @@ describe("the end of the text", () => {
           await save(piece);
         }
       }),
-      { numRuns: 30 },
     );
   });
 
@@ -308,7 +306,6 @@ describe("following", () => {
           }
         },
       ),
-      { numRuns: 40 },
     );
   });
 

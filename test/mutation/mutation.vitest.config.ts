@@ -1,22 +1,37 @@
+import process from "node:process";
 import { configDefaults, defineConfig } from "vitest/config";
 import { sources } from "../support/sources.js";
 
-/** The tests of `npm test` that need no browser and no deployment, as Stryker runs them. */
+/** The tests that `run.js` has chosen, as Stryker runs them. */
+const tests = (process.env.MUTATION_TESTS ?? "").split(",");
+const common = {
+  exclude: [...configDefaults.exclude, "**/{*imits,types}.test.ts"],
+  server: { deps: { inline: ["convex-test"] } },
+  testTimeout: 10_000,
+};
+const projects = [
+  {
+    ...common,
+    name: "unit",
+    environment: "edge-runtime",
+    include: tests.filter((file) => !file.startsWith("src/react")),
+    setupFiles: ["test/mutation/few-runs.ts"],
+  },
+  {
+    ...common,
+    name: "react",
+    environment: "jsdom",
+    include: tests.filter((file) => file.startsWith("src/react")),
+    globalSetup: "test/support/hook-setup.ts",
+    setupFiles: ["test/support/patience.ts"],
+  },
+];
+
 export default defineConfig({
   resolve: { alias: sources },
   test: {
-    environment: "edge-runtime",
-    include: [
-      "src/{client,browser,durable,ai}/**/*.test.ts",
-      "src/*.test.ts",
-      "test/component/**/*.test.ts",
-    ],
-    exclude: [
-      ...configDefaults.exclude,
-      "**/*imits.test.ts",
-      "**/types.test.ts",
-    ],
-    server: { deps: { inline: ["convex-test"] } },
-    testTimeout: 60_000,
+    projects: projects
+      .filter(({ include }) => include.length > 0)
+      .map((test) => ({ extends: true, test })),
   },
 });

@@ -1,37 +1,83 @@
 /**
- * `npm run test:mutation -- FILE[:FROM-TO] …`: changes the sources named in
- * hundreds of small ways, one at a time, and says which changes no test of
- * `npm test` notices. Takes minutes for each file. Stryker needs Node 22; where
- * this is an older one, npx brings another.
+ * `npm run test:mutation -- FILE[:FROM-TO]`: changes a source in hundreds of small
+ * ways, one at a time, and lists the changes that its tests do not notice. Takes
+ * minutes. Stryker requires Node 22; on an older one, npx fetches another.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import process from "node:process";
 
-const files = process.argv.slice(2);
-if (files.length === 0) {
-  console.error("Usage: npm run test:mutation -- src/client/saver.ts …");
+const client = ["badInput", "endings", "index"];
+const hooks = ["database-side.test.ts", "../react/reader.test.tsx"];
+/** The tests of each source, in its folder unless they say otherwise. */
+const tests = {
+  "client/claim": ["index", "endings"],
+  "client/errors": client,
+  "client/flush": ["flush", "endings", "saver"],
+  "client/follow": ["resume", "readers"],
+  "client/hook-api": ["routes"],
+  "client/index": client,
+  "client/options": client,
+  "client/outcome": ["endings", "write"],
+  "client/responses": ["responses", "readers", "resume"],
+  "client/routes": ["routes"],
+  "client/saver": ["saver", "write", "endings"],
+  "client/write": ["characters", "write", "badInput"],
+  "browser/database-side": hooks,
+  "browser/http-side": hooks,
+  "browser/lines": ["lines", "../react/useStreamLines.test.tsx"],
+  "browser/pace": ["pace"],
+  "browser/post": hooks,
+  "browser/prefix": ["prefix", "database-side"],
+  "browser/read-stream": ["read-stream"],
+  "browser/request": ["read-stream"],
+  "browser/stream-reader": hooks,
+  "browser/watch-stream": hooks,
+};
+const testsOfFolder = {
+  component: ["../../test/component/*", "../client/endings"],
+};
+
+const [file = "", ...rest] = process.argv.slice(2);
+const [, name, folder] = /^src\/((\w+)\/[\w-]+)\.ts/.exec(file) ?? [];
+if (name === undefined || rest.length > 0) {
+  console.error("Usage: npm run test:mutation -- src/client/saver.ts[:10-20]");
   process.exit(1);
 }
-const config = "reports/stryker.config.json";
+const chosen = (tests[name] ?? testsOfFolder[folder] ?? ["*"]).map((test) =>
+  `src/${folder}/${test}${test.includes(".test.") ? "" : ".test.ts"}`
+    .replace(/\w+\/\.\.\//, "")
+    .replace("src/../", ""),
+);
+const report = `reports/${name.replace("/", "-")}`;
 mkdirSync("reports", { recursive: true });
 writeFileSync(
-  config,
+  `${report}.config.json`,
   JSON.stringify({
-    mutate: files,
+    mutate: [file],
     testRunner: "vitest",
-    vitest: { configFile: "test/mutation/mutation.vitest.config.ts" },
+    vitest: {
+      configFile: "test/mutation/mutation.vitest.config.ts",
+      related: false,
+    },
     plugins: ["@stryker-mutator/vitest-runner"],
     coverageAnalysis: "perTest",
-    // Text of errors and docs is not behaviour.
+    ignoreStatic: true,
+    // The text of errors is not behaviour.
     mutator: { excludedMutations: ["StringLiteral"] },
     reporters: ["clear-text", "json"],
-    jsonReporter: { fileName: `reports/mutation.json` },
+    jsonReporter: { fileName: `${report}.json` },
     clearTextReporter: { allowColor: false, logTests: false },
     concurrency: Number(process.env.CONCURRENCY ?? 2),
-    timeoutMS: 20_000,
-    ignorePatterns: ["dist", "dist-example", "docs", "reports", ".stryker-tmp"],
-    allowEmpty: false,
+    timeoutMS: 5000,
+    ignorePatterns: [
+      "dist",
+      "dist-example",
+      "docs/api",
+      "reports",
+      "bench",
+      "test/{browser,clients,conformance,deployment,lab,package,runtime}",
+    ],
   }),
 );
 const stryker = ["node_modules/@stryker-mutator/core/bin/stryker.js", "run"];
@@ -39,7 +85,12 @@ const isOld = Number(process.versions.node.split(".")[0]) < 22;
 const [command, ...first] = isOld
   ? ["npx", "--yes", "--package", "node@22", "node"]
   : [process.execPath];
-const { status } = spawnSync(command, [...first, ...stryker, config], {
-  stdio: "inherit",
-});
+const { status } = spawnSync(
+  command,
+  [...first, ...stryker, `${report}.config.json`],
+  {
+    stdio: "inherit",
+    env: { ...process.env, MUTATION_TESTS: chosen.join(",") },
+  },
+);
 process.exit(status ?? 1);

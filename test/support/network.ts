@@ -1,27 +1,28 @@
 import { vi } from "vitest";
 
-/** What becomes of one request. */
+/** What goes wrong with one request. */
 export type Trouble =
   /** It never arrives. */
   | "lost"
-  /** It is answered with this status instead. */
+  /** The answer has this status instead. */
   | { status: number; error?: string; retryAfter?: string }
   /** The connection breaks after so many bytes of the body. */
   | { cutAfter: number }
   /** The body ends after so many bytes, as if that were all. */
   | { endAfter: number }
-  /** After so many bytes nothing comes any more, and nothing says so. */
+  /** After so many bytes nothing more arrives, without an error. */
   | { deadAfter: number };
 
-/** Answers `fetch` as a server does, over a network that can be troubled. */
+/** Answers `fetch` as a server does, over a network with these troubles. */
 export function network(
   server: (url: string, init: RequestInit) => Promise<Response>,
   troubles: (index: number) => Trouble | undefined = () => undefined,
 ) {
-  const requests: { url: URL; headers: Headers }[] = [];
+  const requests: { url: URL; headers: Headers; body: unknown }[] = [];
   vi.stubGlobal("fetch", async (url: URL, init: RequestInit = {}) => {
-    const { signal } = init;
-    requests.push({ url: new URL(url), headers: new Headers(init.headers) });
+    const { signal, body } = init;
+    const headers = new Headers(init.headers);
+    requests.push({ url: new URL(url), headers, body });
     const trouble = troubles(requests.length - 1);
     if (trouble === "lost") throw new TypeError("Failed to fetch");
     if (trouble !== undefined && "status" in trouble) {
@@ -38,13 +39,12 @@ export function network(
       signal: client.signal,
     });
     if (response.body === null) return response;
-    const body = carried(response.body, client, trouble);
-    return new Response(body, response);
+    return new Response(carried(response.body, client, trouble), response);
   });
   return { requests };
 }
 
-/** A body as it comes over the network. */
+/** A body as it arrives over the network. */
 function carried(
   body: ReadableStream<Uint8Array>,
   client: AbortController,

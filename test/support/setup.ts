@@ -29,7 +29,7 @@ export const components = componentsGeneric() as unknown as {
 
 export type ActionCtx = GenericActionCtx<GenericDataModel>;
 
-/** What happens to one mutation of an action: an error before it is carried out, after it, or no answer until the promise resolves. */
+/** What goes wrong with one mutation of an action: it fails before or after it is carried out, or its answer waits for a promise. */
 export type Fault = "refused" | "lost" | Promise<void>;
 
 /** Says which of an action's mutations goes wrong, and how. `index` counts them from 0. */
@@ -58,7 +58,7 @@ export function setUp(
   );
   const { lib } = components.persistentTextStreaming;
 
-  /** Runs an action. What it returns may be anything, a response too. */
+  /** Runs an action, which may return anything, even a response. */
   async function act<T>(
     action: (ctx: ActionCtx) => Promise<T>,
     faults?: Faults,
@@ -110,7 +110,7 @@ export function setUp(
         ),
       ),
 
-    /** As an app's HTTP action answers: the URL says which stream, and from where on. */
+    /** An app's HTTP action that resumes the stream named in the URL. */
     get: (url: string, init?: RequestInit) =>
       act((ctx) => {
         const request = new Request(url, init);
@@ -118,7 +118,29 @@ export function setUp(
         return streaming.resume(ctx, request, streamId as StreamId);
       }),
 
-    /** All the text, and which of the six statuses the stream has. */
+    /** The `ctx` of an action that adds up its calls, and notes the documents of its largest query. */
+    metered: (ctx: ActionCtx) => {
+      const cost = { queries: 0, mutations: 0, documents: 0 };
+      const metered: Pick<ActionCtx, "runQuery" | "runMutation"> = {
+        runQuery: async (query, ...args) => {
+          cost.queries++;
+          const metrics = await t.query(async (queryCtx) => {
+            await queryCtx.runQuery(query, ...args);
+            return queryCtx.meta.getTransactionMetrics();
+          });
+          const { used } = metrics.documentsRead;
+          cost.documents = Math.max(cost.documents, used);
+          return ctx.runQuery(query, ...args);
+        },
+        runMutation: (mutation, ...args) => {
+          cost.mutations++;
+          return ctx.runMutation(mutation, ...args);
+        },
+      };
+      return { cost, ctx: metered };
+    },
+
+    /** All the text, and one of the six statuses. */
     body: (streamId: StreamId) =>
       t.query(async (ctx) => ({
         text: (await streaming.getStreamBody(ctx, streamId)).text,
@@ -156,6 +178,32 @@ export function setUp(
   return app;
 }
 
+/** An app with one stream, which these functions work on. */
+export async function setUpStream(options?: PersistentTextStreamingOptions) {
+  const app = setUp(options);
+  const streamId = await app.create();
+  const respond = (writer: BackgroundWriter, faults?: Faults) =>
+    app.respond(streamId, writer, faults);
+  return {
+    ...app,
+    streamId,
+    respond,
+    /** What the reader of a response has seen so far. */
+    stream: async (writer: BackgroundWriter, faults?: Faults) =>
+      readBody(await respond(writer, faults)).seen,
+    generate: (writer: BackgroundWriter, faults?: Faults) =>
+      app.generate(streamId, writer, faults),
+    /** Writes these texts and ends the stream. */
+    write: (...texts: string[]) =>
+      settled(app.generate(streamId, writes(...texts))),
+    resume: (from?: number) => app.resume(streamId, from),
+    body: () => app.body(streamId),
+    page: (from: number) => app.page(streamId, from),
+    abort: () => app.abort(streamId),
+    remove: () => app.remove(streamId),
+  };
+}
+
 /** The `ctx` of an action, with the limits of a deployment and the faults that a test asks for. */
 function deployed(
   action: ActionCtx,
@@ -184,11 +232,16 @@ function deployed(
   return { ...ctx, runQuery, runMutation } as ActionCtx;
 }
 
-/** Reads a body as it comes. The text decoder does not take U+FEFF away. */
+/** Reads a body as it arrives, and keeps a U+FEFF at its beginning. */
 export function readBody(response: Response) {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const seen = { text: "", closed: false };
-  const whole = (async () => {
+  const seen = {
+    text: "",
+    closed: false,
+    /** Runs the clock until the body ends. */
+    end: () => settled(whole),
+  };
+  const whole: Promise<string> = (async () => {
     const reader = response.body?.getReader();
     for (;;) {
       const read = await reader?.read();
@@ -203,11 +256,18 @@ export function readBody(response: Response) {
 }
 
 /** The whole text of a response, while the clock runs. */
-export async function textOf(response: Response): Promise<string> {
-  return settled(readBody(response).whole);
+export function textOf(response: Response): Promise<string> {
+  return readBody(response).seen.end();
 }
 
-/** Silences and hands on what is logged as an error. */
+/** Resolves when a signal fires. */
+export function fired(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve());
+  });
+}
+
+/** Silences `console.error` and records its calls. */
 export function errorsLogged() {
   return vi.spyOn(console, "error").mockImplementation(() => {});
 }
