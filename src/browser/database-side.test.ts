@@ -1,18 +1,20 @@
-import { expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { pass, useClock } from "../../test/support/clock.js";
+import { SwitchingComponent } from "../../test/support/switching.js";
 import { createDatabaseSide, type QueryResult } from "./database-side.js";
 import { createPrefix } from "./prefix.js";
 import type { Source, StreamReader, Watcher } from "./stream-reader.js";
 import { addWatcher, readerFor, removeWatcher } from "./watch-stream.js";
 
 /** A query that answers what it is told to. */
-function queryOf(answer: () => QueryResult) {
+function queryOf(answer: (args: Record<string, unknown>) => unknown) {
   const listeners = new Set<() => void>();
   return {
     tell: () => {
       for (const listener of [...listeners]) listener();
     },
-    watch: () => ({
-      localQueryResult: answer,
+    watch: (args: Record<string, unknown>) => ({
+      localQueryResult: () => answer(args),
       onUpdate(listener: () => void) {
         listeners.add(listener);
         return () => listeners.delete(listener);
@@ -60,30 +62,96 @@ test("what an earlier reader knew of the end does not complete a new one: last w
   expect(database.isComplete("done")).toBe(true);
 });
 
-test("an unused reader does not come back with less than was shown since", () => {
-  const texts = { pages: "One.", whole: "One. Two." };
-  const client = {};
-  const source = (incremental: boolean): Source => ({
-    ...{ query: "chat:body", streamId: "stream", url: null, driven: false },
-    incremental,
+describe("a component that switches to another query and back", () => {
+  /** What each of the two queries answers. */
+  const answers: Record<"pages" | "whole", unknown> = {
+    pages: undefined,
+    whole: undefined,
+  };
+  const query = queryOf(({ from }) => {
+    const answer = from === undefined ? answers.whole : answers.pages;
+    if (answer instanceof Error) throw answer;
+    return answer;
   });
-  const read = (incremental: boolean, before?: StreamReader) => {
-    const name = incremental ? "pages" : "whole";
-    const query = queryOf(() => page(texts[name], 0));
-    const watch = query.watch as never;
-    return readerFor(client, watch, source(incremental), before);
+  const whole = (text: string, status = "streaming") => ({ text, status });
+  const source: Source = {
+    ...{ query: "chat:body", streamId: "stream", url: null, driven: false },
+    incremental: true,
   };
-  const show = (reader: StreamReader) => {
-    const watcher: Watcher = { source: null, onChange: () => {} };
-    addWatcher(reader, watcher);
-    return watcher;
+  const overHttp: Partial<Source> = {
+    ...{ url: "https://app.test/chat", driven: true },
+    fetch: () => Promise.resolve(new Response("One.")),
   };
-  const pages = show(read(true));
-  removeWatcher(pages);
-  const whole = show(read(false, pages.reader));
-  const again = read(true, whole.reader);
-  expect(again.view.snapshot.text).toBe("One. Two.");
-  expect(show(again).reader).toBe(again);
+  let client: SwitchingComponent["client"];
+  let component: SwitchingComponent;
+  const mount = (changes: Partial<Source> = {}) =>
+    new SwitchingComponent(client, { ...source, ...changes });
+  const thereAndBack = () => {
+    component.update({ incremental: false });
+    component.update({ incremental: true });
+  };
+  useClock();
+  beforeEach(() => {
+    client = { watchQuery: (_: never, args: never) => query.watch(args) };
+    Object.assign(answers, { pages: page("One.", 0), whole: undefined });
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+  });
+  afterEach(async () => {
+    component.unmount();
+    await pass(200);
+    expect(component.history.stepBack()).toBeNull();
+  });
+
+  test("keeps text that the first reader has not shown yet", async () => {
+    component = mount();
+    await pass(200);
+    answers.pages = page("One. Two.", 0);
+    query.tell();
+    thereAndBack();
+    expect(component.history.last.text).toBe("One. Two.");
+  });
+
+  test.each([
+    ["more text", whole("One. Two.")],
+    ["the end", whole("One.", "done")],
+  ])("keeps %s that only the second reader has seen", async (_, seen) => {
+    answers.whole = seen;
+    component = mount();
+    await pass(200);
+    // Another component goes on showing the first reader.
+    const other = mount();
+    await pass(200);
+    thereAndBack();
+    await pass(200);
+    expect(component.history.last).toMatchObject(seen);
+    other.unmount();
+  });
+
+  test("keeps the end that HTTP had while the database was out of reach", async () => {
+    answers.pages = undefined;
+    component = mount(overHttp);
+    await pass(5000);
+    expect(component.history.last).toMatchObject(whole("One.", "done"));
+    thereAndBack();
+    component.update({ incremental: false });
+    await pass(200);
+    expect(component.history.last).toMatchObject(whole("One.", "done"));
+    answers.whole = whole("One.", "timeout");
+    query.tell();
+    expect(component.history.last.status).toBe("timeout");
+    component.history.shown.length = 0;
+    component.update({ incremental: true });
+    expect(component.history.last.status).toBe("timeout");
+  });
+
+  test("keeps text from HTTP while its query throws", async () => {
+    answers.pages = undefined;
+    component = mount(overHttp);
+    await pass(200);
+    answers.whole = new Error("The app's query threw.");
+    component.update({ incremental: false });
+    expect(component.thrown).toBeNull();
+  });
 });
 
 test("`tail` without `incremental` leaves no gap, however much was saved meanwhile", () => {

@@ -42,6 +42,13 @@ const CURSOR = 3;
 
 export type Prefix = ReturnType<typeof createPrefix>;
 
+/** What another prefix of the same stream has. */
+interface Known {
+  text: string;
+  start: number | null;
+  status: StreamStatus;
+}
+
 /**
  * A reader's part of a stream. Text arrives in pieces that say where they start, over
  * HTTP or from the database, or as a whole from the app's query. The result only
@@ -49,11 +56,7 @@ export type Prefix = ReturnType<typeof createPrefix>;
  *
  * @param before Another prefix of the same stream, to start with.
  */
-export function createPrefix(before?: {
-  text: string;
-  start: number | null;
-  status: StreamStatus;
-}) {
+export function createPrefix(before?: Known) {
   /** The offset where the text starts: 0, unless only the end is read. */
   let start = before?.start ?? null;
   /** The text from `start` on, in pieces. */
@@ -130,6 +133,12 @@ export function createPrefix(before?: {
       whole = text;
       isPlaceholder = status === "pending";
       compare(isFinal(status) ? 0 : CURSOR);
+    },
+
+    /** Adds what another reader of the stream has, unless its text is a different one. */
+    adopt(other: Known): void {
+      if (extend(other.start ?? 0, other.text)) compare();
+      prefix.update(other.status);
     },
 
     /** Sets the status from the database. */

@@ -104,6 +104,8 @@ export interface StreamReader extends Surroundings {
   /** Runs while no one shows it. */
   lingering: ReturnType<typeof setTimeout> | undefined;
   isIdle(): boolean;
+  /** Takes over what another reader of the stream has shown. */
+  adopt(other: StreamReader): void;
   add(watcher: Watcher): void;
   /** What is open stays open until the reader is closed. */
   remove(watcher: Watcher): void;
@@ -112,6 +114,10 @@ export interface StreamReader extends Surroundings {
   /** Stops everything. The text stays, and reading continues when someone is added. */
   close(): void;
 }
+
+/** Whether a reader shows a stream as done, although the database has not said so. */
+export const tookAsDone = ({ prefix, view }: StreamReader): boolean =>
+  isFinal(view.snapshot.status) && !isFinal(prefix.status);
 
 /**
  * Reads one stream, for everyone on the page who shows it.
@@ -144,7 +150,7 @@ export function createReader(
   let isPatient = surroundings.isNew;
   let isWaiting = false;
   /** Whether HTTP ended cleanly, and the database said nothing after that. */
-  let isTakenAsDone = false;
+  let isTakenAsDone = isSame && tookAsDone(before);
 
   const http = createHttpSide({
     source: findDriver,
@@ -176,7 +182,10 @@ export function createReader(
       settleSoon();
     },
   );
-  if (isSame && before.http.state !== "unsent") http.state = "over";
+  if (isSame && before.http.state !== "unsent") {
+    http.state = "over";
+    http.received = before.http.received;
+  }
   if (streamId) {
     if (source.initial) database.take(source.initial);
     // Another component may already have the text. Then it shows at once.
@@ -304,6 +313,12 @@ export function createReader(
     http,
     view: toView(),
     isIdle: () => watchers.size === 0,
+
+    adopt(other: StreamReader): void {
+      prefix.adopt(other.prefix);
+      isTakenAsDone ||= tookAsDone(other);
+      show();
+    },
 
     add(watcher: Watcher): void {
       if (watchers.size === 0) listenForWakes(wake, true);

@@ -3,11 +3,13 @@
  * and kept for a moment after the last of them is gone. `watchStream` reads one
  * without a framework.
  */
+import { isFinal } from "../shared.js";
 import type { DatabaseWatch, QueryResult } from "./database-side.js";
 import type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
 import { addressOf } from "./request.js";
 import {
   createReader,
+  tookAsDone,
   type Snapshot,
   type Source,
   type StreamReader,
@@ -107,23 +109,24 @@ export function readerFor(
     : createReader(source, surroundings, before);
 }
 
-/** Whether a reader that no one shows has less than the watcher has shown. */
+/** Whether a reader shows less than another one of the same stream. */
 const isBehind = (reader: StreamReader, before: StreamReader | undefined) =>
-  reader.isIdle() &&
   before?.streamId === reader.streamId &&
-  endOf(before) > endOf(reader);
-const endOf = ({ prefix: { start, text } }: StreamReader) =>
-  (start ?? 0) + text.length;
+  (endOf(before) > endOf(reader) || stageOf(before) > stageOf(reader));
+const endOf = ({ prefix: { start }, view }: StreamReader) =>
+  (start ?? 0) + view.snapshot.text.length;
+const stageOf = (reader: StreamReader) => {
+  const { status } = reader.view.snapshot;
+  if (isFinal(status)) return tookAsDone(reader) ? 2 : 3;
+  return status === "streaming" ? 1 : 0;
+};
 
 /** Lets a watcher show a reader's state, or that of the one in use that reads the same. */
 export function addWatcher(reader: StreamReader, watcher: Watcher): void {
   const { client, key } = reader;
   const readers = kept.get(client)?.readers;
-  let inUse = readers?.get(key) ?? reader;
-  if (isBehind(inUse, reader)) {
-    close(inUse);
-    inUse = reader;
-  }
+  const inUse = readers?.get(key) ?? reader;
+  if (isBehind(inUse, reader)) inUse.adopt(reader);
   readers?.set(key, inUse);
   clearTimeout(inUse.lingering);
   inUse.add(watcher);

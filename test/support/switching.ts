@@ -1,0 +1,57 @@
+import type {
+  Source,
+  StreamReader,
+  Watcher,
+} from "../../src/browser/stream-reader.js";
+import {
+  addWatcher,
+  readerFor,
+  removeWatcher,
+} from "../../src/browser/watch-stream.js";
+import { History } from "./history.js";
+
+/** A component without React: it switches between readers in the order in which `useStream` does. */
+export class SwitchingComponent {
+  readonly history = new History();
+  private reader: StreamReader | undefined;
+  private readonly watcher: Watcher = {
+    source: null,
+    onChange: (reader) => this.show(reader),
+  };
+
+  constructor(
+    public client: { watchQuery: Parameters<typeof readerFor>[1] },
+    private source: Source,
+  ) {
+    this.update();
+  }
+
+  /** Renders again. */
+  update(changes: Partial<Source> = {}, client = this.client): void {
+    this.client = client;
+    this.source = { ...this.source, ...changes };
+    const { source, watcher, reader } = this;
+    const next = readerFor(client as object, client.watchQuery, source, reader);
+    if (next !== reader) {
+      this.show(next);
+      removeWatcher(watcher);
+      addWatcher(next, watcher);
+    }
+    watcher.source = source;
+    watcher.reader!.update(watcher);
+  }
+
+  /** What the app's query threw, if that is shown. */
+  get thrown(): unknown {
+    return this.reader?.view.thrown ?? null;
+  }
+
+  unmount(): void {
+    removeWatcher(this.watcher);
+  }
+
+  private show(reader: StreamReader): void {
+    this.reader = reader;
+    this.history.note(reader.view.snapshot);
+  }
+}
