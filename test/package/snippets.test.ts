@@ -1,7 +1,7 @@
 /**
- * Code in the documents cannot rot. Each block of a guide is part of a file of the
- * example or of a test, and those of `apps/docs` are compiled and run here, in an
- * app of their own. Blocks in docstrings are compiled.
+ * Code in the documents cannot rot. A block that begins with a path, such as
+ * `// convex/chat.ts`, becomes that file in an app of its page: the quick start with the
+ * page's files on top. Other blocks are compiled by themselves, as those in docstrings are.
  */
 import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -57,13 +57,18 @@ const guides = [
   ...filesIn("docs", /^[^/]*\.md$/),
 ];
 const blocks = guides.flatMap(snippetsOf);
-const fragments = filesIn(
-  "src",
-  /^(?!.*_generated|.*\.test\.).*\.tsx?$/,
-).flatMap(snippetsOf);
+const fileOf = ({ code }: Snippet) => /^\/\/ (\S+\.tsx?)\n/.exec(code)?.[1];
+const pageOf = ({ where }: Snippet) => /^docs\/(.+)\.md/.exec(where)?.[1];
 
-/** The pages of `docs` that have an app. Each is the quick start with other files on top. */
-const pages = readdirSync(join(repository, "test/package/apps/docs")).sort();
+/** The guides that show excerpts of code that runs in other tests. */
+const isExcerpt = ({ where }: Snippet) =>
+  /^(example\/README|docs\/clients)\.md/.test(where);
+const fragments = [
+  ...blocks.filter((block) => !isExcerpt(block) && !fileOf(block)),
+  ...filesIn("src", /^(?!.*_generated|.*\.test\.).*\.tsx?$/).flatMap(
+    snippetsOf,
+  ),
+];
 
 const fragmentFile = ({ where, language }: Snippet) =>
   `fragments/${where.replace(/\W/g, "_")}.${language}`;
@@ -89,17 +94,23 @@ beforeAll(async () => {
     "react",
     "@types/react",
   );
-  for (const page of ["", ...pages]) {
+  const minimal = join(repository, "example/minimal");
+  cpSync(minimal, app, { recursive: true });
+  copySources("docs", app);
+  generate(app);
+  const files = blocks.filter((block) => pageOf(block) && fileOf(block));
+  for (const page of new Set(files.map((block) => pageOf(block)!))) {
     const folder = join(app, page);
-    cpSync(join(repository, "example/minimal"), folder, { recursive: true });
-    copySources("docs/shared", folder);
-    if (page !== "") copySources(`docs/${page}`, folder);
+    cpSync(minimal, folder, { recursive: true });
+    cpSync(join(app, "shared"), join(folder, "convex"), { recursive: true });
+    for (const block of files.filter((block) => pageOf(block) === page)) {
+      write(folder, fileOf(block)!, block.code);
+    }
     generate(folder);
   }
   for (const snippet of fragments) {
     write(app, fragmentFile(snippet), `${snippet.code}\nexport {};\n`);
   }
-  copySources("snippets", app);
   errors = compile(app);
 });
 
@@ -122,10 +133,8 @@ function compile(app: string): Map<string, string[]> {
     },
     app,
   );
-  const roots = ["convex", "src", "fragments"]
-    .map((folder) => join(app, folder))
-    .concat(pages.map((page) => join(app, page)))
-    .flatMap((folder) => ts.sys.readDirectory(folder, [".ts", ".tsx"]))
+  const roots = ts.sys
+    .readDirectory(app, [".ts", ".tsx"], ["node_modules"])
     // A page may have replaced the functions that the quick start's page calls.
     .filter((file) => !/\w\/src\/App\.tsx$/.test(file.slice(app.length + 1)));
   const host = ts.createCompilerHost(options);
@@ -143,18 +152,22 @@ function compile(app: string): Map<string, string[]> {
 
 /** Without the white space: excerpts are indented and wrapped anew. */
 const squeezed = (code: string) => code.replaceAll(/\s|,(?=\s*[)\]}])/g, "");
-const sources = ["example", "test"]
+const sources = ["example", "test/clients/frameworks"]
   .flatMap((folder) => filesIn(folder, /^(?!.*_generated).*\.tsx?$/))
   .map((file) => squeezed(readFileSync(join(repository, file), "utf8")));
 
-test.each(blocks)(
-  "$where is part of a file of the example or a test",
-  ({ code }) => {
-    expect(sources.some((source) => source.includes(squeezed(code)))).toBe(
-      true,
-    );
-  },
-);
+test.each(blocks.filter(isExcerpt))("$where is code that runs", ({ code }) => {
+  expect(sources.some((source) => source.includes(squeezed(code)))).toBe(true);
+});
+
+test("the files of the quick start are those of example/minimal", () => {
+  for (const block of blocks.filter(({ where }) => /^README/.test(where))) {
+    const file = fileOf(block);
+    if (file === undefined) continue;
+    const path = join(repository, "example/minimal", file);
+    expect(readFileSync(path, "utf8")).toBe(block.code);
+  }
+});
 
 describe("compiles:", () => {
   test.each(fragments)("$where", (snippet) => {

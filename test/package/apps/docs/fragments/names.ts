@@ -1,6 +1,6 @@
 /**
- * The names that examples in docstrings take for granted: an app's `streaming`, a
- * `ctx` of the right kind, a model.
+ * The names that short examples take for granted: an app's `streaming`, a `ctx` of the
+ * right kind, a model.
  */
 import type * as package_ from "@convex-dev/persistent-text-streaming";
 import type * as browser from "@convex-dev/persistent-text-streaming/browser";
@@ -8,6 +8,7 @@ import type * as durable from "@convex-dev/persistent-text-streaming/durable";
 import type * as react from "@convex-dev/persistent-text-streaming/react";
 import type * as test from "@convex-dev/persistent-text-streaming/test";
 import type * as convexTest_ from "convex-test";
+import type { CustomBuilder } from "convex-helpers/server/customFunctions";
 import type * as convexBrowser from "convex/browser";
 import type * as server from "convex/server";
 import type * as values from "convex/values";
@@ -46,9 +47,19 @@ declare global {
   const internalMutation: typeof server.internalMutationGeneric;
   const internalAction: typeof server.internalActionGeneric;
   const httpAction: typeof server.httpActionGeneric;
+  const userQuery: CustomBuilder<
+    "query",
+    Record<never, never>,
+    { userId: string },
+    Record<never, never>,
+    QueryCtx,
+    "public",
+    object
+  >;
+  function checkOwner(ctx: QueryCtx, streamId: string): Promise<void>;
   type QueryCtx = server.GenericQueryCtx<server.GenericDataModel>;
   const { components }: typeof generatedApi;
-  // The app's own, whatever it is called.
+  // The app's own functions.
   const api: any;
   const internal: any;
   const { PersistentChatTransport, encodeUIMessageStream }: typeof ai;
@@ -69,6 +80,7 @@ declare global {
   >;
   const http: server.HttpRouter;
   const model: aiSdk.LanguageModel & { textStream(): AsyncIterable<string> };
+  function reply(prompt: string, signal: AbortSignal): AsyncIterable<string>;
   function answer(prompt: string, signal: AbortSignal): AsyncIterable<string>;
   function getAuthUserId(ctx: QueryCtx): Promise<string | null>;
   function send(text: string): Promise<void>;
