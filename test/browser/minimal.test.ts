@@ -16,7 +16,7 @@ import {
 import { sources } from "../support/sources.js";
 import { launchBrowser } from "./browser.js";
 import { PATIENCE } from "./chatPage.js";
-import { complaintsOf } from "./hook/complaints.js";
+import { complaintsOf } from "./complaints.js";
 import { serveWithNext } from "./minimal/next.js";
 
 const folder = (path: string) =>

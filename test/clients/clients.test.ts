@@ -1,16 +1,15 @@
-/** Every client against everything that happens to a stream, over real connections. */
+/** Every client with everything that happens to a stream, over real connections. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { readLines, readStream } from "../../src/browser/index.js";
 import {
   type StreamPage,
   type StreamStatus,
   isFinal,
 } from "../../src/shared.js";
-import { story, storyEvents, storyLines, tokens } from "../support/story.js";
+import { story, tokens } from "../support/story.js";
 import {
   startDeployment,
   type LocalDeployment,
@@ -26,8 +25,7 @@ import {
   type Seen,
 } from "./kinds.js";
 import { startReactNative } from "./reactNative.js";
-import { eventOf, type LineFormat } from "./print-lines.js";
-import type { Desk, Props } from "./page/desk.js";
+import type { Props } from "./page/desk.js";
 import { servePages } from "./serve.js";
 
 const folder = (path: string) =>
@@ -37,7 +35,7 @@ const PATIENCE = { timeout: 60_000, interval: 100 };
 const SENTENCES = 60;
 const WHOLE = story(SENTENCES);
 const TOKENS = tokens(WHOLE).length;
-/** The writer waits here until what is to happen in mid-stream has happened. */
+/** The writer waits here until the event has happened in mid-stream. */
 const GATE = Math.floor(TOKENS * 0.6);
 
 const browsers = new Browsers();
@@ -84,16 +82,16 @@ const create = async () => (await deployment.call("chat:create")) as string;
 const saved = async (streamId: string) =>
   (await deployment.call("chat:page", { streamId, from: 0 })) as StreamPage;
 
-/** Starts the writer of a stream, as a session that nobody looks at. */
+/** Starts the writer of a stream from a session without readers. */
 function startWriter(streamId: string, url: string): void {
   fetch(url, { method: "POST", body: JSON.stringify({ streamId }) })
     .then((response) => response.text())
     .catch(() => {
-      // It was cut off. The writer does not notice.
+      // The connection was cut. The writer does not notice.
     });
 }
 
-/** Tabs are kept from one event to the next: loading them takes time. */
+/** Tabs are kept from one event to the next, because loading them takes time. */
 const tabs = new Map<string, Promise<Tab>>();
 function keptTab(
   owner: string,
@@ -105,25 +103,7 @@ function keptTab(
   return tab;
 }
 
-/** Starts a client on a page's desk. */
-const startOn = (tab: Tab, client: string, props: Partial<Props>) =>
-  tab.run(
-    ([client, props]) =>
-      (window as unknown as { desk: Desk }).desk.start(client, props as Props),
-    [
-      client,
-      {
-        deployment: deployment.url,
-        resumeUrl: resumeUrl(),
-        text: "",
-        ...props,
-      },
-    ] as const,
-  );
-const seenOn = (tab: Tab, index: number) =>
-  tab.run((i) => (window as unknown as { desk: Desk }).desk.seen(i), index);
-
-/** A client, which can be started anew. */
+/** A client that can be restarted. */
 class Client {
   private constructor(
     private readonly kind: Kind,
@@ -150,7 +130,7 @@ class Client {
   }
 }
 
-/** One stream, and those who read it. */
+/** A stream and its readers. */
 interface Cell {
   kind: Kind;
   streamId: string;
@@ -163,13 +143,13 @@ interface Event {
   whole?: string;
   /** How the stream is written. */
   options?: Options;
-  /** When the clients come, and how many. Default: at once, and one. */
+  /** When the clients come (default: at once), and how many (default: one). */
   join?: "in the middle" | "after the end";
   clients?: number;
-  /** Whether all who do not drive read one stream. */
+  /** Whether all followers read one stream. */
   shared?: boolean;
   happens?: (cells: Cell[]) => unknown;
-  /** What is to be there in the end. Default: all of it, and `done`. */
+  /** The expected text and status. Default: all of the text, and `done`. */
   end?: (
     kind: Kind,
     saved: StreamPage,
@@ -197,7 +177,7 @@ const events: Event[] = [
     name: "finds the site offline for 2 s",
     happens: async () => {
       await deployment.faults.siteOffline();
-      // The writer, who notices nothing of it, ends meanwhile.
+      // The writer does not notice, and ends in the meantime.
       setTimeout(() => void deployment.faults.siteOnline(), 2000);
     },
   },
@@ -208,7 +188,7 @@ const events: Event[] = [
     happens: forEach(({ streamId }) =>
       deployment.call("chat:stop", { streamId }),
     ),
-    // With the last words that the writer had on the way to the database.
+    // With the last words that were on their way to the database.
     end: ({ stopped }, { text }) => ({ text, status: stopped }),
   },
   {
@@ -239,8 +219,8 @@ const events: Event[] = [
     name: "sees the backend restart, and with it the writer die",
     happens: async (cells) => {
       await deployment.restart({ downMs: 500 });
-      // The cron says so after 20 minutes, and two minutes later nothing more
-      // can come of the writer.
+      // As the cron does after 20 minutes. Two minutes later, the writer can no longer
+      // save anything.
       await forEach(async ({ streamId }) => {
         const status = "timeout";
         await deployment.call(
@@ -251,7 +231,7 @@ const events: Event[] = [
         await deployment.call("lib:close", { streamId }, inComponent);
       })(cells);
     },
-    // Who drives keeps what came over HTTP and was not saved when the writer died.
+    // The driver keeps text that came over HTTP and was not saved when the writer died.
     end: ({ drives }, { text }) =>
       drives
         ? { atLeast: text, status: "timeout" }
@@ -265,11 +245,11 @@ async function until(
   condition: () => Promise<boolean>,
 ): Promise<void> {
   await vi.waitFor(async () => {
-    if (!(await condition())) throw new Error(`This never came: ${what}`);
+    if (!(await condition())) throw new Error(`Still waiting for ${what}`);
   }, PATIENCE);
 }
 
-/** Lets something happen to a stream of each kind of client, and gives what each client has in the end. */
+/** Lets an event happen to a stream of each kind of client, and returns what each client has in the end. */
 async function play(event: Event): Promise<Map<Kind, Outcome>> {
   const { options = {}, join, clients: count = 1 } = event;
   const url = writeUrl({ gate: GATE, ...options });
@@ -312,7 +292,7 @@ async function play(event: Event): Promise<Map<Kind, Outcome>> {
         status: StreamStatus;
         draining: boolean;
       } | null;
-      // Deleted, or ended, with its writer's last words.
+      // Deleted, or ended with its writer's last words.
       return tail === null || (isFinal(tail.status) && !tail.draining);
     }),
   );
@@ -351,14 +331,14 @@ async function play(event: Event): Promise<Map<Kind, Outcome>> {
 
 interface Outcome {
   saved: StreamPage;
-  /** How often a writer has begun. */
+  /** How often a writer has started. */
   runs: unknown;
-  /** What each client had when it happened, and in the end. */
+  /** What each client had at the event, and in the end. */
   before: Seen[];
   after: Seen[];
 }
 
-/** Waits until each client of a stream has some of its text. */
+/** Waits until each client of a stream has some text. */
 async function inMidStream(
   { clients, kind }: Cell,
   ended: boolean,
@@ -377,14 +357,14 @@ async function inMidStream(
   );
 }
 
-/** Waits until each client of a stream has all of it and knows how that ended. */
+/** Waits until each client of a stream has all the text and the final status. */
 async function outcomeOf(cell: Cell, before: Seen[]): Promise<Outcome> {
   const { streamId, clients } = cell;
   const body = await saved(streamId);
   const after = await Promise.all(
     clients.map(async (client) => {
       let now: Seen = { text: "", status: "" };
-      // Who waits in vain is found by what it has.
+      // If this fails, the assertions on `after` show what the client has.
       await until("the end", async () => {
         now = await client.seen();
         const knows = !/pending|streaming/.test(now.status);
@@ -415,14 +395,14 @@ describe.each(named(events))("a client that %s", (_, event) => {
     expect(after).toHaveLength(event.clients ?? 1);
     for (const [i, seen] of after.entries()) {
       expect(seen.status).toBe(status);
-      // Not compared by `expect`, which would show where 2 MB differ.
+      // Compared here, because `expect` would print 2 MB.
       expect(seen.text.length).toBe((text ?? seen.text).length);
       if (text !== undefined) expect(seen.text === text).toBe(true);
       else {
         expect(whole.startsWith(seen.text)).toBe(true);
         expect(seen.text.startsWith(atLeast ?? "")).toBe(true);
       }
-      // What was there once stays.
+      // Text that was shown stays.
       expect(seen.text.length).toBeGreaterThanOrEqual(
         before[i]?.text.length ?? 0,
       );
@@ -466,20 +446,32 @@ test.each(REACT_NATIVES)(
 
 test("a reply that a page drives never waits for the connections of its followers", async () => {
   const tab = await keptTab("crowded", "chromium", "react");
-  const start = async (client: string, props: Partial<Props>) => {
+  const start = async (client: string, props: Partial<Props> = {}) => {
     const streamId = await create();
     const url = writeUrl({ gate: GATE });
     if (!props.driven) startWriter(streamId, url);
-    const index = await startOn(tab, client, {
+    const index = await tab.run(
+      ({ client, all }) => window.desk.start(client, all),
+      {
+        client,
+        all: {
+          deployment: deployment.url,
+          resumeUrl: resumeUrl(),
+          writeUrl: url,
+          streamId,
+          text: "",
+          ...props,
+        },
+      },
+    );
+    return {
       streamId,
-      writeUrl: url,
-      ...props,
-    });
-    return { streamId, seen: () => seenOn(tab, index) };
+      seen: () => tab.run((i) => window.desk.seen(i), index),
+    };
   };
   // A browser opens six connections to a host.
   const followers = await Promise.all(
-    Array.from({ length: 6 }, () => start("read", {})),
+    Array.from({ length: 6 }, () => start("read")),
   );
   for (const { seen } of followers) {
     await expect.poll(async () => (await seen()).text, PATIENCE).not.toBe("");
@@ -492,65 +484,4 @@ test("a reply that a page drives never waits for the connections of its follower
     await deployment.call("chat:goOn", { streamId });
     await expect.poll(async () => (await seen()).text, PATIENCE).toBe(WHOLE);
   }
-});
-
-describe.each(["ndjson", "sse"] as const)("lines: %s", (format: LineFormat) => {
-  const sentences = 40;
-  const expected = storyEvents(sentences);
-  const options = { sentences, lines: format };
-
-  test("only the driver ever has half a line; all get all values", async () => {
-    const streamId = await create();
-    const url = writeUrl(options);
-    // Tabs of their own: in one page, both hooks would share a reader.
-    const start = async (client: string, driven: boolean) => {
-      const tab = await keptTab(`lines ${driven}`, "chromium", "react");
-      const props = { streamId, writeUrl: url, driven, format };
-      const index = await startOn(tab, client, props);
-      return () => seenOn(tab, index);
-    };
-    const follower = await start("showLines", false);
-    const inPage = await start("readLines", false);
-    const driver = await start("showLines", true);
-    const inNode = (async () => {
-      const texts = readStream(resumeUrl(), { streamId });
-      const values: unknown[] = [];
-      for await (const value of readLines(texts, eventOf[format])) {
-        values.push(value);
-      }
-      return { events: values, status: texts.status };
-    })();
-
-    // What is saved, as often as it can be asked for.
-    const texts = new Set<string>();
-    let next = 0;
-    for (;;) {
-      const { text, status } = await saved(streamId);
-      texts.add(text);
-      const tail = (await deployment.call("chat:page", {
-        streamId,
-        from: next,
-      })) as StreamPage;
-      texts.add(tail.text);
-      next = tail.next;
-      if (isFinal(status)) break;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    expect(texts.size).toBeGreaterThan(5);
-    expect([...texts].filter((text) => !/^$|\n$/.test(text))).toEqual([]);
-    expect((await saved(streamId)).text).toBe(storyLines(sentences, format));
-
-    expect(await inNode).toEqual({ events: expected, status: "done" });
-    for (const seen of [inPage, follower, driver]) {
-      await expect
-        .poll(async () => (await seen()).status, PATIENCE)
-        .toBe("done");
-      const { events, steps = Infinity, half } = await seen();
-      expect(events).toEqual(expected);
-      expect(steps).toBeGreaterThan(3);
-      // Over HTTP the text comes as it is appended.
-      if (seen === driver) expect(half).toBeGreaterThan(0);
-      if (seen === follower) expect(half).toBe(0);
-    }
-  });
 });

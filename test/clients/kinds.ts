@@ -1,4 +1,4 @@
-/** The clients that a stream may have. */
+/** The kinds of clients that a stream may have. */
 import { EdgeVM } from "@edge-runtime/vm";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,27 +8,23 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { BrowserName, Tab } from "./browsers.js";
 import { installed } from "./installed.js";
-import type { Desk, Props } from "./page/desk.js";
+import type { Props } from "./page/desk.js";
 import { Reading } from "./print-reading.js";
 import { startReactNative, type NativeApp } from "./reactNative.js";
 import { bundle } from "./serve.js";
 
-/** What a client has, and what it knows of the stream. */
+/** What a client has of the stream. */
 export interface Seen {
   text: string;
   status: string;
-  /** What was wrong on the way, in words. */
+  /** A step that was not forward, in words. */
   stepBack?: string | null;
-  /** Of lines: what they say; and how often the page showed something, and half a line. */
-  events?: readonly unknown[];
-  steps?: number;
-  half?: number;
 }
 
 /** A client that reads one stream. */
 export interface Running {
   seen(): Seen | Promise<Seen>;
-  /** Ends it; `again`: to start it anew, as a user does with F5, or with Ctrl-C and the same command again. */
+  /** Ends it. `again`: as a user does to restart it, with F5 or Ctrl-C. */
   stop(again?: boolean): unknown;
 }
 
@@ -38,7 +34,7 @@ export interface Place {
   streamId: string;
   writeUrl: string;
   resumeUrl: string;
-  /** Of this client alone. */
+  /** This client's own. */
   folder: string;
   tab: (browser: BrowserName, page: string) => Promise<Tab>;
 }
@@ -47,11 +43,11 @@ export interface Kind {
   name: string;
   /** Whether it starts the writer itself. */
   drives: boolean;
-  /** The status that it gives a deleted stream: over HTTP it is not found, the database says `error`. */
+  /** Its status of a deleted stream: not found over HTTP, `error` in the database. */
   deleted: string;
-  /** The status that it gives a stopped stream: a query of 0.3's shape says `done`. */
+  /** Its status of a stopped stream: a query of 0.3's shape says `done`. */
   stopped: string;
-  /** `text`: what it had when it was stopped to be started again. */
+  /** `text`: what it had before it was restarted. */
   start(place: Place, text: string): Running | Promise<Running>;
 }
 
@@ -79,23 +75,13 @@ function onPage(
     async start({ tab: open, ...place }, text) {
       const tab = await open(browser, page);
       const index = await tab.run(
-        ({ client, all }) =>
-          (window as unknown as { desk: Desk }).desk.start(client, all),
+        ({ client, all }) => window.desk.start(client, all),
         { client, all: { ...place, text, ...props } },
       );
       return {
-        seen: () =>
-          tab.run(
-            (i) => (window as unknown as { desk: Desk }).desk.seen(i),
-            index,
-          ),
+        seen: () => tab.run((i) => window.desk.seen(i), index),
         stop: (again = false) =>
-          again
-            ? tab.reload()
-            : tab.run(
-                (i) => (window as unknown as { desk: Desk }).desk.stop(i),
-                index,
-              ),
+          again ? tab.reload() : tab.run((i) => window.desk.stop(i), index),
       };
     },
   });
@@ -112,7 +98,7 @@ const curl = kind({
     const script = fileURLToPath(new URL("./read.sh", import.meta.url));
     const child = spawn("sh", [script, resumeUrl, streamId, file], {
       stdio: ["ignore", "pipe", "ignore"],
-      // A process group of its own, as a terminal gives to each command.
+      // In its own process group, as in a terminal.
       detached: true,
     });
     let output = "";
@@ -127,7 +113,7 @@ const curl = kind({
       async seen() {
         const status = ended ? output.trim() : "streaming";
         const text = await read(file);
-        // What comes now is not a part of the text yet.
+        // The response that is being read.
         const part = status === "streaming" ? await read(`${file}.part`) : "";
         return { text: text + part, status };
       },
@@ -198,13 +184,13 @@ function appOn(version: string, withExpo: boolean): Promise<NativeApp> {
 
 const NODES = ["22", "24"];
 export const REACT_NATIVES = ["0.76", "0.79", "0.83"];
-/** Installs what only some clients need, which takes a minute at the first time. */
+/** Installs what only some clients need. The first time, this takes a minute. */
 export async function prepare(): Promise<void> {
   for (const version of NODES) nodeOf(version);
   for (const version of REACT_NATIVES) await appOn(version, false);
 }
 
-/** An app of React Native, and what it starts. */
+/** A client in an app of React Native. */
 const inReactNative = (
   version: string,
   name: "the hook, driven" | "readStream" | "readStream with expo/fetch",

@@ -4,13 +4,13 @@ import {
   type ReadStreamOptions,
 } from "../../src/browser/index.js";
 
-/** One who reads a stream with `readStream`, in Node or in a page. */
+/** Reads a stream with `readStream`, in Node or in a page. */
 export class Reading {
-  /** The status of the stream once it has ended, or why it could not be read. */
+  /** The stream's status once it has ended, or why it could not be read. */
   status = "pending";
   private readonly stopping = new AbortController();
 
-  /** @param text What it has already, from another time. */
+  /** @param text The text it has from an earlier run. */
   constructor(
     url: string,
     streamId: string,

@@ -1,4 +1,4 @@
-/** Fresh apps, outside of the repository: what is not installed in them is not there. */
+/** Fresh apps outside the repository, with nothing but what is installed in them. */
 import { execFile } from "node:child_process";
 import {
   cpSync,
@@ -7,19 +7,21 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll } from "vitest";
+import { afterAll, inject } from "vitest";
+import type { DeploymentOptions } from "../local-deployment/deployment.js";
 
 const path = (relative: string) =>
   fileURLToPath(new URL(relative, import.meta.url));
 
 export const repository = path("../..");
 
-/** Runs a command. What it printed is the error if it fails. */
+/** Runs a command. If it fails, its output is the error. */
 export function run(cwd: string, command: string, ...args: string[]) {
   return new Promise<string>((resolve, reject) => {
     execFile(command, args, { cwd }, (error, stdout, stderr) => {
@@ -29,7 +31,7 @@ export function run(cwd: string, command: string, ...args: string[]) {
   });
 }
 
-/** A new app with these packages, in a folder that goes after the tests of the file. */
+/** A new app with these packages. It is deleted after the tests of the file. */
 export async function newApp(...packages: string[]): Promise<string> {
   const app = mkdtempSync(join(tmpdir(), "app-"));
   afterAll(() => rmSync(app, { recursive: true, force: true }));
@@ -49,6 +51,29 @@ export function copySources(name: string, app: string): void {
   cpSync(path(`apps/${name}`), app, { recursive: true });
 }
 
+/** 0.3.3, as published. */
+export const publishedPackage = join(
+  repository,
+  "node_modules/persistent-text-streaming-published",
+);
+
+/** The app of 0.3 with the package in this folder, and how a local deployment runs it. */
+export function installApp(name: string, installed: string) {
+  const app = join(inject("packed").folder, "..", name);
+  copySources("v0.3", app);
+  generate(app);
+  const scope = join(app, "node_modules/@convex-dev");
+  mkdirSync(scope, { recursive: true });
+  symlinkSync(installed, join(scope, "persistent-text-streaming"));
+  const component = join(installed, "dist/component");
+  const options: DeploymentOptions = {
+    functionsDir: join(app, "convex"),
+    components: { persistentTextStreaming: component, anotherOne: component },
+    log: () => {},
+  };
+  return { app, options };
+}
+
 export const compilerOptions = {
   target: "ES2022",
   lib: ["ES2022", "DOM", "DOM.Iterable"],
@@ -58,8 +83,8 @@ export const compilerOptions = {
   resolveJsonModule: true,
   isolatedModules: true,
   verbatimModuleSyntax: true,
-  // The strictest that an app may be: it goes for the sources and the
-  // declarations that it gets from the package, too.
+  // As strict as an app may be. This applies to the package's sources and
+  // declarations, too.
   strict: true,
   skipLibCheck: false,
   exactOptionalPropertyTypes: true,
@@ -100,7 +125,7 @@ export function generatedApi(
     .replace(/(?<=const components: \{\n)/, components.join(""));
 }
 
-/** The components of Convex's that an app uses beside ours. */
+/** Other components that an app uses. */
 function componentsOf(convex: string): string[] {
   const config = readFileSync(join(convex, "convex.config.ts"), "utf8");
   const imports = config.matchAll(
@@ -112,7 +137,7 @@ function componentsOf(convex: string): string[] {
   );
 }
 
-/** The names of the files that Convex takes for functions. */
+/** The names of the files in which Convex looks for functions. */
 export function modulesOf(folder: string): string[] {
   // Not those with another dot in their name: `convex.config.ts`, `chat.test.ts`.
   return readdirSync(folder)

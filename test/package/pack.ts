@@ -1,17 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** The package as it would be published, what is in it, and the folder it is unpacked in. */
+    /** The package as it would be published, its files, and the folder it is unpacked in. */
     packed: { tarball: string; files: string[]; folder: string };
   }
 }
 
-/** Vitest's global set-up: packs the package. It has to be built. */
+/** Vitest's global set-up: packs the package, which must be built. */
 export default function setup({ provide }: TestProject) {
   const folder = mkdtempSync(join(tmpdir(), "packed-"));
   const report = execFileSync(
@@ -24,6 +24,7 @@ export default function setup({ provide }: TestProject) {
   ];
   const tarball = join(folder, packed.filename);
   execFileSync("tar", ["-xzf", tarball, "-C", folder]);
+  symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
   provide("packed", {
     tarball,
     files: packed.files.map((file) => file.path),

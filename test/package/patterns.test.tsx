@@ -4,7 +4,6 @@
  * against this one, on separate local deployments. A table lists the expected result of
  * each pattern for both.
  */
-import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ConvexProvider, ConvexReactClient } from "convex/react";
 import { anyApi } from "convex/server";
@@ -16,7 +15,7 @@ import {
   startDeployment,
   type LocalDeployment,
 } from "../local-deployment/deployment.js";
-import { copySources, generate, repository } from "./fresh-app.js";
+import { installApp, publishedPackage } from "./fresh-app.js";
 
 const { folder: unpacked } = inject("packed");
 
@@ -37,20 +36,10 @@ interface App {
   isOurs: boolean;
 }
 
-/** The app with the package that is in this folder. */
+/** The app with the package in this folder. */
 async function start(name: string, installed: string): Promise<App> {
-  const app = join(unpacked, "..", name);
-  copySources("v0.3", app);
-  generate(app);
-  const scope = join(app, "node_modules/@convex-dev");
-  mkdirSync(scope, { recursive: true });
-  symlinkSync(installed, join(scope, "persistent-text-streaming"));
-  const component = join(installed, "dist/component");
-  const deployment = await startDeployment({
-    functionsDir: join(app, "convex"),
-    components: { persistentTextStreaming: component, anotherOne: component },
-    log: () => {},
-  });
+  const { app, options } = installApp(name, installed);
+  const deployment = await startDeployment(options);
   const load = async <T,>(file: string) =>
     (await import(/* @vite-ignore */ join(app, file))) as T;
   return {
@@ -73,10 +62,8 @@ beforeAll(async () => {
   for (const method of ["warn", "error", "log"] as const) {
     vi.spyOn(console, method).mockImplementation(() => {});
   }
-  const modules = join(repository, "node_modules");
-  symlinkSync(modules, join(unpacked, "../node_modules"));
   apps = [
-    await start("before", join(modules, "persistent-text-streaming-published")),
+    await start("before", publishedPackage),
     await start("after", unpacked),
   ];
 });

@@ -11,26 +11,6 @@ export function story(sentences: number): string {
   ).join("");
 }
 
-/** The same sentences, each as a line of JSON, or as an event sent by a server. */
-export function storyLines(
-  sentences: number,
-  format: "ndjson" | "sse",
-): string {
-  return storyEvents(sentences)
-    .map((event) => JSON.stringify(event))
-    .map((json) => (format === "sse" ? `data: ${json}\n\n` : `${json}\n`))
-    .join("");
-}
-
-/** What the lines say. */
-export function storyEvents(
-  sentences: number,
-): { index: number; text: string }[] {
-  return story(sentences)
-    .split(/(?<=\. )/)
-    .map((text, index) => ({ index, text }));
-}
-
 /** Cuts a text into pieces of up to `size` code units, surrogate pairs included. */
 export function tokens(text: string, size = 5): string[] {
   const out: string[] = [];

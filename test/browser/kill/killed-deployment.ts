@@ -12,32 +12,28 @@ const program = fileURLToPath(new URL("./killed-process.ts", import.meta.url));
 
 const MINUTE = 60_000;
 
-/** A local deployment that is killed, and started again with the data that it had. */
+/** A local deployment that is killed and started again with its data. */
 export class KilledDeployment {
   url = "";
   siteUrl = "";
-  /** All that the processes have logged. */
+  /** What the processes have logged. */
   log = "";
   private child: ChildProcess | undefined;
   private aheadMs = 0;
 
   private constructor(
     private readonly options: DeploymentOptions,
-    private readonly env: Record<string, string>,
     private readonly data: string,
   ) {}
 
-  static async start(
-    options: DeploymentOptions,
-    env: Record<string, string> = {},
-  ): Promise<KilledDeployment> {
+  static async start(options: DeploymentOptions): Promise<KilledDeployment> {
     const data = await mkdtemp(join(tmpdir(), "killed-deployment-"));
-    const deployment = new KilledDeployment(options, env, data);
+    const deployment = new KilledDeployment(options, data);
     await deployment.again();
     return deployment;
   }
 
-  /** Ends the process as it stands: it can do nothing about it. */
+  /** Kills the process without a warning. */
   async kill(): Promise<void> {
     const { child } = this;
     if (child === undefined) return;
@@ -60,10 +56,7 @@ export class KilledDeployment {
     const child = spawn(
       process.execPath,
       ["--import", "tsx", program, JSON.stringify(options)],
-      {
-        stdio: ["pipe", "pipe", "pipe"],
-        env: { ...process.env, ...this.env },
-      },
+      { stdio: ["pipe", "pipe", "pipe"] },
     );
     this.child = child;
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -81,7 +74,7 @@ export class KilledDeployment {
     await this.again();
   }
 
-  /** Ends everything, the data too. */
+  /** Kills the process and deletes the data. */
   async end(): Promise<void> {
     await this.kill();
     await rm(this.data, { recursive: true, force: true });
@@ -104,30 +97,37 @@ export class KilledDeployment {
     return value;
   }
 
-  /** Sets the clock ahead, from where it is. What is due then runs at once, the crons among it. */
+  /** Sets the clock ahead. What is due by then runs at once, crons included. */
   async later(minutes: number): Promise<void> {
     this.aheadMs += minutes * MINUTE;
     await this.control("clock", { aheadMs: this.aheadMs });
   }
 
-  /** How many actions run. */
+  /** The number of running actions. */
   async actions(): Promise<number> {
     const response = await fetch(new URL("/_local/open", this.url));
     return ((await response.json()) as { actions: number }).actions;
   }
 
-  /** The documents of one of the component's tables, as the process would find them if it were started now. */
-  async documents(table: string): Promise<Record<string, JSONValue>[]> {
-    const journal = await readFile(join(this.data, "journal.jsonl"), "utf8");
-    const documents = new Map<string, Record<string, JSONValue> | null>();
-    for (const line of journal.split("\n").slice(0, -1)) {
-      const { writes } = JSON.parse(line) as {
-        writes: { id: string; doc: Record<string, JSONValue> | null }[];
-      };
-      for (const { id, doc } of writes) {
-        if (id.endsWith(table)) documents.set(id, doc);
-      }
-    }
-    return [...documents.values()].filter((doc) => doc !== null);
+  documents(table: string): Promise<Record<string, JSONValue>[]> {
+    return savedDocuments(this.data, table);
   }
+}
+
+/** The documents in a component's table, as a process started now would find them. */
+export async function savedDocuments(
+  data: string,
+  table: string,
+): Promise<Record<string, JSONValue>[]> {
+  const journal = await readFile(join(data, "journal.jsonl"), "utf8");
+  const documents = new Map<string, Record<string, JSONValue> | null>();
+  for (const line of journal.split("\n").slice(0, -1)) {
+    const { writes } = JSON.parse(line) as {
+      writes: { id: string; doc: Record<string, JSONValue> | null }[];
+    };
+    for (const { id, doc } of writes) {
+      if (id.endsWith(table)) documents.set(id, doc);
+    }
+  }
+  return [...documents.values()].filter((doc) => doc !== null);
 }

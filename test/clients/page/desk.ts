@@ -1,5 +1,11 @@
-/** What a test asks of a page: to start clients, and what they have. */
+/** How a test starts clients on a page, and reads what they show. */
 import type { Running, Seen } from "../kinds.js";
+
+declare global {
+  interface Window {
+    desk: ReturnType<typeof openDesk>;
+  }
+}
 
 /** Where and how a client on a page reads. */
 export interface Props {
@@ -7,15 +13,16 @@ export interface Props {
   writeUrl: string;
   resumeUrl: string;
   streamId: string;
-  /** What it has already, from another time. */
+  /** The text it has from an earlier run. */
   text: string;
   driven?: boolean;
   incremental?: boolean;
   strict?: boolean;
-  format?: "ndjson" | "sse";
 }
 
-type PageClient = Running & { seen(): Seen };
+interface PageClient extends Running {
+  seen(): Seen;
+}
 
 /** Opens a page's desk, with the clients that the page knows. */
 export function openDesk(starts: Record<string, (props: Props) => PageClient>) {
@@ -29,11 +36,6 @@ export function openDesk(starts: Record<string, (props: Props) => PageClient>) {
   // Simulates a network that comes back. Without it, a client whose socket was dropped
   // waits for a second or more, and the test's streams end before it reconnects.
   setInterval(() => window.dispatchEvent(new Event("online")), 50);
-  Object.assign(window, { desk });
-}
-
-export interface Desk {
-  start(name: string, props: Props): number;
-  seen(index: number): Seen;
-  stop(index: number): void;
+  window.desk = desk;
+  return desk;
 }

@@ -6,7 +6,7 @@ import {
 import type { UIMessageChunk } from "ai";
 import { encodeUIMessageStream } from "../../../src/ai/index.js";
 import type { StreamId } from "../../../src/client/index.js";
-import { story, storyLines, tokens } from "../story.js";
+import { story, tokens } from "../story.js";
 import { lineStreaming, streaming } from "./chat.js";
 
 const cors = {
@@ -25,7 +25,7 @@ const wentOn = makeFunctionReference<"query", { streamId: string }, boolean>(
  * `failAt` (token at which the writer throws), `hang` (token after which it
  * waits for its signal), `gate` (token before which it waits for `chat:goOn`),
  * `status` (answers that, and writes nothing), `bom` (the text begins with
- * U+FEFF), `lines` (`ndjson` or `sse`: the sentences as lines, saved by lines).
+ * U+FEFF).
  */
 const write = httpAction(async (ctx, request) => {
   const url = new URL(request.url);
@@ -39,12 +39,9 @@ const write = httpAction(async (ctx, request) => {
   const status = option("status");
   if (status > 0) return new Response("refused", { status, headers: cors });
 
-  const lines = url.searchParams.get("lines") as "ndjson" | "sse" | null;
-  const text = lines
-    ? storyLines(option("sentences"), lines)
-    : (url.searchParams.has("bom") ? "\uFEFF" : "") +
-      story(option("sentences"));
-  const response = await (lines ? lineStreaming : streaming).stream(
+  const text =
+    (url.searchParams.has("bom") ? "\uFEFF" : "") + story(option("sentences"));
+  const response = await streaming.stream(
     ctx,
     request,
     streamId,

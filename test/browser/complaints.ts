@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 
-/** What a page complains of, but for what the browser itself says of a network that fails. */
+/** A page's errors, without the browser's own about a network that fails. */
 export function complaintsOf(page: Page): string[] {
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(String(error.stack)));
