@@ -11,6 +11,7 @@ import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import { ConvexHttpClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
 import { readStream } from "../../src/browser/index.js";
+import { freePorts } from "../browser/ports.js";
 import { story } from "../support/story.js";
 
 const [{ url, siteUrl }] = inject("deployments");
@@ -22,18 +23,10 @@ const create = makeFunctionReference<"mutation", Record<string, never>, string>(
 const SENTENCES = 60;
 const FIRST_TEXT_MS = 5000;
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
-
 /** Debian's nginx as a proxy; gives its URL. */
 const nginx = (settings: string) => async (): Promise<string> => {
   const folder = mkdtempSync(join(tmpdir(), "nginx-"));
-  const port = await freePort();
+  const [port] = await freePorts(1);
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off; pid ${folder}/pid; error_log stderr;
@@ -56,7 +49,7 @@ const nginx = (settings: string) => async (): Promise<string> => {
     rmSync(folder, { recursive: true });
   });
   await vi.waitFor(async () => {
-    const socket = connect(port, "127.0.0.1");
+    const socket = connect(port!, "127.0.0.1");
     await once(socket, "connect");
     socket.destroy();
   }, 10_000);
