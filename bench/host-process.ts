@@ -24,10 +24,10 @@ const tasks: Tasks = {
     Promise.resolve({ url: deployment.url, siteUrl: deployment.siteUrl }),
   call: (path, args) => deployment.call(path, args as never),
   counters: () => Promise.resolve(deployment.counters.read()),
-  reset: () => Promise.resolve(deployment.counters.reset()),
+  reset: () => Promise.resolve(void deployment.counters.reset()),
   atRest: () => atRest(deployment.counters),
   commitDelay: (ms) =>
-    Promise.resolve(deployment.faults.set({ commitDelayMs: ms })),
+    Promise.resolve(void deployment.faults.set({ commitDelayMs: ms })),
   setClock: (aheadMs) => Promise.resolve(deployment.setClock(aheadMs)),
   record: (streamId) => {
     const record = meeting.records.get(streamId);

@@ -1,14 +1,15 @@
 import { getDocumentSize, jsonToConvex, type Value } from "convex/values";
-import type { RangeRead, ReadSet } from "./reads.js";
 import {
-  insertInOrder,
+  Index,
   isWithin,
-  Table,
   tableOf,
   type Bound,
   type Doc,
   type Write,
-} from "./tables.js";
+} from "./indexes.js";
+import type { RangeRead } from "./reads.js";
+
+type Order = "asc" | "desc";
 
 /** A query as `ctx.db.query(…)` serializes it. */
 interface SerializedQuery {
@@ -20,11 +21,7 @@ interface SerializedQuery {
         order: Order | null;
         range: { type: Bound["type"]; fieldPath: string; value: unknown }[];
       };
-
-  operators: unknown[];
 }
-
-type Order = "asc" | "desc";
 
 interface Resolved {
   sortedDocs: Doc[];
@@ -34,7 +31,7 @@ interface Resolved {
   order: Order;
 }
 
-/** What is used of the database inside `convex-test`. */
+/** The parts of the database inside `convex-test` that are used here. */
 export interface DatabaseFake {
   _documents: Record<string, Doc>;
   _nextDocId: number;
@@ -50,8 +47,8 @@ export interface DatabaseFake {
 }
 
 interface Observer {
-  /** Where the running transaction notes what it reads. */
-  reads(): ReadSet | null;
+  /** A range is being read. Its `upTo` changes as the function reads on. */
+  reads(range: RangeRead): void;
   /** A document was read and filtered out. */
   skipped(bytes: number): void;
 }
@@ -69,7 +66,7 @@ interface Cursor {
   read: RangeRead;
 }
 
-const EVERYTHING: readonly string[] = ["_creationTime", "_id"];
+const CREATION_ORDER: readonly string[] = ["_creationTime", "_id"];
 
 /**
  * The documents of one component: answers the queries of `convex-test` from
@@ -79,21 +76,19 @@ export class Database {
   private readonly component: string;
   private readonly fake: DatabaseFake;
   private readonly observer: Observer;
-  private readonly tables = new Map<string, Table>();
+  /** By table, those that have been used. */
+  private readonly indexes = new Map<string, Index[]>();
   private readonly cursors = new Map<number, Cursor>();
   private nextCursor = 1;
   private readonly resolve: DatabaseFake["_resolveQuerySource"];
-  /** While `convex-test` only checks a query and compiles its filters. */
-  private hidesDocuments = false;
 
   constructor(component: string, fake: DatabaseFake, observer: Observer) {
     this.component = component;
     this.fake = fake;
     this.observer = observer;
     this.resolve = fake._resolveQuerySource.bind(fake);
-    fake._iterateDocs = (table, visit) => {
-      if (!this.hidesDocuments) this.documents(table).forEach(visit);
-    };
+    // Then `convex-test` only checks a query and compiles its filters.
+    fake._iterateDocs = () => {};
     fake._resolveQuerySource = (query) => {
       const { cursor, resolved } = this.open(query);
       cursor.read.upTo = "everything";
@@ -116,30 +111,18 @@ export class Database {
     };
   }
 
-  /**
-   * Takes over what an earlier process had committed.
-   *
-   * @param ids All ids that were ever given out, those of deleted documents too.
-   */
-  restore(docs: Iterable<Doc>, ids: Iterable<string>): void {
+  /** Takes over documents that an earlier process committed; null: it deleted the document. */
+  restore(docs: ReadonlyMap<string, Doc | null>): void {
     const { fake } = this;
-    for (const doc of docs) {
-      fake._documents[doc._id] = doc;
+    for (const [id, doc] of docs) {
+      // No id is given out twice, not even a deleted document's.
+      fake._nextDocId = Math.max(fake._nextDocId, parseInt(id, 10) + 1);
+      if (doc === null) continue;
+      fake._documents[id] = doc;
       fake._lastCreationTime = Math.max(
         fake._lastCreationTime,
         doc._creationTime,
       );
-      const table = tableOf(doc._id);
-      this.table(table).apply({
-        component: this.component,
-        table,
-        id: doc._id,
-        before: null,
-        after: doc,
-      });
-    }
-    for (const id of ids) {
-      fake._nextDocId = Math.max(fake._nextDocId, parseInt(id, 10) + 1);
     }
   }
 
@@ -156,7 +139,7 @@ export class Database {
     this.cursors.clear();
   }
 
-  /** What the running transaction would write, were it to commit now. */
+  /** What the running transaction would write if it committed now. */
   pendingWrites(): Write[] {
     return Object.entries(this.fake._writes[0] ?? {}).map(([id, after]) => ({
       component: this.component,
@@ -169,81 +152,59 @@ export class Database {
 
   /** Brings the indexes up to date with a commit. Returns the writes of this component as they were committed. */
   apply(pending: readonly Write[]): Write[] {
-    const writes: Write[] = [];
-    for (const write of pending) {
-      if (write.component !== this.component) continue;
-      const committed = {
+    const writes = pending
+      .filter(({ component }) => component === this.component)
+      .map((write) => ({
         ...write,
         after: this.fake._documents[write.id] ?? null,
-      };
-      if (committed.before === null && committed.after === null) continue;
-      this.table(write.table).apply(committed);
-      writes.push(committed);
+      }))
+      .filter(({ before, after }) => before !== null || after !== null);
+    for (const write of writes) {
+      for (const index of this.indexes.get(write.table) ?? []) {
+        index.apply(write);
+      }
     }
     return writes;
   }
 
-  private table(name: string): Table {
-    let table = this.tables.get(name);
-    if (table === undefined) {
-      table = new Table();
-      this.tables.set(name, table);
+  private index(table: string, fields: readonly string[]): Index {
+    const indexes = this.indexes.get(table) ?? [];
+    this.indexes.set(table, indexes);
+    let index = indexes.find((one) => one.fields.join() === fields.join());
+    if (index === undefined) {
+      const docs = Object.values(this.fake._documents);
+      index = new Index(
+        fields,
+        docs.filter(({ _id }) => tableOf(_id) === table),
+      );
+      indexes.push(index);
     }
-    return table;
-  }
-
-  /** What the running transaction has written to a table so far. */
-  private pending(table: string): Map<string, Doc | null> {
-    const pending = new Map<string, Doc | null>();
-    for (const layer of this.fake._writes) {
-      for (const [id, doc] of Object.entries(layer)) {
-        if (tableOf(id) === table) pending.set(id, doc);
-      }
-    }
-    return pending;
-  }
-
-  private documents(table: string): Doc[] {
-    const pending = this.pending(table);
-    const docs = [...this.table(table).all()].filter(
-      (doc) => !pending.has(doc._id),
-    );
-    for (const doc of pending.values()) if (doc !== null) docs.push(doc);
-    return docs;
+    return index;
   }
 
   private open(query: SerializedQuery): { cursor: Cursor; resolved: Resolved } {
     const { source } = query;
-    this.hidesDocuments = true;
-    let resolved: Resolved;
-    try {
-      resolved = this.resolve(query);
-    } finally {
-      this.hidesDocuments = false;
-    }
+    const resolved = this.resolve(query);
     const isScan = source.type === "FullTableScan";
-    const table = isScan ? source.tableName : tableOfIndex(source.indexName);
-    const fields = isScan ? EVERYTHING : resolved.fieldPathsToSortBy;
+    const table = isScan ? source.tableName : source.indexName.split(".")[0]!;
+    const fields = isScan ? CREATION_ORDER : resolved.fieldPathsToSortBy;
     const bounds = isScan ? [] : source.range.map(decodeBound);
     const { docs, first, end } = this.inRange(table, fields, bounds);
+    const { order } = resolved;
+    const { component } = this;
     const read: RangeRead = {
-      component: this.component,
-      table,
-      fields,
-      order: resolved.order,
-      bounds,
+      ...{ component, table, fields, order, bounds },
       upTo: "nothing",
     };
-    this.observer.reads()?.addRange(read);
-    const ascending = resolved.order === "asc";
+    this.observer.reads(read);
     return {
       resolved,
       cursor: {
         docs,
         first,
         end,
-        step: ascending ? 1 : -1,
-        position: ascending ? first : end - 1,
+        step: order === "asc" ? 1 : -1,
+        position: order === "asc" ? first : end - 1,
         remaining: resolved.limit ?? Infinity,
         filter: resolved.filterFn,
         read,
@@ -252,22 +213,25 @@ export class Database {
   }
 
   private inRange(
-    tableName: string,
+    table: string,
     fields: readonly string[],
     bounds: readonly Bound[],
   ): { docs: readonly Doc[]; first: number; end: number } {
-    const index = this.table(tableName).index(fields);
+    const index = this.index(table, fields);
     const { first, end } = index.range(bounds);
-    const pending = this.pending(tableName);
+    // What the running transaction has written to the table so far.
+    const pending = new Map(
+      this.fake._writes
+        .flatMap((layer) => Object.entries(layer))
+        .filter(([id]) => tableOf(id) === table),
+    );
     if (pending.size === 0) return { docs: index.docs, first, end };
-    const docs = index.docs
-      .slice(first, end)
-      .filter((doc) => !pending.has(doc._id));
-    for (const doc of pending.values()) {
-      if (doc !== null && isWithin(doc, bounds)) {
-        insertInOrder(fields, docs, doc);
-      }
-    }
+    const { docs } = new Index(fields, [
+      ...index.docs.slice(first, end).filter(({ _id }) => !pending.has(_id)),
+      ...[...pending.values()].filter(
+        (doc) => doc !== null && isWithin(doc, bounds),
+      ),
+    ] as Doc[]);
     return { docs, first: 0, end: docs.length };
   }
 
@@ -290,23 +254,12 @@ export class Database {
   }
 }
 
-function tableOfIndex(indexName: string): string {
-  return indexName.split(".")[0]!;
-}
-
-function decodeBound(bound: {
-  type: Bound["type"];
-  fieldPath: string;
-  value: unknown;
-}): Bound {
-  const { type, fieldPath, value } = bound;
+function decodeBound(bound: Omit<Bound, "value"> & { value: unknown }): Bound {
+  const { value } = bound;
   const isUndefined =
     typeof value === "object" && value !== null && "$undefined" in value;
   return {
-    type,
-    fieldPath,
-    value: isUndefined
-      ? undefined
-      : jsonToConvex(value as Parameters<typeof jsonToConvex>[0]),
+    ...bound,
+    value: isUndefined ? undefined : jsonToConvex(value as never),
   };
 }

@@ -15,9 +15,10 @@ import {
   type Value,
 } from "convex/values";
 import { Clock } from "./deployment-clock.js";
-import { CounterBoard, type RunFigures } from "./counters.js";
+import { newCounters, type RunFigures } from "./counters.js";
 import { Database, type DatabaseFake } from "./database.js";
 import { describeError } from "./failure.js";
+import type { DeploymentOptions } from "./deployment.js";
 import { Faults, InjectedFault } from "./faults.js";
 import {
   canonicalPath,
@@ -34,18 +35,16 @@ import { Invocation, never } from "./invocation.js";
 import { JobCanceled, type Job } from "./jobs.js";
 import { Journal, type Entry } from "./journal.js";
 import { checkDocument, checkTransferable } from "./value-limits.js";
-import { ReadSet } from "./reads.js";
-import { tableOf, type Doc, type Write } from "./tables.js";
+import { documentRead, type RangeRead } from "./reads.js";
+import { tableOf, type Doc, type Write } from "./indexes.js";
 import { Turns } from "./turns.js";
 
 /*
  * The engine runs functions on `convex-test`, which is made for unit tests:
- * it keeps documents in an object and looks at all of them for every query,
- * tells nobody about commits, and wakes every waiting transaction when one
- * ends. So this file takes hold of its state and puts in its place: indexes,
- * read sets, commits that are announced, turns, limits and faults. What is
- * used of its inside is written down in the interfaces below; the version of
- * `convex-test` is pinned because of it.
+ * it looks at all documents for every query, does not announce commits, and
+ * wakes every waiting transaction when one ends. So this file takes hold of
+ * its state and adds indexes, read sets, announced commits, turns, limits and
+ * faults. The interfaces below list the internals that it uses.
  */
 
 interface TransactionManager {
@@ -83,28 +82,10 @@ interface Transaction {
   invocation: Invocation | undefined;
   /** The query or mutation that it was begun for; null for the engine's own bookkeeping. */
   path: string | null;
-  reads: ReadSet;
+  reads: RangeRead[];
   jobs: Job[];
-  /** What its function has returned. */
-  value: Value | undefined;
   /** Why it must not commit, whatever its function makes of the error. */
   spoiled: unknown;
-}
-
-export interface EngineOptions {
-  functionsDir: string;
-  components: Record<string, string>;
-  log: (line: string) => void;
-  /** The folder that keeps the data; null: it is in memory. */
-  data: string | null;
-}
-
-/** What an earlier process has left to be done. */
-export interface Legacy {
-  /** Scheduled, and not run yet. */
-  jobs: Job[];
-  /** What clients' mutations returned, by `session/request`. */
-  answers: Map<string, JSONValue>;
 }
 
 export interface EngineEvents {
@@ -112,7 +93,7 @@ export interface EngineEvents {
   committed(writes: Write[]): void;
   /** A mutation that scheduled something has committed. */
   scheduled(job: Job): void;
-  /** An action calls a query: answered from the cache if it can be. */
+  /** A call of a query: answered from the cache if possible. */
   query(
     path: FunctionPath,
     args: Value,
@@ -130,7 +111,7 @@ interface ActionCtx {
 }
 
 export class Engine {
-  readonly counters = new CounterBoard();
+  readonly counters = newCounters();
   readonly faults = new Faults();
   readonly turns = new Turns();
   readonly clock = new Clock();
@@ -140,8 +121,8 @@ export class Engine {
   /** The newest commit, in nanoseconds since 1970. */
   ts = BigInt(Date.now()) * 1_000_000n;
 
-  /** What an earlier process left, if the data is kept. */
-  legacy: Legacy = { jobs: [], answers: new Map() };
+  /** What an earlier process scheduled and did not run. */
+  inherited: Job[] = [];
   /** Actions that are running. */
   readonly actions = new Set<Invocation>();
   private readonly functionScope = new AsyncLocalStorage<FunctionPath>();
@@ -152,18 +133,21 @@ export class Engine {
   private convex!: ConvexGlobal;
   private journal: Journal | null = null;
 
-  static async start(options: EngineOptions): Promise<Engine> {
-    const engine = new Engine(options.log);
+  static async start(
+    options: Omit<DeploymentOptions, "log">,
+    log: (line: string) => void,
+  ): Promise<Engine> {
+    const engine = new Engine(log);
     const wrap = (fn: RegisteredFunction, path: FunctionPath) =>
       engine.wrap(fn, path);
     const app = await FunctionFolder.load(options.functionsDir, "", wrap);
     engine.folders.set("", app);
-    for (const [name, directory] of Object.entries(options.components)) {
+    for (const [name, directory] of Object.entries(options.components ?? {})) {
       const folder = await FunctionFolder.load(directory, name, wrap);
       engine.folders.set(name, folder);
     }
     engine.connect();
-    if (options.data !== null) {
+    if (options.data !== undefined) {
       const { journal, entries } = Journal.open(options.data);
       engine.journal = journal;
       engine.restore(entries);
@@ -219,14 +203,49 @@ export class Engine {
     return kindOf(fn);
   }
 
+  /** A call from a client, of a public function. `ts` is a mutation's commit. */
+  async callPublic(
+    kind: FunctionKind,
+    udfPath: string,
+    args: JSONValue | undefined,
+    identity: UserIdentity | null,
+  ): Promise<{ value: Value; ts?: bigint }> {
+    try {
+      const path = this.publicFunction(udfPath, kind);
+      return await this.call(path, jsonToConvex(args ?? {}), identity);
+    } catch (error) {
+      this.report(udfPath, error);
+      throw error;
+    }
+  }
+
+  /** A call from outside, of any function. */
+  async call(
+    path: FunctionPath,
+    args: Value,
+    identity: UserIdentity | null,
+  ): Promise<{ value: Value; ts?: bigint }> {
+    this.counters.functionCalls++;
+    switch (this.kindOf(path)) {
+      case "query":
+        return { value: await this.events.query(path, args, identity) };
+      case "mutation":
+        return await this.remotely(path, () =>
+          this.mutation(path, args, identity),
+        );
+      case "action":
+        return { value: await this.action(path, args, identity) };
+    }
+  }
+
   /** Runs a query's code. `onReads` is called before anything it read can change. */
   async query(
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
-    onReads: (reads: ReadSet) => void,
+    onReads: (reads: RangeRead[]) => void,
   ): Promise<Value> {
-    this.counters.add("queryRuns");
+    this.counters.queryRuns++;
     const invocation = new Invocation("query", path.udfPath, identity);
     invocation.onReads = onReads;
     return (await this.invoke(invocation, () =>
@@ -234,38 +253,32 @@ export class Engine {
     )) as Value;
   }
 
-  /**
-   * Runs a mutation. `ts` is its commit.
-   *
-   * @param as.job The scheduled function that it is.
-   * @param as.answers The client's request that it is.
-   */
+  /** Runs a mutation, or the scheduled one that `job` is. `ts` is its commit. */
   async mutation(
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
-    as: { job?: Job; answers?: string } = {},
+    job: Job | null = null,
   ): Promise<{ value: Value; ts: bigint }> {
     const invocation = new Invocation("mutation", path.udfPath, identity);
-    invocation.job = as.job ?? null;
-    invocation.answers = as.answers ?? null;
+    invocation.job = job;
     const value = await this.invoke(invocation, () =>
       this.as(identity).mutationFromPath(path, args),
     );
     return { value: value as Value, ts: invocation.ts };
   }
 
-  /** Runs a mutation for somebody who waits for the answer: it takes a while, and can get lost. */
-  async remoteMutation(
+  /** Calls a mutation from afar: that takes a while, and the answer can get lost. */
+  private async remotely<Result>(
     path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-    answers?: string,
-  ): Promise<{ value: Value; ts: bigint }> {
+    run: () => Promise<Result>,
+  ): Promise<Result> {
     const delay = this.faults.settings.commitDelayMs;
-    await this.delay(delay / 2);
-    const result = await this.mutation(path, args, identity, { answers });
-    await this.delay(delay / 2);
+    const travel = () =>
+      new Promise((resolve) => setTimeout(resolve, delay / 2));
+    if (delay > 0) await travel();
+    const result = await run();
+    if (delay > 0) await travel();
     this.faults.afterCommit(path.udfPath);
     return result;
   }
@@ -287,9 +300,8 @@ export class Engine {
   }
 
   /**
-   * Runs an HTTP action until it has a response. It goes on until its body has
-   * ended: whoever reads that must `finish` the invocation and take it out of
-   * `actions`.
+   * Runs an HTTP action until it has a response. When the body has ended, the
+   * caller must `finish` the invocation and remove it from `actions`.
    */
   async httpAction(
     request: Request,
@@ -355,10 +367,6 @@ export class Engine {
     }
   }
 
-  private async delay(ms: number): Promise<void> {
-    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
-  }
-
   // --- What functions see ---------------------------------------------------
 
   private wrap(fn: RegisteredFunction, path: FunctionPath): RegisteredFunction {
@@ -378,10 +386,6 @@ export class Engine {
           return await fn._handler(itsCtx, args);
         });
         checkTransferable(`Return value of "${path.udfPath}"`, result);
-        // Of those that call one another, the outermost returns last.
-        if (this.transaction !== null && !fn.isAction) {
-          this.transaction.value = result as Value | undefined;
-        }
         return result;
       },
     };
@@ -399,7 +403,7 @@ export class Engine {
       // An action that ends now, without waiting for this call, ends first.
       await new Promise((resolve) => setImmediate(resolve));
       if (Invocation.current()?.over) return await never();
-      this.counters.add("functionCalls");
+      this.counters.functionCalls++;
       try {
         return await make(path);
       } finally {
@@ -419,14 +423,9 @@ export class Engine {
           );
         }),
       runMutation: (fn, args = {}) =>
-        call(fn, args, async (path) => {
-          const delay = this.faults.settings.commitDelayMs;
-          await this.delay(delay / 2);
-          const result = await ctx.runMutation(fn, args);
-          await this.delay(delay / 2);
-          this.faults.afterCommit(path.udfPath);
-          return result;
-        }),
+        call(fn, args, (path) =>
+          this.remotely(path, () => ctx.runMutation(fn, args)),
+        ),
       runAction: (fn, args = {}) =>
         call(fn, args, () => ctx.runAction(fn, args)),
     };
@@ -479,7 +478,7 @@ export class Engine {
       this.databases.set(
         name,
         new Database(name, db, {
-          reads: () => this.transaction?.reads ?? null,
+          reads: (range) => this.transaction?.reads.push(range),
           skipped: (bytes) =>
             this.convex.transactionManager
               .getMetricsTracker()
@@ -511,9 +510,8 @@ export class Engine {
       this.transaction = {
         invocation,
         path: null,
-        reads: new ReadSet(),
+        reads: [],
         jobs: [],
-        value: undefined,
         spoiled: null,
       };
     };
@@ -548,10 +546,8 @@ export class Engine {
       }
       if (invocation !== undefined) invocation.ts = this.ts;
       if (path !== null) {
-        this.counters.addRun(figures);
-        if (writes.some(({ id }) => id !== job?.id)) {
-          this.counters.add("commits");
-        }
+        this.count(figures);
+        if (writes.some(({ id }) => id !== job?.id)) this.counters.commits++;
       }
       if (writes.length > 0) {
         this.outside(() => {
@@ -576,12 +572,7 @@ export class Engine {
       const { invocation, path, reads } = this.transaction!;
       if (path !== null) {
         const { documentsRead, bytesRead } = this.figures();
-        this.counters.addRun({
-          documentsRead,
-          bytesRead,
-          documentsWritten: 0,
-          bytesWritten: 0,
-        });
+        this.count({ documentsRead, bytesRead });
       }
       rollback(false);
       if (invocation?.kind === "query") invocation.onReads?.(reads);
@@ -603,12 +594,9 @@ export class Engine {
 
   // --- What is kept -----------------------------------------------------------
 
-  private write(
-    pending: Write[],
-    { invocation, jobs, value }: Transaction,
-  ): void {
+  private write(pending: Write[], { jobs }: Transaction): void {
     if (this.journal === null) return;
-    const entry: Entry = {
+    this.journal.append({
       at: Math.max(this.clock.now(), Number(this.ts / 1_000_000n)),
       writes: pending.map(({ component, id, after }) => ({
         component,
@@ -619,41 +607,26 @@ export class Engine {
         // Not there: a mutation within this one was rolled back.
         .filter(({ id }) => pending.some((write) => write.id === id))
         .map((job) => ({ ...job, args: convexToJson(job.args) })),
-    };
-    if (invocation?.answers != null) {
-      entry.answer = {
-        to: invocation.answers,
-        result: convexToJson(value ?? null),
-      };
-    }
-    this.journal.append(entry);
+    });
   }
 
   private restore(entries: Entry[]): void {
-    const jobs = new Map<string, Job>();
     for (const [component, database] of this.databases) {
-      const docs = new Map<string, Doc | null>();
-      for (const { writes } of entries) {
-        for (const write of writes) {
-          if (write.component !== component) continue;
-          docs.set(write.id, jsonToConvex(write.doc) as Doc | null);
-        }
-      }
-      const there = [...docs.values()].filter((doc) => doc !== null);
-      database.restore(there, docs.keys());
+      database.restore(
+        new Map(
+          entries
+            .flatMap(({ writes }) => writes)
+            .filter((write) => write.component === component)
+            .map(({ id, doc }) => [id, jsonToConvex(doc) as Doc | null]),
+        ),
+      );
     }
-    for (const { jobs: scheduled, answer } of entries) {
-      for (const job of scheduled) {
-        jobs.set(`${job.componentPath}|${job.id}`, {
-          ...job,
-          args: jsonToConvex(job.args) as Args,
-        });
-      }
-      if (answer) this.legacy.answers.set(answer.to, answer.result);
-    }
-    this.legacy.jobs = [...jobs.values()].filter(({ id, componentPath }) =>
-      this.databases.get(componentPath)?.has(id),
-    );
+    this.inherited = entries
+      .flatMap(({ jobs }) => jobs)
+      .filter(({ id, componentPath }) =>
+        this.databases.get(componentPath)?.has(id),
+      )
+      .map((job) => ({ ...job, args: jsonToConvex(job.args) as Args }));
     // Clients have seen the time of the last commit; the next one comes after it.
     const last = BigInt((entries.at(-1)?.at ?? 0) + 1) * 1_000_000n;
     if (last > this.ts) this.ts = last;
@@ -664,6 +637,12 @@ export class Engine {
     this.transaction = null;
     for (const database of this.databases.values()) database.closeCursors();
     this.turns.release();
+  }
+
+  private count(figures: Partial<RunFigures>): void {
+    for (const [name, amount] of Object.entries(figures)) {
+      this.counters[name as keyof RunFigures] += amount;
+    }
   }
 
   private figures(): RunFigures {
@@ -723,7 +702,7 @@ export class Engine {
   }
 
   private readDocument(id: string): void {
-    this.transaction?.reads.addDocument(this.component(), id);
+    this.transaction?.reads.push(documentRead(this.component(), id));
   }
 
   private checkWrite(table: string, doc: Value | Doc): void {
@@ -765,39 +744,27 @@ export class Engine {
   }
 }
 
-/**
- * The state behind a `convexTest` accessor. Every call on one enters an async
- * context that holds it; this looks at what is entered, once.
- */
+/** The state behind a `convexTest` accessor, which enters it as an async context at every call. */
 function stateOf(accessor: Accessor): ConvexGlobal {
-  let state: ConvexGlobal | null = null;
+  let state: unknown;
+  const { prototype } = AsyncLocalStorage;
   // eslint-disable-next-line @typescript-eslint/unbound-method -- put back below, and called with its `this`
-  const run = AsyncLocalStorage.prototype.run;
-  AsyncLocalStorage.prototype.run = function (
-    this: AsyncLocalStorage<unknown>,
-    store: unknown,
-    ...rest: Parameters<typeof run> extends [unknown, ...infer Rest]
-      ? Rest
-      : never
-  ) {
+  const run = prototype.run as (...args: unknown[]) => unknown;
+  prototype.run = function (store: unknown, ...rest: unknown[]) {
     if (typeof store === "object" && store && "transactionManager" in store) {
-      state ??= store as ConvexGlobal;
+      state ??= store;
     }
-    return Reflect.apply<AsyncLocalStorage<unknown>, unknown[], unknown>(
-      run as (...args: unknown[]) => unknown,
-      this,
-      [store, ...rest],
-    );
-  } as typeof run;
+    return run.call(this, store, ...rest) as never;
+  };
   try {
     void accessor.finishInProgressScheduledFunctions();
   } finally {
-    AsyncLocalStorage.prototype.run = run;
+    prototype.run = run as typeof prototype.run;
   }
-  if (state === null) {
+  if (state === undefined) {
     throw new Error(
       "The local deployment cannot find the state of `convex-test`: this version keeps it elsewhere.",
     );
   }
-  return state;
+  return state as ConvexGlobal;
 }

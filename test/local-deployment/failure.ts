@@ -1,15 +1,19 @@
 import { randomBytes } from "node:crypto";
-import { convexToJson, type Value } from "convex/values";
-import type { Failure } from "./sync-protocol.js";
+import { convexToJson, type JSONValue, type Value } from "convex/values";
+
+export interface Failure {
+  message: string;
+  /** The data of a `ConvexError`. */
+  data?: JSONValue;
+}
 
 /** What a client is told about an error, in the words of a development deployment. */
 export function failureOf(error: unknown): Failure {
   const requestId = randomBytes(8).toString("hex");
-  const failure: Failure = {
-    message: `[Request ID: ${requestId}] Server Error\nUncaught ${describeError(error)}`,
-  };
-  if (isConvexError(error)) failure.data = convexToJson(error.data);
-  return failure;
+  const message = `[Request ID: ${requestId}] Server Error\nUncaught ${describeError(error)}`;
+  return isConvexError(error)
+    ? { message, data: convexToJson(error.data) }
+    : { message };
 }
 
 export function describeError(error: unknown): string {

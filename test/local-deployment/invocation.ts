@@ -2,15 +2,15 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { UserIdentity } from "convex/server";
 import type { FunctionKind } from "./functions.js";
 import type { Job } from "./jobs.js";
-import type { ReadSet } from "./reads.js";
+import type { RangeRead } from "./reads.js";
 
-/** A promise for what no longer happens: the code that awaits it stays where it is. */
+/** A promise for something that no longer happens: code that awaits it stops there. */
 export function never(): Promise<never> {
   return new Promise(() => {});
 }
 
 /**
- * One function that was called from outside, and all that it calls. The code
+ * One function that was called from outside, and everything that it calls. Code
  * that runs on its behalf finds it with `Invocation.current()`.
  */
 export class Invocation {
@@ -27,11 +27,9 @@ export class Invocation {
   /** The request of an HTTP action. */
   request: Request | null = null;
   /** Called with what a query has read, before anything else can commit. */
-  onReads: ((reads: ReadSet) => void) | null = null;
-  /** The scheduled function that a mutation is; its commit says that it has run. */
+  onReads: ((reads: RangeRead[]) => void) | null = null;
+  /** The scheduled function that a mutation is. Its commit records that it has run. */
   job: Job | null = null;
-  /** The client's request that a mutation is, by `session/request`; its commit notes the answer. */
-  answers: string | null = null;
   /** The commit of a mutation, or the newest one that it saw. */
   ts = 0n;
   /** Rejects when the invocation is ended from outside: killed, or by an unhandled rejection. */
@@ -50,9 +48,8 @@ export class Invocation {
     this.failed = new Promise((_, reject) => {
       this.reject = reject;
     });
-    this.failed.catch(() => {
-      // Whoever runs the invocation races against it; nobody else has to.
-    });
+    // The code that runs the invocation races against it.
+    this.failed.catch(() => {});
   }
 
   /** Once over, nothing that the code still tries has any effect. */
@@ -63,11 +60,6 @@ export class Invocation {
   /** Runs code on behalf of this invocation. */
   run<Result>(code: () => Result): Result {
     return Invocation.storage.run(this, code);
-  }
-
-  /** Whether it is a request whose URL contains this; if that is not given, any function is meant. */
-  asksFor(url: string | undefined): boolean {
-    return url === undefined || (this.request?.url.includes(url) ?? false);
   }
 
   finish(): void {

@@ -1,9 +1,10 @@
 import { clearTimeout, setTimeout } from "node:timers";
-import type { Value } from "convex/values";
+import type { CronJob } from "convex/server";
+import { jsonToConvex, type Value } from "convex/values";
 import type { DatabaseFake } from "./database.js";
 import type { Engine } from "./engine.js";
 import { CommitRefused } from "./faults.js";
-import type { FunctionPath } from "./functions.js";
+import { canonicalPath, type FunctionPath } from "./functions.js";
 
 /** A function that was scheduled, and its document in `_scheduled_functions`. */
 export interface Job {
@@ -22,26 +23,31 @@ export class JobCanceled extends Error {
 }
 
 const RETRY_MS = 50;
-/** The longest wait that a timer can be armed for. */
+/** The longest time that a timer can wait. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** Something to do once the deployment's clock shows `due`. */
+interface Alarm {
+  due: number;
+  ring: () => Promise<void>;
+  timer: NodeJS.Timeout;
+}
+
 /**
- * Runs what was scheduled, when it is due. Mutations run exactly once: a
- * refused commit is tried again. Actions run at most once.
+ * Runs crons, and what was scheduled, when they are due. Scheduled mutations
+ * run exactly once: a refused commit is tried again. Actions run at most once.
  */
 export class Jobs {
-  private readonly engine: Engine;
   private readonly waiting = new Map<string, Job>();
-  private readonly timers = new Map<string, NodeJS.Timeout>();
+  private readonly alarms = new Map<string, Alarm>();
+  private readonly runningCrons = new Set<CronJob>();
   private isUp = false;
 
-  constructor(engine: Engine) {
-    this.engine = engine;
-  }
+  constructor(private readonly engine: Engine) {}
 
   /**
-   * Goes on with what an earlier process was told to do: mutations that it had
-   * not committed run, and actions that it had begun have failed.
+   * Continues what an earlier process was told to do: mutations that it had not
+   * committed run, and actions that it had begun have failed.
    */
   async inherit(jobs: readonly Job[]): Promise<void> {
     for (const job of jobs) {
@@ -53,26 +59,30 @@ export class Jobs {
     }
   }
 
-  /** Those that became due while the deployment was down run now. */
+  /** Jobs that became due while the deployment was down run now. */
   up(): void {
     this.isUp = true;
     for (const job of this.waiting.values()) this.arm(job);
+    for (const [component, { crons }] of this.engine.folders) {
+      for (const cron of Object.values(crons?.crons ?? {})) {
+        this.armCron(component, cron);
+      }
+    }
+  }
+
+  /** Nothing is started any more. What waits stays scheduled. */
+  down(): void {
+    this.isUp = false;
+    for (const { timer } of this.alarms.values()) clearTimeout(timer);
+    this.alarms.clear();
   }
 
   /** The clock has been set: what is due by it runs now. */
   clockChanged(): void {
-    for (const [key, timer] of [...this.timers]) {
+    for (const [key, { due, ring, timer }] of [...this.alarms]) {
       clearTimeout(timer);
-      this.timers.delete(key);
-      this.arm(this.waiting.get(key)!);
+      this.setAlarm(key, due, ring);
     }
-  }
-
-  /** Nothing is started any more; what waits stays scheduled. */
-  down(): void {
-    this.isUp = false;
-    for (const timer of this.timers.values()) clearTimeout(timer);
-    this.timers.clear();
   }
 
   add(job: Job): void {
@@ -80,21 +90,51 @@ export class Jobs {
     if (this.isUp) this.arm(job);
   }
 
-  private arm(job: Job, atLeastMs = 0): void {
-    const wait = Math.max(
-      atLeastMs,
-      job.scheduledTime - this.engine.clock.now(),
-    );
-    const timer = setTimeout(
-      () => {
-        this.timers.delete(keyOf(job));
-        this.run(job).catch((error: unknown) => {
-          this.engine.report(`Scheduled ${job.path.udfPath}`, error);
-        });
-      },
-      Math.min(wait, MAX_TIMER_MS),
-    );
-    this.timers.set(keyOf(job), timer);
+  private setAlarm(key: string, due: number, ring: Alarm["ring"]): void {
+    const wait = Math.min(due - this.engine.clock.now(), MAX_TIMER_MS);
+    const timer = setTimeout(() => {
+      this.alarms.delete(key);
+      ring().catch((error: unknown) => this.engine.report(key, error));
+    }, wait);
+    this.alarms.set(key, { due, ring, timer });
+  }
+
+  private arm(job: Job, due = job.scheduledTime): void {
+    this.setAlarm(keyOf(job), due, () => this.run(job));
+  }
+
+  private armCron(component: string, cron: CronJob): void {
+    const { schedule, name } = cron;
+    // Other schedules never run here.
+    if (schedule.type !== "interval") return;
+    const {
+      hours = 0,
+      minutes = 0,
+      seconds = 0,
+    } = schedule as {
+      hours?: number;
+      minutes?: number;
+      seconds?: number;
+    };
+    const intervalMs = ((hours * 60 + minutes) * 60 + seconds) * 1000;
+    const due = this.engine.clock.now() + intervalMs;
+    this.setAlarm(`Cron ${component}|${name}`, due, async () => {
+      this.armCron(component, cron);
+      // A cron that takes longer than its interval skips runs.
+      if (this.runningCrons.has(cron)) return;
+      this.runningCrons.add(cron);
+      const path = {
+        componentPath: component,
+        udfPath: canonicalPath(name),
+      };
+      const [args = {}] = jsonToConvex(cron.args) as Value[];
+      this.engine.counters.functionCalls++;
+      await (
+        this.engine.kindOf(path) === "action"
+          ? this.engine.action(path, args, null)
+          : this.engine.mutation(path, args, null)
+      ).finally(() => this.runningCrons.delete(cron));
+    });
   }
 
   private async run(job: Job): Promise<void> {
@@ -104,7 +144,7 @@ export class Jobs {
     await this.engine.bookkeeping(componentPath, (db) => {
       isCanceled = stateIn(db, job) !== "pending";
       if (isCanceled || !isAction) return;
-      // Should the process end now, the action is not run again.
+      // If the process ends now, the action is not run again.
       db.patch("_scheduled_functions", id, { state: { kind: "inProgress" } });
     });
     if (isCanceled) {
@@ -112,17 +152,18 @@ export class Jobs {
       return;
     }
     let outcome: "success" | "failed" = "success";
-    this.engine.counters.add("functionCalls");
+    this.engine.counters.functionCalls++;
     try {
       if (isAction) {
         this.waiting.delete(keyOf(job));
         await this.engine.action(path, args, null);
       } else {
-        await this.engine.mutation(path, args, null, { job });
+        await this.engine.mutation(path, args, null, job);
       }
     } catch (error) {
       if (error instanceof CommitRefused) {
-        if (this.isUp) this.arm(job, RETRY_MS);
+        const due = this.engine.clock.now() + RETRY_MS;
+        if (this.isUp) this.arm(job, due);
         return;
       }
       if (error instanceof JobCanceled) {
@@ -159,5 +200,5 @@ function stateIn(db: DatabaseFake, { id }: Job): string | undefined {
 
 /** Ids are unique within a component only. */
 function keyOf({ componentPath, id }: Job): string {
-  return `${componentPath}|${id}`;
+  return `Job ${componentPath}|${id}`;
 }

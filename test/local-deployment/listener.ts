@@ -7,6 +7,7 @@ import {
 import type { AddressInfo, Socket } from "node:net";
 
 type Handler = (
+  pathname: string,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ) => Promise<void>;
@@ -14,15 +15,14 @@ type Handler = (
 /** A port that can be closed, so that connections are refused, and opened again. */
 export class Listener {
   readonly server: Server;
-  private readonly host: string;
   private port: number;
   private readonly sockets = new Set<Socket>();
 
-  constructor(host: string, port: number, handler: Handler) {
-    this.host = host;
+  constructor(port: number, handler: Handler) {
     this.port = port;
     this.server = createServer((incoming, outgoing) => {
-      handler(incoming, outgoing).catch((error: unknown) => {
+      const { pathname } = new URL(incoming.url ?? "/", "http://localhost");
+      handler(pathname, incoming, outgoing).catch((error: unknown) => {
         // The request could not even be read: the client has gone.
         outgoing.destroy(error instanceof Error ? error : undefined);
       });
@@ -34,7 +34,7 @@ export class Listener {
   }
 
   get url(): string {
-    return `http://${this.host}:${this.port}`;
+    return `http://127.0.0.1:${this.port}`;
   }
 
   /** Opens the port. A port of 0 becomes a free one, and stays the same from then on. */
@@ -42,7 +42,7 @@ export class Listener {
     if (this.server.listening) return;
     await new Promise<void>((resolve, reject) => {
       this.server.once("error", reject);
-      this.server.listen(this.port, this.host, () => {
+      this.server.listen(this.port, "127.0.0.1", () => {
         this.server.off("error", reject);
         resolve();
       });
@@ -50,17 +50,11 @@ export class Listener {
     this.port = (this.server.address() as AddressInfo).port;
   }
 
-  /**
-   * Closes the port, and cuts its connections.
-   *
-   * @param spare The one connection that may first get its answer.
-   */
-  async close(spare?: Socket): Promise<void> {
+  /** Closes the port and cuts its connections, upgraded ones too. */
+  async close(): Promise<void> {
     if (!this.server.listening) return;
-    const closed = new Promise<void>((resolve) => {
-      this.server.close(() => resolve());
-    });
-    for (const socket of this.sockets) if (socket !== spare) socket.destroy();
-    if (spare === undefined) await closed;
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    for (const socket of this.sockets) socket.destroy();
+    await closed;
   }
 }

@@ -1,28 +1,23 @@
 import type { UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
-import { describeError, failureOf } from "./failure.js";
+import { describeError, failureOf, type Failure } from "./failure.js";
 import type { FunctionPath } from "./functions.js";
-import type { Failure } from "./sync-protocol.js";
 import { Readers } from "./reads.js";
-import type { Write } from "./tables.js";
+import type { Write } from "./indexes.js";
 
-/** What a query gave. A value is kept as JSON text: it is sent to many, and compared. */
+/** The result of a query. A value is kept as JSON text: it is sent to many, and compared. */
 export type Outcome =
   { ok: true; json: string } | { ok: false; error: unknown; failure: Failure };
 
-/** Someone who wants to have the result of a query, and every new one. */
+/** Gets the result of a query, and every new one. */
 export interface Subscriber {
-  /** The result is another one now, or has been computed for the first time. */
+  /** The result has changed, or has been computed for the first time. */
   changed(): void;
 }
 
-/** A query with its arguments and the identity of who asks: run once for all who ask the same. */
+/** A query with its arguments and the caller's identity: run once for all who ask the same. */
 export class CachedQuery {
-  readonly key: string;
-  readonly path: FunctionPath;
-  readonly args: Value;
-  readonly identity: UserIdentity | null;
   readonly subscribers = new Set<Subscriber>();
   /** The newest outcome. The same object as long as the result stays the same. */
   outcome: Outcome | null = null;
@@ -31,24 +26,18 @@ export class CachedQuery {
   running: Promise<Outcome> | null = null;
 
   constructor(
-    key: string,
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-  ) {
-    this.key = key;
-    this.path = path;
-    this.args = args;
-    this.identity = identity;
-  }
+    readonly key: string,
+    readonly path: FunctionPath,
+    readonly args: Value,
+    readonly identity: UserIdentity | null,
+  ) {}
 }
 
-/** Results that nobody subscribes to are kept, up to this many. */
+/** How many results without subscribers are kept. */
 const MAX_UNUSED = 5000;
 
 /** The results of queries, as long as what they read has not changed. */
 export class QueryCache {
-  private readonly engine: Engine;
   private readonly entries = new Map<string, CachedQuery>();
   /** Have no subscribers; the longest unused first. */
   private readonly unused = new Set<CachedQuery>();
@@ -56,9 +45,7 @@ export class QueryCache {
   /** Have subscribers, and no valid result. */
   private readonly stale = new Set<CachedQuery>();
 
-  constructor(engine: Engine) {
-    this.engine = engine;
-  }
+  constructor(private readonly engine: Engine) {}
 
   subscribe(
     path: FunctionPath,
@@ -88,8 +75,8 @@ export class QueryCache {
     identity: UserIdentity | null,
   ): Promise<Outcome> {
     const entry = this.entry(path, args, identity);
-    // A run that is under way may have read before the caller asked: it will
-    // do only if nothing that it read has changed when it is done.
+    // A run that is under way may have read before the caller asked. Its result
+    // counts only if nothing that it read has changed when it is done.
     while (entry.running !== null) await entry.running;
     return entry.isValid ? entry.outcome! : await this.run(entry);
   }
@@ -196,7 +183,7 @@ export class QueryCache {
       if (!hasRead) entry.isValid = true;
     }
     if (isUpdate) {
-      this.engine.counters.add("functionCalls", entry.subscribers.size);
+      this.engine.counters.functionCalls += entry.subscribers.size;
     }
     if (entry.outcome === null || !isSame(entry.outcome, outcome)) {
       entry.outcome = outcome;

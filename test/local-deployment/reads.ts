@@ -3,182 +3,122 @@ import {
   compareBy,
   fieldOf,
   isWithin,
+  tableOf,
   type Bound,
   type Doc,
   type Write,
-} from "./tables.js";
+} from "./indexes.js";
 
-/** A range of an index that a function has read, as far as it has read it. */
+/** A range of an index that a function has read, and how far. While none of it changes, its result stays right. */
 export interface RangeRead {
   component: string;
   table: string;
   fields: readonly string[];
   order: "asc" | "desc";
   bounds: readonly Bound[];
-  /**
-   * `nothing`: the function has not asked for a document yet. A document: it
-   * stopped there. `everything`: it read to the end of the range.
-   */
+  /** A document: the function stopped there. */
   upTo: "nothing" | "everything" | Doc;
 }
 
-/** What a function has read: while none of it changes, its result stays right. */
-export class ReadSet {
-  readonly documents = new Set<string>();
-  readonly ranges: RangeRead[] = [];
-
-  addDocument(component: string, id: string): void {
-    this.documents.add(documentKey(component, id));
-  }
-
-  addRange(range: RangeRead): void {
-    this.ranges.push(range);
-  }
+/** A document that was read by its id: a range of one. */
+export function documentRead(component: string, id: string): RangeRead {
+  return {
+    component,
+    table: tableOf(id),
+    fields: ["_id"],
+    order: "asc",
+    bounds: [{ type: "Eq", fieldPath: "_id", value: id }],
+    upTo: "everything",
+  };
 }
 
-function documentKey(component: string, id: string): string {
-  return `${component}|${id}`;
-}
-
-function covers(range: RangeRead, doc: Doc | null): boolean {
-  if (doc === null || range.upTo === "nothing") return false;
-  if (!isWithin(doc, range.bounds)) return false;
+function covers(range: RangeRead, doc: Doc): boolean {
+  if (range.upTo === "nothing" || !isWithin(doc, range.bounds)) return false;
   if (range.upTo === "everything") return true;
   const order = compareBy(range.fields, doc, range.upTo);
   return range.order === "asc" ? order <= 0 : order >= 0;
 }
 
-/** All ranges of one table that some reader holds, by the value of their first field. */
-class TableReads<Reader> {
-  private readonly byFirstField = new Map<
-    string,
-    Map<string, Map<Reader, RangeRead[]>>
-  >();
-  private readonly others = new Map<Reader, RangeRead[]>();
-
-  add(reader: Reader, range: RangeRead): void {
-    const first = range.bounds[0];
-    if (first?.type !== "Eq") {
-      push(this.others, reader, range);
-      return;
-    }
-    const values = getOrAdd(
-      this.byFirstField,
-      first.fieldPath,
-      () => new Map<string, Map<Reader, RangeRead[]>>(),
-    );
-    const readers = getOrAdd(
-      values,
-      valueKey(first.value),
-      () => new Map<Reader, RangeRead[]>(),
-    );
-    push(readers, reader, range);
-  }
-
-  remove(reader: Reader, range: RangeRead): void {
-    const first = range.bounds[0];
-    if (first?.type !== "Eq") {
-      this.others.delete(reader);
-      return;
-    }
-    const values = this.byFirstField.get(first.fieldPath);
-    const key = valueKey(first.value);
-    const readers = values?.get(key);
-    readers?.delete(reader);
-    if (readers?.size === 0) values?.delete(key);
-  }
-
-  collect(doc: Doc | null, into: Set<Reader>): void {
-    if (doc === null) return;
-    collectFrom(this.others, doc, into);
-    for (const [field, values] of this.byFirstField) {
-      const readers = values.get(valueKey(fieldOf(doc, field)));
-      if (readers !== undefined) collectFrom(readers, doc, into);
-    }
-  }
-}
-
-function collectFrom<Reader>(
-  readers: Map<Reader, RangeRead[]>,
-  doc: Doc,
-  into: Set<Reader>,
-): void {
-  for (const [reader, ranges] of readers) {
-    if (into.has(reader)) continue;
-    if (ranges.some((range) => covers(range, doc))) into.add(reader);
-  }
+interface Held<Reader> {
+  reader: Reader;
+  range: RangeRead;
 }
 
 /**
- * Finds who has read what a transaction wrote. A write costs what it touches:
- * the readers of other streams, say, are never looked at.
+ * Finds who has read what a transaction wrote. Ranges are kept by the value of
+ * their first field, so that the readers of other streams are never looked at.
  */
 export class Readers<Reader> {
-  private readonly byReader = new Map<Reader, ReadSet>();
-  private readonly byDocument = new Map<string, Set<Reader>>();
-  private readonly byTable = new Map<string, TableReads<Reader>>();
+  private readonly held = new Map<Reader, Held<Reader>[]>();
+  private readonly buckets = new Map<string, Set<Held<Reader>>>();
+  /** By table: the first fields of all ranges; "" where that is not an equality. */
+  private readonly firstFields = new Map<string, Set<string>>();
 
-  set(reader: Reader, reads: ReadSet): void {
+  set(reader: Reader, ranges: readonly RangeRead[]): void {
     this.remove(reader);
-    this.byReader.set(reader, reads);
-    for (const key of reads.documents) {
-      getOrAdd(this.byDocument, key, () => new Set<Reader>()).add(reader);
-    }
-    for (const range of reads.ranges) {
-      getOrAdd(
-        this.byTable,
-        `${range.component}|${range.table}`,
-        () => new TableReads<Reader>(),
-      ).add(reader, range);
+    const all = ranges.map((range) => ({ reader, range }));
+    this.held.set(reader, all);
+    for (const held of all) {
+      const { component, table } = held.range;
+      const { field, key } = bucketOf(held.range);
+      getOrAdd(this.firstFields, `${component}|${table}`).add(field);
+      getOrAdd(this.buckets, key).add(held);
     }
   }
 
   remove(reader: Reader): void {
-    const reads = this.byReader.get(reader);
-    if (reads === undefined) return;
-    this.byReader.delete(reader);
-    for (const key of reads.documents) {
-      const readers = this.byDocument.get(key);
-      readers?.delete(reader);
-      if (readers?.size === 0) this.byDocument.delete(key);
+    for (const held of this.held.get(reader) ?? []) {
+      const { key } = bucketOf(held.range);
+      const bucket = this.buckets.get(key);
+      bucket?.delete(held);
+      if (bucket?.size === 0) this.buckets.delete(key);
     }
-    for (const range of reads.ranges) {
-      this.byTable
-        .get(`${range.component}|${range.table}`)
-        ?.remove(reader, range);
-    }
+    this.held.delete(reader);
   }
 
   /** Those for whom at least one of the writes changes what they read. */
   of(writes: readonly Write[]): Set<Reader> {
     const found = new Set<Reader>();
-    for (const write of writes) {
-      const key = documentKey(write.component, write.id);
-      for (const reader of this.byDocument.get(key) ?? []) found.add(reader);
-      const table = this.byTable.get(`${write.component}|${write.table}`);
-      table?.collect(write.before, found);
-      table?.collect(write.after, found);
+    for (const { component, table, before, after } of writes) {
+      const fields = this.firstFields.get(`${component}|${table}`) ?? [];
+      for (const doc of [before, after]) {
+        if (doc === null) continue;
+        for (const field of fields) {
+          const key = keyOf(component, table, field, fieldOf(doc, field));
+          for (const { reader, range } of this.buckets.get(key) ?? []) {
+            if (!found.has(reader) && covers(range, doc)) found.add(reader);
+          }
+        }
+      }
     }
     return found;
   }
 }
 
-function valueKey(value: Value | undefined): string {
-  if (typeof value === "string") return `"${value}`;
-  return value === undefined
-    ? "undefined"
-    : JSON.stringify(convexToJson(value));
+function bucketOf({ component, table, bounds }: RangeRead) {
+  const [first] = bounds;
+  const field = first?.type === "Eq" ? first.fieldPath : "";
+  return { field, key: keyOf(component, table, field, first?.value) };
 }
 
-function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let value = map.get(key);
-  if (value === undefined) {
-    value = make();
-    map.set(key, value);
-  }
-  return value;
+function keyOf(
+  component: string,
+  table: string,
+  field: string,
+  value: Value | undefined,
+): string {
+  const place = `${component}|${table}|${field}|`;
+  if (field === "" || value === undefined) return place;
+  return (
+    place +
+    (typeof value === "string"
+      ? `"${value}`
+      : JSON.stringify(convexToJson(value)))
+  );
 }
 
-function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  getOrAdd(map, key, () => []).push(value);
+function getOrAdd<Item>(map: Map<string, Set<Item>>, key: string): Set<Item> {
+  let items = map.get(key);
+  if (items === undefined) map.set(key, (items = new Set()));
+  return items;
 }

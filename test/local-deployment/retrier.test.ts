@@ -2,11 +2,12 @@
 /** `generate` with `takeOver` under Convex's action-retrier, which runs a failed job again. */
 import { fileURLToPath } from "node:url";
 import { ConvexError } from "convex/values";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { startDeployment, type LocalDeployment } from "./deployment.js";
-import { eventually } from "./fixture/start.js";
 import { shared } from "./retrier/jobs.js";
 
+const eventually = (assertions: () => void | Promise<void>) =>
+  vi.waitFor(assertions, { timeout: 10_000, interval: 5 });
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const retrier = import.meta.resolve("@convex-dev/action-retrier/convex.config");
 

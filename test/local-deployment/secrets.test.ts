@@ -7,7 +7,6 @@ import {
   startDeployment,
   type LocalDeployment,
 } from "./deployment.js";
-import { eventually } from "./fixture/start.js";
 
 const folder = (path: string) =>
   fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -75,11 +74,7 @@ test("no log contains a token or a text, whatever happens to a stream", async ()
   deployment.faults.set({ refuseCommits: 0 });
   // Dead in mid-stream.
   const killed = drive({ delay: 20 });
-  await eventually(async () => {
-    const { actions } = deployment.open();
-    expect(actions).toBe(1);
-    await Promise.resolve();
-  });
+  await vi.waitFor(() => expect(deployment.open().actions).toBe(1));
   deployment.faults.killActions();
   await killed;
   // What is no token, no stream, no JSON.

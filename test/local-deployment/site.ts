@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { buffer } from "node:stream/consumers";
 import type { UserIdentity } from "convex/server";
 import type { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
@@ -8,12 +9,9 @@ import { MAX_RESPONSE_BYTES } from "./value-limits.js";
 
 /** Runs the app's HTTP actions for requests from a socket. */
 export class Site {
-  private readonly engine: Engine;
-  private readonly responses = new Map<Invocation, ServerResponse>();
+  private readonly responses = new Set<ServerResponse>();
 
-  constructor(engine: Engine) {
-    this.engine = engine;
-  }
+  constructor(private readonly engine: Engine) {}
 
   async handle(
     incoming: IncomingMessage,
@@ -30,8 +28,8 @@ export class Site {
       `${method} ${url.pathname}`,
       bearerIdentity(incoming),
     );
-    engine.counters.add("functionCalls");
-    this.responses.set(invocation, outgoing);
+    engine.counters.functionCalls++;
+    this.responses.add(outgoing);
     try {
       const request = await toRequest(incoming, outgoing, url, method);
       const response = await engine.httpAction(request, invocation);
@@ -40,19 +38,17 @@ export class Site {
       engine.report(invocation.name, error);
       this.fail(outgoing, error);
     } finally {
-      // The action is over when its body has ended. What it had not waited
-      // for does not happen any more.
+      // The action is over when its body has ended. What it did not wait for
+      // no longer happens.
       invocation.finish();
       engine.actions.delete(invocation);
-      this.responses.delete(invocation);
+      this.responses.delete(outgoing);
     }
   }
 
   /** Cuts every connection on which a response is under way. The actions run on. */
-  cutConnections(url?: string): void {
-    for (const [invocation, outgoing] of this.responses) {
-      if (invocation.asksFor(url)) outgoing.socket?.destroy();
-    }
+  cutConnections(): void {
+    for (const outgoing of this.responses) outgoing.socket?.destroy();
   }
 
   private async answer(
@@ -72,30 +68,24 @@ export class Site {
     if (cookies.length > 0) outgoing.setHeader("set-cookie", cookies);
     outgoing.flushHeaders();
     if (response.body !== null) {
-      await this.drain(invocation, response.body, outgoing);
+      // Raced once, not for each piece: `failed` keeps everything that waits for
+      // it until the action ends.
+      const drained = this.drain(
+        invocation,
+        response.body.getReader(),
+        outgoing,
+      );
+      await Promise.race([drained, invocation.failed]);
     }
     outgoing.end();
   }
 
   /**
    * Takes the body as fast as it comes. What the client has not read yet waits
-   * in memory, however much it is: the code is never held back. A client that
-   * has gone changes nothing.
+   * in memory, so the code is never held back. If the client leaves, nothing
+   * changes.
    */
   private async drain(
-    invocation: Invocation,
-    body: ReadableStream<Uint8Array>,
-    outgoing: ServerResponse,
-  ): Promise<void> {
-    // Raced once, not with each piece: whatever waits for a promise is kept until
-    // that is settled, and this one is not before the action's end.
-    await Promise.race([
-      this.send(invocation, body.getReader(), outgoing),
-      invocation.failed,
-    ]);
-  }
-
-  private async send(
     invocation: Invocation,
     reader: ReadableStreamDefaultReader<Uint8Array>,
     outgoing: ServerResponse,
@@ -130,8 +120,7 @@ async function toRequest(
   url: URL,
   method: string,
 ): Promise<Request> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Buffer);
+  const body = await buffer(incoming);
   const headers = new Headers();
   for (const [name, value] of Object.entries(incoming.headersDistinct)) {
     for (const item of value ?? []) headers.append(name, item);
@@ -140,7 +129,7 @@ async function toRequest(
   const request = new Request(url, {
     method,
     headers,
-    body: hasBody ? Buffer.concat(chunks) : undefined,
+    body: hasBody ? body : undefined,
   });
   const gone = new AbortController();
   outgoing.on("close", () => {
@@ -154,9 +143,9 @@ async function toRequest(
 }
 
 /**
- * Who an `Authorization: Bearer` header speaks for. A token that is none of
- * Convex's may be the app's own, an API key for instance: the action runs
- * without an identity, and reads the header itself.
+ * The user of an `Authorization: Bearer` header. Another token may be the app's
+ * own, such as an API key: the action runs without an identity, and reads the
+ * header itself.
  */
 function bearerIdentity(incoming: IncomingMessage): UserIdentity | null {
   const token = /^Bearer (.+)$/i.exec(

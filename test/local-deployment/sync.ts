@@ -11,60 +11,75 @@ import type { Engine } from "./engine.js";
 import { describeError, failureOf } from "./failure.js";
 import type { FunctionPath } from "./functions.js";
 import { identityOf } from "./identity.js";
-import {
-  encodeTs,
-  queryFailed,
-  queryRemoved,
-  queryUpdated,
-  transitionMessage,
-  type ClientMessage,
-  type ServerMessage,
-  type StateVersion,
-} from "./sync-protocol.js";
-import type { CachedQuery, Outcome, QueryCache } from "./queries.js";
+import { CachedQuery, type Outcome, type QueryCache } from "./queries.js";
 
 const PING_MS = 15_000;
 /** Answers to mutations that are kept for clients which send them again. */
 const MAX_ANSWERS = 20_000;
 
-/** All clients that are connected, and what makes them see the same commits. */
+// The messages of the sync protocol, as `convex/browser` sends them.
+type AddQuery = {
+  type: "Add";
+  queryId: number;
+  udfPath: string;
+  args: JSONValue[];
+};
+type QuerySetChange = {
+  type: "ModifyQuerySet";
+  baseVersion: number;
+  newVersion: number;
+  modifications: (AddQuery | { type: "Remove"; queryId: number })[];
+};
+type Call = {
+  type: "Mutation" | "Action";
+  requestId: number;
+  udfPath: string;
+  args: JSONValue[];
+};
+type Authentication = {
+  type: "Authenticate";
+  baseVersion: number;
+  tokenType: "User" | "Admin" | "None";
+  value?: string;
+};
+type ClientMessage =
+  | { type: "Connect"; sessionId: string }
+  | { type: "Event" }
+  | QuerySetChange
+  | Call
+  | Authentication;
+
+/** The query set, identity and commit that a client's results belong to. */
+interface StateVersion {
+  querySet: number;
+  identity: number;
+  ts: bigint;
+}
+
+/** Timestamps are 64-bit integers, little endian, in base64. */
+function encodeTs(ts: bigint): string {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(ts);
+  return bytes.toString("base64");
+}
+
+/** All connected clients. It makes sure that they see the same commits. */
 export class SyncHub {
-  readonly engine: Engine;
-  readonly cache: QueryCache;
   private readonly sessions = new Set<SyncSession>();
   private readonly due = new Set<SyncSession>();
-  private readonly answers = new Map<string, Promise<ServerMessage>>();
+  private readonly answers = new Map<string, Promise<object>>();
   private isSettling = false;
 
-  constructor(engine: Engine, cache: QueryCache) {
-    this.engine = engine;
-    this.cache = cache;
-  }
+  constructor(
+    readonly engine: Engine,
+    readonly cache: QueryCache,
+  ) {}
 
   /** How many clients are connected, and to how many queries they have subscribed. */
   open(): { sockets: number; subscriptions: number } {
     let subscriptions = 0;
     for (const session of this.sessions) subscriptions += session.size;
     return { sockets: this.sessions.size, subscriptions };
-  }
-
-  /** Takes over the answers that an earlier process gave. */
-  inherit(answers: ReadonlyMap<string, JSONValue>): void {
-    for (const [key, result] of answers) {
-      const requestId = Number(key.slice(key.lastIndexOf("/") + 1));
-      const ts = encodeTs(this.engine.ts);
-      this.keep(
-        key,
-        Promise.resolve({
-          type: "MutationResponse",
-          requestId,
-          success: true,
-          result,
-          ts,
-          logLines: [],
-        }),
-      );
-    }
   }
 
   connect(socket: WebSocket): void {
@@ -77,12 +92,12 @@ export class SyncHub {
     });
   }
 
-  /** Ends all connections, as a network would: clients try again by themselves. */
+  /** Ends all connections, as a network would. Clients try again by themselves. */
   dropAll(): void {
     for (const session of this.sessions) session.drop();
   }
 
-  /** The session has something to be told, once all results are up to date. */
+  /** Pushes to the session once all results are up to date. */
   tell(session: SyncSession): void {
     this.due.add(session);
     this.settle();
@@ -90,7 +105,7 @@ export class SyncHub {
 
   /**
    * Brings all subscriptions up to date, then tells the clients. No mutation
-   * starts meanwhile, so that all they are told belongs to one commit.
+   * starts meanwhile, so everything they are told belongs to one commit.
    */
   settle(): void {
     if (this.isSettling) return;
@@ -104,33 +119,25 @@ export class SyncHub {
       .finally(() => {
         this.isSettling = false;
         this.engine.turns.unhold();
-        // Somebody may have come after the last look.
+        // Something may have changed since the last look.
         this.settle();
       });
   }
 
   /**
    * Runs a client's mutation, or finds the answer that it got before its
-   * connection was lost: clients send again what they had no answer to.
+   * connection was lost: clients send unanswered mutations again.
    */
-  mutate(
-    key: string,
-    run: () => Promise<ServerMessage>,
-  ): Promise<ServerMessage> {
+  once(key: string, run: () => Promise<object>): Promise<object> {
     let answer = this.answers.get(key);
     if (answer === undefined) {
-      answer = run();
-      this.keep(key, answer);
+      this.answers.set(key, (answer = run()));
+      if (this.answers.size > MAX_ANSWERS) {
+        const [oldest] = this.answers.keys();
+        this.answers.delete(oldest!);
+      }
     }
     return answer;
-  }
-
-  private keep(key: string, answer: Promise<ServerMessage>): void {
-    this.answers.set(key, answer);
-    if (this.answers.size > MAX_ANSWERS) {
-      const [oldest] = this.answers.keys();
-      this.answers.delete(oldest!);
-    }
   }
 
   private async refreshAndPush(): Promise<void> {
@@ -144,18 +151,13 @@ export class SyncHub {
 
 /** A query that a client has subscribed to, and what it has been told of it. */
 interface Subscription {
-  path: FunctionPath;
-  args: Value;
+  query: AddQuery;
   entry: CachedQuery;
   told: Outcome | null;
 }
 
-type FailedSubscription = { failed: Outcome; told: Outcome | null };
-
 /** One connection of a client. */
 class SyncSession {
-  private readonly hub: SyncHub;
-  private readonly socket: WebSocket;
   private readonly pings: NodeJS.Timeout;
   private sessionId = "";
   private identity: UserIdentity | null = null;
@@ -163,28 +165,26 @@ class SyncSession {
   private told: StateVersion = { querySet: 0, identity: 0, ts: 0n };
   /** What the client has asked for. */
   private asked = { querySet: 0, identity: 0 };
-  private readonly queries = new Map<
-    number,
-    Subscription | FailedSubscription
-  >();
+  private readonly queries = new Map<number, Subscription>();
   private readonly removed = new Set<number>();
   /** The client waits for a Transition, even if nothing has changed. */
   private owed = false;
   private mutations: Promise<void> = Promise.resolve();
 
-  constructor(hub: SyncHub, socket: WebSocket) {
-    this.hub = hub;
-    this.socket = socket;
+  constructor(
+    private readonly hub: SyncHub,
+    private readonly socket: WebSocket,
+  ) {
     this.pings = setInterval(() => this.send({ type: "Ping" }), PING_MS);
     this.pings.unref();
-    socket.on("error", () => {
-      // What comes next is "close".
-    });
+    // "close" follows.
+    socket.on("error", () => {});
     socket.on("message", (data: Buffer) => {
       try {
         this.onMessage(JSON.parse(data.toString("utf8")) as ClientMessage);
       } catch (error) {
-        this.fatal(describeError(error));
+        this.send({ type: "FatalError", error: describeError(error) });
+        this.socket.close(1002);
       }
     });
   }
@@ -193,6 +193,7 @@ class SyncSession {
     return this.queries.size;
   }
 
+  /** A subscribed query has a new result. */
   changed(): void {
     this.hub.tell(this);
   }
@@ -209,28 +210,39 @@ class SyncSession {
 
   /** Sends what has changed since the last time. All results must be valid. */
   push(): void {
+    // Text, because one result goes to many clients and may be large: it is encoded once.
     const modifications: string[] = [];
     for (const queryId of this.removed) {
-      modifications.push(queryRemoved(queryId));
+      modifications.push(JSON.stringify({ type: "QueryRemoved", queryId }));
     }
     this.removed.clear();
     for (const [queryId, query] of this.queries) {
-      const outcome = "failed" in query ? query.failed : query.entry.outcome;
+      const { outcome } = query.entry;
       if (outcome === null || outcome === query.told) continue;
       query.told = outcome;
       modifications.push(
         outcome.ok
-          ? queryUpdated(queryId, outcome.json)
-          : queryFailed(queryId, outcome.failure),
+          ? `{"type":"QueryUpdated","queryId":${queryId},"value":${outcome.json},"logLines":[],"journal":null}`
+          : JSON.stringify({
+              type: "QueryFailed",
+              queryId,
+              errorMessage: outcome.failure.message,
+              errorData: outcome.failure.data,
+              logLines: [],
+              journal: null,
+            }),
       );
     }
     if (modifications.length === 0 && !this.owed) return;
     this.owed = false;
+    const version = (state: StateVersion) =>
+      JSON.stringify({ ...state, ts: encodeTs(state.ts) });
     const end = { ...this.asked, ts: this.hub.engine.ts };
-    const message = transitionMessage(this.told, end, modifications);
+    const message = `{"type":"Transition","startVersion":${version(this.told)},"endVersion":${version(end)},"modifications":[${modifications.join()}]}`;
     this.told = end;
-    this.hub.engine.counters.add("transitions");
-    this.hub.engine.counters.add("bytesPushed", Buffer.byteLength(message));
+    const { counters } = this.hub.engine;
+    counters.transitions++;
+    counters.bytesPushed += Buffer.byteLength(message);
     this.socket.send(message);
   }
 
@@ -247,32 +259,18 @@ class SyncSession {
         return;
       case "Mutation":
         // A client's mutations run in the order in which it sent them.
-        this.mutations = this.mutations.then(() => this.mutate(message));
+        this.mutations = this.mutations.then(() => this.call(message));
         return;
       case "Action":
-        void this.act(message);
+        void this.call(message);
         return;
-      case "Event":
-        return;
-      default:
-        this.fatal(
-          `The local deployment does not know the message "${(message as { type: string }).type}".`,
-        );
     }
   }
 
-  private modifyQuerySet(
-    message: Extract<ClientMessage, { type: "ModifyQuerySet" }>,
-  ): void {
-    if (message.baseVersion !== this.asked.querySet) {
-      this.fatal(
-        `The query set is at version ${this.asked.querySet}, not at ${message.baseVersion}.`,
-      );
-      return;
-    }
-    for (const change of message.modifications) {
+  private modifyQuerySet({ modifications, newVersion }: QuerySetChange): void {
+    for (const change of modifications) {
       if (change.type === "Add") {
-        this.hub.engine.counters.add("functionCalls");
+        this.hub.engine.counters.functionCalls++;
         this.queries.set(change.queryId, this.subscribe(change));
       } else {
         const query = this.queries.get(change.queryId);
@@ -281,150 +279,84 @@ class SyncSession {
         this.removed.add(change.queryId);
       }
     }
-    this.asked.querySet = message.newVersion;
+    this.asked.querySet = newVersion;
     this.owe();
   }
 
-  private subscribe(change: {
-    udfPath: string;
-    args: Parameters<typeof jsonToConvex>[0][];
-  }): Subscription | FailedSubscription {
+  private subscribe(query: AddQuery): Subscription {
+    const { engine, cache } = this.hub;
+    let path: FunctionPath = { componentPath: "", udfPath: query.udfPath };
+    let args: Value = {};
     try {
-      const path = this.hub.engine.publicFunction(change.udfPath, "query");
-      const args = jsonToConvex(change.args[0] ?? {});
-      const entry = this.hub.cache.subscribe(path, args, this.identity, this);
-      return { path, args, entry, told: null };
+      path = engine.publicFunction(query.udfPath, "query");
+      args = jsonToConvex(query.args[0] ?? {});
     } catch (error) {
-      return {
-        failed: { ok: false, error, failure: failureOf(error) },
-        told: null,
-      };
+      const entry = new CachedQuery("", path, args, null);
+      entry.outcome = { ok: false, error, failure: failureOf(error) };
+      return { query, entry, told: null };
     }
+    const entry = cache.subscribe(path, args, this.identity, this);
+    return { query, entry, told: null };
   }
 
-  private release(query: Subscription | FailedSubscription): void {
-    if ("failed" in query) return;
+  private release(query: Subscription): void {
     const { entry } = query;
     for (const other of this.queries.values()) {
-      if (other !== query && "entry" in other && other.entry === entry) return;
+      if (other !== query && other.entry === entry) return;
     }
     this.hub.cache.unsubscribe(entry, this);
   }
 
-  private authenticate(
-    message: Extract<ClientMessage, { type: "Authenticate" }>,
-  ): void {
-    if (message.baseVersion !== this.asked.identity) {
-      this.fatal(
-        `The identity is at version ${this.asked.identity}, not at ${message.baseVersion}.`,
-      );
+  private authenticate({ baseVersion, value }: Authentication): void {
+    try {
+      this.identity = value === undefined ? null : identityOf(value);
+    } catch (error) {
+      const { message } = error as Error;
+      this.send({
+        ...{ type: "AuthError", error: message, baseVersion },
+        authUpdateAttempted: true,
+      });
       return;
     }
-    let identity: UserIdentity | null = null;
-    if (message.tokenType !== "None") {
-      try {
-        identity = identityOf(message.value);
-      } catch (error) {
-        this.send({
-          type: "AuthError",
-          error: (error as Error).message,
-          baseVersion: message.baseVersion,
-          authUpdateAttempted: true,
-        });
-        return;
-      }
+    this.asked.identity = baseVersion + 1;
+    for (const { entry } of this.queries.values()) {
+      this.hub.cache.unsubscribe(entry, this);
     }
-    this.identity = identity;
-    this.asked.identity = message.baseVersion + 1;
-    for (const query of this.queries.values()) {
-      if ("failed" in query) continue;
-      this.hub.cache.unsubscribe(query.entry, this);
-    }
-    for (const query of this.queries.values()) {
-      if ("failed" in query) continue;
-      const { path, args } = query;
-      query.entry = this.hub.cache.subscribe(path, args, identity, this);
+    for (const subscription of this.queries.values()) {
+      subscription.entry = this.subscribe(subscription.query).entry;
     }
     this.owe();
   }
 
-  private async mutate(
-    message: Extract<ClientMessage, { type: "Mutation" }>,
-  ): Promise<void> {
-    const { requestId, udfPath } = message;
-    const { engine } = this.hub;
+  private async call({ type, requestId, udfPath, args }: Call): Promise<void> {
+    const kind = type === "Mutation" ? "mutation" : "action";
     const { identity } = this;
-    const key = `${this.sessionId}/${requestId}`;
-    const answer = await this.hub.mutate(
-      key,
-      async (): Promise<ServerMessage> => {
-        engine.counters.add("functionCalls");
-        try {
-          const path = engine.publicFunction(udfPath, "mutation");
-          const args = jsonToConvex(message.args[0] ?? {});
-          const { value, ts } = await engine.remoteMutation(
-            path,
-            args,
-            identity,
-            key,
-          );
-          return {
-            type: "MutationResponse",
-            requestId,
-            success: true,
-            result: convexToJson(value),
-            ts: encodeTs(ts),
-            logLines: [],
-          };
-        } catch (error) {
-          return this.failed("MutationResponse", requestId, udfPath, error);
-        }
-      },
-    );
-    this.send(answer);
-    // The client takes a mutation for done when it has a Transition as new as
-    // its commit.
-    this.owe();
-  }
-
-  private async act(
-    message: Extract<ClientMessage, { type: "Action" }>,
-  ): Promise<void> {
-    const { requestId, udfPath } = message;
-    const { engine } = this.hub;
-    engine.counters.add("functionCalls");
-    try {
-      const path = engine.publicFunction(udfPath, "action");
-      const args = jsonToConvex(message.args[0] ?? {});
-      const value = await engine.action(path, args, this.identity);
-      this.send({
-        type: "ActionResponse",
-        requestId,
-        success: true,
-        result: convexToJson(value),
-        logLines: [],
-      });
-    } catch (error) {
-      this.send(this.failed("ActionResponse", requestId, udfPath, error));
-    }
-  }
-
-  private failed(
-    type: "MutationResponse" | "ActionResponse",
-    requestId: number,
-    udfPath: string,
-    error: unknown,
-  ): ServerMessage {
-    this.hub.engine.report(udfPath, error);
-    const { message, data } = failureOf(error);
-    return {
-      type,
-      requestId,
-      success: false,
-      result: message,
-      ...(data === undefined ? {} : { errorData: data }),
-      logLines: [],
+    const run = async (): Promise<object> => {
+      try {
+        const { value, ts } = await this.hub.engine.callPublic(
+          kind,
+          udfPath,
+          args[0],
+          identity,
+        );
+        return {
+          success: true,
+          result: convexToJson(value),
+          ...(ts === undefined ? {} : { ts: encodeTs(ts) }),
+        };
+      } catch (error) {
+        const { message: result, data: errorData } = failureOf(error);
+        return { success: false, result, errorData };
+      }
     };
+    const answer =
+      kind === "mutation"
+        ? await this.hub.once(`${this.sessionId}/${requestId}`, run)
+        : await run();
+    this.send({ type: `${type}Response`, requestId, ...answer, logLines: [] });
+    // A mutation is done for the client when it has a Transition as new as its
+    // commit.
+    if (kind === "mutation") this.owe();
   }
 
   private owe(): void {
@@ -432,12 +364,7 @@ class SyncSession {
     this.hub.tell(this);
   }
 
-  private fatal(error: string): void {
-    this.send({ type: "FatalError", error });
-    this.socket.close(1002, error.slice(0, 100));
-  }
-
-  private send(message: ServerMessage): void {
+  private send(message: object): void {
     if (this.socket.readyState !== this.socket.OPEN) return;
     this.socket.send(JSON.stringify(message));
   }
