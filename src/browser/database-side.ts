@@ -139,12 +139,11 @@ export function createDatabaseSide(
      * may still get its writer's last words, as long as that holds the stream. A
      * query that returns the whole text may change it at any time.
      */
-    isComplete: (status: StreamStatus): boolean =>
-      !!incremental &&
-      !isInDoubt &&
-      side.page !== null &&
-      !side.page.claimed &&
-      (status === "done" || status === "error"),
+    isComplete(): boolean {
+      const { status, claimed } = side.page ?? {};
+      const isLast = status === "done" || status === "error";
+      return !!incremental && !isInDoubt && isLast && !claimed;
+    },
   };
 
   const stop = () => {

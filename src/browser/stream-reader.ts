@@ -216,7 +216,7 @@ export function createReader(
     // If no one is left, open sources stay open for a while.
     if (!streamId || watchers.size === 0) return;
     if (isFinal(status) || prefix.isOverruled) http.abort();
-    if (http.state === "flowing" || database.isComplete(status)) {
+    if (http.state === "flowing" || database.isComplete()) {
       database.close();
     } else {
       // Comes before HTTP: the database may say that no request is needed.

@@ -2,17 +2,17 @@ import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Args, Deployment, Reference } from "./lab-backend.js";
 import type { ActionPlan } from "./schedule.js";
 
-/** Many more in one action than it should make, and it is taken for one that goes round in circles. */
+/** An action that makes more calls than this is going round in circles. */
 const MOST_CALLS = 20_000;
 
 /**
- * One execution of an action. It has a `ctx` whose calls go as planned, and it
- * can die: then nothing of it runs any more, whatever it was waiting for.
+ * One execution of an action. The calls of its `ctx` go as planned. When it dies,
+ * nothing of it continues.
  */
 export class Action implements Owner {
   readonly timers = new TimerCount();
   fate: "running" | "ended" | "died" = "running";
-  /** What it had not waited for when it ended by itself. */
+  /** What was still running when it ended by itself. */
   left: { calls: number; timers: number } | null = null;
   /** When it was over (ms). */
   overAt = Infinity;
@@ -22,9 +22,9 @@ export class Action implements Owner {
   slowest = 0;
   private calls = 0;
   callsInFlight = 0;
-  private goOn!: () => void;
-  /** Resolves when it has ended, one way or the other. */
-  readonly over = new Promise<void>((resolve) => (this.goOn = resolve));
+  private resolveOver!: () => void;
+  /** Resolves when it has ended or died. */
+  readonly over = new Promise<void>((resolve) => (this.resolveOver = resolve));
 
   constructor(
     private readonly deployment: Deployment,
@@ -42,41 +42,40 @@ export class Action implements Owner {
     if (death !== null && "at" in death) {
       void clock.asNobody(() => clock.wait(death.at).then(() => this.die()));
     }
-    return clock.as(this, () => code(this.ctx()));
-  }
-
-  private ctx(): Deployment["app"] {
-    return {
+    const ctx = {
       runMutation: (reference: Reference, args: Args) =>
         this.call(reference, args, true),
       runQuery: (reference: Reference, args: Args) =>
         this.call(reference, args, false),
     } as unknown as Deployment["app"];
+    return clock.as(this, () => code(ctx));
   }
 
-  /** It is over, and what it has not waited for is cut off. */
+  /** It returns, and everything it did not wait for is cut off. */
   end(): void {
-    if (!this.alive) return;
-    this.left = { calls: this.callsInFlight, timers: this.timers.armed };
-    this.fate = "ended";
-    this.overAt = this.deployment.clock.time;
-    this.goOn();
+    const left = { calls: this.callsInFlight, timers: this.timers.armed };
+    if (this.alive) this.left = left;
+    this.stop("ended");
   }
 
-  /** The machine that it runs on is gone. */
+  /** Its machine is gone. */
   die(): void {
+    this.stop("died");
+  }
+
+  private stop(fate: "ended" | "died"): void {
     if (!this.alive) return;
-    this.fate = "died";
+    this.fate = fate;
     this.overAt = this.deployment.clock.time;
-    this.goOn();
+    this.resolveOver();
   }
 
   private call(
     reference: Reference,
     args: Args,
-    changes: boolean,
+    isMutation: boolean,
   ): Promise<unknown> {
-    // Asks that come after its end come from nowhere.
+    // Nothing runs after its end.
     if (!this.alive) return new Promise(() => {});
     for (const value of Object.values(args)) {
       if (typeof value === "string" && /\p{Surrogate}/u.test(value)) {
@@ -90,7 +89,8 @@ export class Action implements Owner {
       this.mostCallsInFlight,
       this.callsInFlight,
     );
-    return this.deployment.clock.asNobody(
+    const { clock } = this.deployment;
+    return clock.asNobody(
       () =>
         new Promise((resolve, reject) => {
           const answer = (settle: () => void) => {
@@ -98,13 +98,13 @@ export class Action implements Owner {
             this.callsInFlight--;
             settle();
             if (this.diesAt(index, "after")) {
-              void this.deployment.clock.wait(0).then(() => this.die());
+              void clock.wait(0).then(() => this.die());
             }
           };
-          void this.carryOut(index, reference, args, changes).then(
+          void this.carryOut(index, reference, args, isMutation).then(
             (result) => answer(() => resolve(result)),
             (error: Error) => {
-              this.failures.push(this.deployment.clock.time);
+              this.failures.push(clock.time);
               answer(() => reject(error));
             },
           );
@@ -116,12 +116,12 @@ export class Action implements Owner {
     index: number,
     reference: Reference,
     args: Args,
-    changes: boolean,
+    isMutation: boolean,
   ): Promise<unknown> {
     const { deployment, plan } = this;
     const { clock, happenings } = deployment;
-    const done = () =>
-      changes
+    const execute = () =>
+      isMutation
         ? deployment.mutate(reference, args, this)
         : deployment.query(reference, args);
     let how = plan.calls[index % plan.calls.length] ?? "prompt";
@@ -142,26 +142,25 @@ export class Action implements Owner {
         .then(() => {
           if (!arrives()) return;
           happenings.add("call done after its caller was told that it failed");
-          return done();
+          return execute();
         })
-        // There is nobody to tell.
         .catch(() => {});
-      throw new Error("The call failed, as far as one can see.");
+      throw new Error("The call seems to have failed.");
     }
-    if (typeof how === "object") {
-      if (how.before + how.after > 500) happenings.add("call slow");
-      this.slowest = Math.max(this.slowest, how.before + how.after);
-      await clock.wait(how.before);
-    }
-    if (!arrives()) throw new Error("Nobody asks for it any more.");
-    const result = await done();
+    const { before, after } =
+      typeof how === "object" ? how : { before: 0, after: 0 };
+    if (before + after > 500) happenings.add("call slow");
+    this.slowest = Math.max(this.slowest, before + after);
+    if (typeof how === "object") await clock.wait(before);
+    if (!arrives()) throw new Error("Its caller is gone.");
+    const result = await execute();
     if (this.diesAt(index, "between")) {
-      if (changes && this.alive) {
+      if (isMutation && this.alive) {
         happenings.add("writer's action died between a commit and its answer");
       }
       this.die();
     }
-    if (typeof how === "object") await clock.wait(how.after);
+    if (typeof how === "object") await clock.wait(after);
     if (how === "lost") {
       happenings.add("call done, its answer lost");
       throw new Error("The answer was lost.");
@@ -169,7 +168,10 @@ export class Action implements Owner {
     return result;
   }
 
-  private diesAt(index: number, moment: string): boolean {
+  private diesAt(
+    index: number,
+    moment: "before" | "between" | "after",
+  ): boolean {
     const { death } = this.plan;
     return (
       death !== null &&

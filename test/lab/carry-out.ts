@@ -6,264 +6,212 @@ import { textOf } from "../../src/browser/request.js";
 import type { Action } from "./action.js";
 import { LabClock } from "./lab-clock.js";
 import { Deployment } from "./lab-backend.js";
-import type { Fault, Happenings } from "./happenings.js";
-import { nothingSent, serve, type Sent } from "./connections.js";
+import type { Fault } from "./happenings.js";
+import {
+  failedToFetch,
+  nothingSent,
+  serve,
+  untilAborted,
+  type Sent,
+} from "./connections.js";
 import { Manuscript } from "./manuscript.js";
-import { Browser, HookReader } from "./page.js";
+import { Browser } from "./client.js";
+import { HookReader } from "./page.js";
 import { Reader } from "./readers.js";
-import type {
-  ActionPlan,
-  CallerPlan,
-  ConnectionPlan,
-  OutsideEvent,
-  PagePlan,
-  ReaderPlan,
-  Schedule,
+import {
+  CALM,
+  STABLE,
+  type ActionPlan,
+  type CallerPlan,
+  type ConnectionPlan,
+  type OutsideEvent,
+  type ReaderPlan,
+  type Schedule,
 } from "./schedule.js";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-/** One who asked for the stream to be written. */
+/** An action that asked for the stream to be written. */
 export interface Caller {
-  plan: CallerPlan;
+  how: CallerPlan["how"];
   action: Action;
   manuscript: Manuscript;
-  /** Null for one that asked for no response. */
+  /** Null if it asked for no response. */
   sent: Sent | null;
   /** How `generate` ended. */
   generated: "resolved" | "declined" | "rejected" | null;
 }
 
-/** All that came of a schedule. */
-export interface Outcome {
-  schedule: Schedule;
-  happenings: Happenings;
-  deployment: Deployment;
-  callers: Caller[];
-  /** The last who got the claim, if its writer ran. */
-  winner: Caller | undefined;
-  /** What the one has written who has written the most. */
-  written: Manuscript | undefined;
-  readers: Reader[];
-  /** The pages that used the hook, and how many of their requests were answered. */
-  hooks: { hook: HookReader; answered: number }[];
-  /** What they left when all of them were gone. */
-  browser: Browser;
-  /** When nothing ran (ms, by the clock that never jumps). */
-  stalls: { from: number; to: number }[];
-  stored: Awaited<ReturnType<Deployment["stored"]>>;
-  /** Rejections that nobody had taken care of. */
-  rejections: unknown[];
-  /** What should have come to an end, and has not. */
-  stuck: string[];
+/** Something that has to finish. */
+interface Task {
+  name: string;
+  isDone: boolean;
 }
 
-const calm: ActionPlan = {
-  calls: ["prompt"],
-  brokenFrom: null,
-  death: null,
-  orphansArrive: false,
-};
-const whole: ConnectionPlan = {
-  leavesAt: null,
-  answer: 0,
-  cutAfter: null,
-  as: "end",
-  noticed: "signal",
-};
+/** Answers a request. */
+type Handler = (url: string, signal: AbortSignal | null) => Promise<Response>;
 
-const calmCaller: Omit<CallerPlan, "page"> = {
-  at: 0,
-  how: "stream",
-  action: calm,
-  connection: whole,
-  isLost: false,
-  by: "hook",
-};
-
-/** Carries a schedule out, to the last of what it has set going. */
-export async function carryOut(schedule: Schedule): Promise<Outcome> {
+/** Carries a schedule out, until everything that it started has finished. */
+export async function carryOut(schedule: Schedule): Promise<Run> {
   const clock = new LabClock();
-  const rejections: unknown[] = [];
-  const rejected = (reason: unknown) => rejections.push(reason);
-  const real = {
-    fetch: globalThis.fetch,
-    error: console.error,
-    warn: console.warn,
-  };
-  process.on("unhandledRejection", rejected);
-  // What is logged is expected: these runs are full of errors.
+  const run = new Run(clock, schedule);
+  const onRejection = (reason: unknown) => run.rejections.push(reason);
+  const { fetch } = globalThis;
+  const { error, warn } = console;
+  process.on("unhandledRejection", onRejection);
+  // These runs are full of errors, which are logged.
   console.error = console.warn = () => {};
+  globalThis.fetch = run.fetch;
   try {
-    return await clock.during(() =>
-      new Run(clock, schedule, rejections).carryOut(),
-    );
+    await clock.during(() => run.carryOut());
+    return run;
   } finally {
-    Object.assign(globalThis, { fetch: real.fetch });
-    console.error = real.error;
-    console.warn = real.warn;
-    process.off("unhandledRejection", rejected);
+    globalThis.fetch = fetch;
+    Object.assign(console, { error, warn });
+    process.off("unhandledRejection", onRejection);
   }
 }
 
-class Run {
-  private readonly happenings = new Set<Fault>();
-  private deployment!: Deployment;
-  private readonly callers: Caller[] = [];
-  private readonly readers: Reader[] = [];
-  private readonly stalls: Outcome["stalls"] = [];
-  private readonly hooks: Outcome["hooks"] = [];
-  private readonly browser = new Browser();
-  /** How the requests of hooks are answered, by the host that they ask. */
-  private readonly drivers = new Map<
-    string,
-    (signal: AbortSignal | null) => Promise<Response>
-  >();
-  /** What is to come to an end before the readers have to. */
-  private readonly acts: { name: string; done: boolean }[] = [];
-  private readonly readings: { name: string; done: boolean }[] = [];
-  /** How the requests of `readStream` are answered, by the host that it asks. */
-  private readonly hosts = new Map<
-    string,
-    { action: ActionPlan; connection: ConnectionPlan }[]
-  >();
-  private writingIsOver = false;
+/** One schedule, and everything that came of it. */
+export class Run {
+  /** What actually happened, as opposed to what was planned. */
+  readonly happenings = new Set<Fault>();
+  readonly callers: Caller[] = [];
+  readonly readers: Reader[] = [];
+  /** The hooks, and how many of their requests were answered. */
+  readonly hooks: { hook: HookReader; answered: number }[] = [];
+  readonly browser = new Browser();
+  /** When nothing ran (ms, by the clock that never jumps). */
+  readonly stalls: { from: number; to: number }[] = [];
+  /** Rejections without a handler. */
+  readonly rejections: unknown[] = [];
+  /** What should have finished, and has not. */
+  readonly stuck: string[] = [];
+  deployment!: Deployment;
+  /** What was saved at the end. */
+  stored!: Awaited<ReturnType<Deployment["stored"]>>;
+  /** Everything that has to finish before the readers have to. */
+  private readonly writing: Task[] = [];
+  private readonly reading: Task[] = [];
+  private isWritingOver = false;
+  /** How the requests of `readStream` and of hooks are answered, by host. */
+  private readonly hosts = new Map<string, Handler>();
 
   constructor(
     private readonly clock: LabClock,
-    private readonly schedule: Schedule,
-    private readonly rejections: unknown[],
+    readonly schedule: Schedule,
   ) {}
 
-  private get winner(): Caller | undefined {
+  /** The last one that got the claim, if its writer ran. */
+  get winner(): Caller | undefined {
     const holder = this.deployment.holders.at(-1)?.action;
     return this.callers.find(
       ({ action, manuscript }) => action === holder && manuscript.started,
     );
   }
 
-  /** What the one has written who has written the most. */
-  private get written(): Manuscript | undefined {
-    const all = this.callers.map(({ manuscript }) => manuscript);
-    const started = all.filter((manuscript) => manuscript.started);
-    return started.sort((a, b) => b.readable - a.readable)[0];
+  /** What the writer that got furthest has written. */
+  get written(): Manuscript | undefined {
+    return this.callers
+      .map(({ manuscript }) => manuscript)
+      .filter(({ started }) => started)
+      .sort((a, b) => b.readable - a.readable)[0];
   }
 
-  /** Whether the writer's action is at work. */
-  private get isWriting(): boolean {
+  private get isWriterAlive(): boolean {
     return this.winner?.action.alive === true;
   }
 
-  async carryOut(): Promise<Outcome> {
-    const { clock, schedule, happenings } = this;
-    this.deployment = await Deployment.create(clock, happenings, schedule);
+  async carryOut(): Promise<void> {
+    const { clock, schedule, happenings, writing, reading } = this;
+    const deployment = await Deployment.create(clock, happenings, schedule);
+    this.deployment = deployment;
     const usesHook =
       schedule.callers.some(({ by }) => by === "hook") ||
       schedule.readers.some(({ how }) => how === "hook");
-    // A render, its effects, and what these set going.
+    // A render, its effects, and what these start.
     if (usesHook) clock.turns = 4;
-    const { deployment } = this;
-    Object.assign(globalThis, { fetch: this.fetch });
 
-    schedule.callers.forEach((plan, i) => {
-      this.begin(this.acts, `caller ${i}`, plan.at, () => this.call(plan, i));
-    });
-    schedule.takeovers.forEach(({ at, throwsAt, action }, i) => {
-      const how = "take over" as const;
-      const plan = { ...calmCaller, at, how, action } as CallerPlan;
-      this.begin(this.acts, `takeover ${i}`, at, () =>
-        this.generate(plan, throwsAt),
+    for (const [i, plan] of schedule.callers.entries()) {
+      this.start(writing, `caller ${i}`, plan.at, () => this.call(plan, i));
+    }
+    for (const [i, { at, ...plan }] of schedule.takeovers.entries()) {
+      this.start(writing, `takeover ${i}`, at, () =>
+        this.generate({ ...plan, how: "take over" }),
       );
-    });
-    schedule.outside.forEach((event, i) => {
-      this.begin(this.acts, `event ${i} (${event.what})`, event.at, () =>
+    }
+    for (const [i, event] of schedule.outside.entries()) {
+      this.start(writing, `event ${i} (${event.what})`, event.at, () =>
         this.meddle(event),
       );
-    });
-    schedule.readers.forEach((plan, i) => {
-      this.begin(this.readings, `reader ${i}`, plan.at, () =>
-        this.read(plan, i),
-      );
-    });
+    }
+    for (const [i, plan] of schedule.readers.entries()) {
+      this.start(reading, `reader ${i}`, plan.at, () => this.read(plan, i));
+    }
 
-    const stuck: string[] = [];
-    const done = (all: { done: boolean }[]) => all.every((one) => one.done);
-    const unfinished = (all: { name: string; done: boolean }[]) =>
-      all.filter((one) => !one.done).map(({ name }) => name);
-
-    await clock.runUntil(() => done(this.acts), 5 * 60 * MINUTE);
-    stuck.push(...unfinished(this.acts));
-    // What is on its way arrives, and scheduled functions run.
-    await clock.runUntil(() => false, 10 * SECOND);
+    await this.finish(writing, 5 * 60 * MINUTE);
+    // Calls in flight arrive, and scheduled functions run.
+    await this.pass(10 * SECOND);
     if (!deployment.isOver) {
       clock.jump(22 * MINUTE);
       await this.settled(deployment.cron());
-      await clock.runUntil(() => false, 5 * SECOND);
+      await this.pass(5 * SECOND);
     }
     await this.runOwedCallbacks();
-    this.writingIsOver = true;
-    await clock.runUntil(() => done(this.readings), 15 * MINUTE);
-    stuck.push(...unfinished(this.readings));
+    this.isWritingOver = true;
+    await this.finish(reading, 15 * MINUTE);
     // A stream that was ended from outside drains for 15 s.
-    await clock.runUntil(() => false, 20 * SECOND);
+    await this.pass(20 * SECOND);
 
+    const late: Task[] = [];
     for (const [i, follow] of [
       (reader: Reader) => reader.resume("late.lab"),
       (reader: Reader) => reader.follow(true, [0], () => true),
       (reader: Reader) => reader.follow(false, [0], () => true),
     ].entries()) {
       const reader = this.reader(`late reader ${i}`);
-      this.begin(this.readings, reader.name, 0, () => follow(reader));
+      this.start(late, reader.name, 0, () => follow(reader));
     }
-    if (!(await clock.runUntil(() => done(this.readings), 10 * MINUTE))) {
-      stuck.push(...unfinished(this.readings.slice(-3)));
-    }
+    await this.finish(late, 10 * MINUTE);
     for (const reader of this.readers) reader.alive = false;
     for (const { hook } of this.hooks) hook.unmount();
-    // A reader that nobody shows is kept for a while.
-    if (usesHook) await clock.runUntil(() => false, MINUTE);
-    for (const { action } of this.callers) {
-      if (action.alive) action.die();
-    }
-    const stored = await this.settled(deployment.stored());
+    // An unused reader is kept for a while.
+    if (usesHook) await this.pass(MINUTE);
+    for (const { action } of this.callers) action.die();
+    this.stored = await this.settled(deployment.stored());
     await clock.settle();
-    this.takeNote();
-
-    return {
-      schedule,
-      happenings,
-      deployment,
-      callers: this.callers,
-      winner: this.winner,
-      written: this.written,
-      readers: this.readers,
-      hooks: this.hooks,
-      browser: this.browser,
-      stalls: this.stalls,
-      stored,
-      rejections: this.rejections,
-      stuck,
-    };
+    this.note();
   }
 
-  /** Waits for what needs no time. */
+  private pass(ms: number): Promise<unknown> {
+    return this.clock.runUntil(() => false, ms);
+  }
+
+  /** Runs tasks to their end, but no longer than this. */
+  private async finish(tasks: Task[], limit: number): Promise<void> {
+    const left = () => tasks.filter(({ isDone }) => !isDone);
+    await this.clock.runUntil(() => left().length === 0, limit);
+    this.stuck.push(...left().map(({ name }) => name));
+  }
+
+  /** Waits for something that takes no time. */
   private async settled<T>(promise: Promise<T>): Promise<T> {
     await this.clock.settle();
     return promise;
   }
 
-  private begin(
-    list: { name: string; done: boolean }[],
+  private start(
+    list: Task[],
     name: string,
     at: number,
     act: () => Promise<unknown>,
   ): void {
-    const entry = { name, done: false };
-    list.push(entry);
+    const task = { name, isDone: false };
+    list.push(task);
     void this.clock.wait(at).then(async () => {
       await act();
-      entry.done = true;
+      task.isDone = true;
     });
   }
 
@@ -274,10 +222,8 @@ class Run {
   }
 
   private async call(plan: CallerPlan, index: number): Promise<void> {
-    const { clock, happenings } = this;
-    if (
-      this.callers.some(({ action }) => action.alive && !this.deployment.isOver)
-    ) {
+    const { happenings, callers, deployment } = this;
+    if (callers.some(({ action }) => action.alive && !deployment.isOver)) {
       happenings.add("several callers at one time");
     }
     if (this.winner?.action.fate === "died") {
@@ -285,47 +231,52 @@ class Run {
     }
     if (plan.how === "generate") return this.generate(plan);
     const reader = this.reader(`the client of caller ${index} (${plan.by})`);
-    if (plan.by === "hook") return this.driveByHook(plan, index, reader);
     const host = `client-${index}.lab`;
-    this.hosts.set(host, []);
-    this.begin(this.readings, reader.name, 0, async () => {
+    if (plan.by === "hook") {
+      this.mountHook(reader, plan, host, true);
+      // What it asks for again, it asks for within this time.
+      for (let i = 0; i < 120 && !deployment.isOver; i++) {
+        await this.clock.wait(SECOND);
+      }
+      return;
+    }
+    this.start(this.reading, reader.name, 0, async () => {
       try {
-        const response = await this.post(plan, 0, null);
-        if (response.status === 200 && response.body !== null) {
-          await this.receive(reader, response.body);
-        }
+        const { status, body } = await this.post(plan, null);
+        if (status === 200) await this.receive(reader, body!);
       } catch {
-        // It goes on by what is saved, like every client.
+        // It continues with what is saved, like every client.
       }
       if (plan.by === "resume") await reader.resume(host);
-      else await reader.follow(true, [700], () => this.writingIsOver);
+      else await reader.follow(true, [700], () => this.isWritingOver);
     });
-    // Its action, an act of its own, has begun by now.
-    await clock.wait(0);
+    // By then its action, a task of its own, has begun.
+    await this.clock.wait(0);
   }
 
-  private async generate(
-    plan: CallerPlan,
-    throwsAt: number | null = null,
-  ): Promise<void> {
+  private async generate(plan: {
+    how: CallerPlan["how"];
+    action: ActionPlan;
+    throwsAt?: number | null;
+  }): Promise<void> {
     const { deployment, happenings } = this;
     const takeOver = plan.how === "take over";
-    const caller = this.newCaller(plan, plan.action, throwsAt);
+    const caller = this.newCaller(plan);
     const { action, manuscript } = caller;
-    const { streaming, streamId } = deployment;
-    if (takeOver && this.isWriting) {
+    const { streaming, streamId, app } = deployment;
+    if (takeOver && this.isWriterAlive) {
       happenings.add("taken over from a living writer");
     }
+    const startOffset = async () => {
+      happenings.add("taken over");
+      return (await streaming.getStreamBody(app, streamId)).text.length;
+    };
+    const writer = manuscript.writer(
+      action,
+      takeOver ? startOffset : undefined,
+    );
     const generated = action
-      .run((ctx) => {
-        const begin = async () => {
-          happenings.add("taken over");
-          const { app } = deployment;
-          return (await streaming.getStreamBody(app, streamId)).text.length;
-        };
-        const writer = manuscript.writer(action, takeOver ? begin : undefined);
-        return streaming.generate(ctx, streamId, writer, { takeOver });
-      })
+      .run((ctx) => streaming.generate(ctx, streamId, writer, { takeOver }))
       .then(
         (wrote) => (caller.generated = wrote ? "resolved" : "declined"),
         () => (caller.generated = "rejected"),
@@ -334,7 +285,7 @@ class Run {
     await Promise.race([generated, action.over]);
   }
 
-  /** Within a day. */
+  /** Owed callbacks run within a day. */
   private async runOwedCallbacks(): Promise<void> {
     const { clock, deployment, schedule } = this;
     if (schedule.callback === null) return;
@@ -344,98 +295,85 @@ class Run {
       if (dueAt === undefined) return;
       clock.jump(Math.max(0, dueAt + 1 - clock.now()));
       await this.settled(deployment.cron());
-      await clock.runUntil(() => false, 5 * SECOND);
+      await this.pass(5 * SECOND);
     }
   }
 
-  private async driveByHook(
-    plan: CallerPlan,
-    index: number,
+  /** Shows the stream with a hook. Only its first request can go wrong. */
+  private mountHook(
     reader: Reader,
-  ): Promise<void> {
-    const host = `driver-${index}.lab`;
-    const entry = this.readByHook(reader, plan.page, host, true);
-    let requests = 0;
-    this.drivers.set(host, async (signal) => {
-      if (requests > 0) this.happenings.add("hook asked again");
-      const response = await this.post(plan, requests++, signal);
-      if (response.status < 300) entry.answered++;
-      if (response.status === 200) this.happenings.add("hook drove the stream");
-      return response;
-    });
-    // What it asks for again, it asks within that time.
-    for (let i = 0; i < 120 && !this.deployment.isOver; i++) {
-      await this.clock.wait(SECOND);
-    }
-  }
-
-  private readByHook(
-    reader: Reader,
-    page: PagePlan,
+    plan: Pick<CallerPlan, "page"> & Partial<CallerPlan>,
     host: string,
     driven: boolean,
-  ): Outcome["hooks"][number] {
-    const { deployment, browser } = this;
+  ): void {
+    const { deployment, browser, happenings } = this;
     const url = `https://${host}/stream`;
-    const hook = new HookReader(deployment, browser, reader, page, url, driven);
+    const hook = new HookReader(
+      ...([deployment, browser, reader, plan.page, url, driven] as const),
+    );
     const entry = { hook, answered: 0 };
     this.hooks.push(entry);
-    this.begin(this.readings, reader.name, 0, () => hook.read());
-    return entry;
+    this.start(this.reading, reader.name, 0, () => hook.read());
+    let requests = 0;
+    this.hosts.set(host, async (_url, signal) => {
+      if (driven && requests > 0) happenings.add("hook asked again");
+      const response = await this.post(requests++ === 0 ? plan : {}, signal);
+      if (response.status < 300) entry.answered++;
+      if (response.status === 200) happenings.add("hook drove the stream");
+      return response;
+    });
   }
 
-  private newCaller(
-    plan: CallerPlan,
-    by: ActionPlan,
-    throwsAt: number | null = null,
-  ): Caller {
+  private newCaller({
+    how = "stream",
+    action: plan = CALM,
+    throwsAt = null,
+  }: Partial<CallerPlan> & { throwsAt?: number | null }): Caller {
     const { deployment, clock, schedule, callers } = this;
-    const action = deployment.action(by);
+    const action = deployment.action(plan);
     const index = schedule.takeovers.length > 0 ? null : callers.length;
     const { writing } = schedule;
     const manuscript = new Manuscript(clock, writing, index, throwsAt);
-    const caller = { plan, action, manuscript, sent: null, generated: null };
+    const outcome = { sent: null, generated: null };
+    const caller = { how, action, manuscript, ...outcome };
     callers.push(caller);
     return caller;
   }
 
-  /** Carries out a request to the HTTP action that writes. What goes wrong does so the first time. */
+  /** Sends a request to the HTTP action that writes. */
   private async post(
-    plan: CallerPlan,
-    index: number,
+    plan: Partial<CallerPlan>,
     signal: AbortSignal | null,
   ): Promise<Response> {
     const { deployment } = this;
     const { streaming, streamId } = deployment;
-    if (plan.isLost && index === 0) {
+    if (plan.isLost) {
       this.happenings.add("request lost");
-      throw new TypeError("Failed to fetch");
+      throw failedToFetch();
     }
-    const caller = this.newCaller(plan, index === 0 ? plan.action : calm);
+    const caller = this.newCaller(plan);
     const { action, manuscript } = caller;
     const sent = (caller.sent = nothingSent());
     const writer = manuscript.writer(action);
-    this.begin(this.acts, `action ${this.callers.length - 1}`, 0, async () => {
+    const name = `action ${this.callers.length - 1}`;
+    this.start(this.writing, name, 0, async () => {
       await Promise.race([action.over, this.idle(caller)]);
       action.end();
     });
     return serve(
       deployment,
       action,
-      index === 0 ? plan.connection : whole,
+      plan.connection ?? STABLE,
       { url: "https://app.lab/stream", method: "POST", signal },
       (ctx, request) =>
-        streaming.stream(
-          ctx,
-          request,
-          streamId,
-          (_ctx, _request, _streamId, append, stop) => writer(append, stop),
+        streaming.stream(ctx, request, streamId, (_ctx, _request, _id, ...to) =>
+          writer(...to),
         ),
       sent,
     );
   }
 
-  /** Shows a reader what comes of a body, until it ends, breaks or is silent for too long. */
+  /** Shows a reader what arrives of a body, until it ends, breaks or is silent for too long. */
   private async receive(
     reader: Reader,
     body: ReadableStream<Uint8Array>,
@@ -452,17 +390,17 @@ class Run {
     void pieces.return().catch(() => {});
   }
 
-  /** Where the platform gave a body up, nothing says when its action has ended, but that nothing of it goes on. */
+  /** Once the platform has given a body up, an action has ended when nothing of it is running. */
   private async idle({ action, manuscript, sent }: Caller): Promise<void> {
     for (let quiet = 0; quiet < 3;) {
       await this.clock.wait(5 * SECOND);
       if (!action.alive) return;
-      const idle =
+      const isIdle =
         sent?.cancelled === true &&
         (manuscript.ended !== null || !manuscript.started) &&
         action.callsInFlight === 0 &&
         action.timers.armed === 0;
-      quiet = idle ? quiet + 1 : 0;
+      quiet = isIdle ? quiet + 1 : 0;
     }
   }
 
@@ -471,8 +409,9 @@ class Run {
     const { streaming, streamId, app } = deployment;
     const wasOver = deployment.isOver;
     const note = (fault: Fault) => {
-      if (this.isWriting && !wasOver) happenings.add(fault);
+      if (this.isWriterAlive && !wasOver) happenings.add(fault);
     };
+    const setStatus = streaming.component.lib.setStreamStatus;
     switch (event.what) {
       case "abort":
         note("abort while the writer was at work");
@@ -480,30 +419,17 @@ class Run {
         return streaming.abortStream(app, streamId).catch(() => {});
       case "delete":
         note("deletion while the writer was at work");
-        if (wasOver) {
-          happenings.add(
-            deployment.tail === null
-              ? "second deletion"
-              : "deletion of an ended stream",
-          );
-        }
-        // There is none any more, perhaps.
+        if (deployment.tail === null) happenings.add("second deletion");
+        else if (wasOver) happenings.add("deletion of an ended stream");
+        // It may be gone.
         return streaming.deleteStream(app, streamId).catch(() => {});
-      case "set":
+      case "set": {
         note("status set while the writer was at work");
-        return app
-          .runMutation(streaming.component.lib.setStreamStatus, {
-            streamId,
-            status: event.status,
-          })
-          .then(
-            () => {},
-            () => {},
-          );
-      case "cron":
-        note("cron while the writer was at work");
-        await deployment.cron();
-        return;
+        const { status } = event;
+        return void (await app
+          .runMutation(setStatus, { streamId, status })
+          .catch(() => {}));
+      }
       case "clock":
         happenings.add(event.by < 0 ? "clock set back" : "clock set forward");
         return clock.jump(event.by);
@@ -511,11 +437,11 @@ class Run {
         happenings.add("clock set forward");
         clock.jump(event.for);
         await clock.wait(event.cronAfter);
-        if (this.isWriting && !deployment.isOver) {
-          happenings.add("cron while the writer was at work");
-        }
-        await deployment.cron();
-        return;
+        if (!deployment.isOver) note("cron while the writer was at work");
+        return void (await deployment.cron());
+      case "cron":
+        note("cron while the writer was at work");
+        return void (await deployment.cron());
       case "stall":
         happenings.add("stall");
         this.stalls.push({ from: clock.time, to: clock.time + event.for });
@@ -525,140 +451,95 @@ class Run {
 
   private async read(plan: ReaderPlan, index: number): Promise<void> {
     const reader = this.reader(`reader ${index} (${plan.how})`);
+    const host = `reader-${index}.lab`;
+    // It may be told to drive.
     if (plan.how === "hook") {
-      const host = `driver-of-${index}.lab`;
-      const entry = this.readByHook(reader, plan.page, host, false);
-      // It may be told to drive.
-      const asCaller: CallerPlan = { ...calmCaller, page: plan.page };
-      this.drivers.set(host, async (signal) => {
-        const response = await this.post(asCaller, 1, signal);
-        if (response.status < 300) entry.answered++;
-        return response;
-      });
-      return;
+      const { page } = plan;
+      return this.mountHook(reader, { page }, host, false);
     }
-    if (plan.how === "resume") {
-      this.hosts.set(`reader-${index}.lab`, [...plan.answers]);
-      return reader.resume(`reader-${index}.lab`);
+    if (plan.how !== "resume") {
+      const isPaged = plan.how === "pages";
+      return reader.follow(isPaged, plan.looks, () => this.isWritingOver);
     }
-    return reader.follow(
-      plan.how === "pages",
-      plan.looks,
-      () => this.writingIsOver,
+    const answers = [...plan.answers];
+    this.hosts.set(host, (...request) =>
+      this.resume(...request, answers.shift()),
+    );
+    return reader.resume(host);
+  }
+
+  /** Answers a request for what is saved. */
+  private async resume(
+    url: string,
+    signal: AbortSignal | null,
+    plan: { action: ActionPlan; connection: ConnectionPlan } = {
+      action: CALM,
+      connection: STABLE,
+    },
+  ): Promise<Response> {
+    const { deployment, happenings } = this;
+    const action = deployment.action(plan.action);
+    void action.over.then(() => {
+      if (action.fate === "died") happenings.add("resume's action died");
+      if (action.failures.length > 0)
+        happenings.add("look of a reader refused");
+    });
+    return serve(
+      deployment,
+      action,
+      plan.connection,
+      { url, signal },
+      (ctx, request) => {
+        const id = new URL(request.url).searchParams.get(wire.streamId);
+        return deployment.streaming.resume(ctx, request, id as StreamId);
+      },
     );
   }
 
-  /** What `readStream` and the hook ask with. */
-  private readonly fetch = async (
-    url: URL | string,
-    init: RequestInit = {},
+  /** The platform's `fetch`. */
+  readonly fetch = async (
+    input: unknown,
+    { signal = null }: RequestInit = {},
   ): Promise<Response> => {
-    const { deployment, clock, happenings } = this;
+    const url = String(input);
     const { hostname } = new URL(url);
-    const { action: plan, connection } = this.hosts.get(hostname)?.shift() ?? {
-      action: calm,
-      connection: whole,
-    };
-    const { signal } = init;
-    const driver = this.drivers.get(hostname);
-    const answered = clock.asNobody(async () => {
-      if (driver !== undefined) {
-        const response = await driver(signal ?? null);
-        if (response.body === null || !signal) return response;
-        return new Response(untilAborted(response.body, signal), response);
-      }
-      const action = deployment.action(plan);
-      void action.over.then(() => {
-        if (action.fate === "died") happenings.add("resume's action died");
-        if (action.failures.length > 0) {
-          happenings.add("look of a reader refused");
-        }
-      });
-      const response = await serve(
-        deployment,
-        action,
-        connection,
-        { url: String(url), signal: signal ?? null },
-        (ctx, request) =>
-          deployment.streaming.resume(
-            ctx,
-            request,
-            new URL(request.url).searchParams.get(wire.streamId) as StreamId,
-          ),
-      );
-      // A client that goes away does not read on.
-      if (response.body === null || !signal) return response;
-      return new Response(untilAborted(response.body, signal), response);
+    const handler = this.hosts.get(hostname) ?? this.resume.bind(this);
+    const answered = this.clock.asNobody(async () =>
+      untilAborted(await handler(url, signal), signal),
+    );
+    const aborted = new Promise<never>((_, reject) => {
+      const abort = () => reject(new DOMException("Aborted.", "AbortError"));
+      signal?.addEventListener("abort", abort);
+      if (signal?.aborted) abort();
     });
-    return Promise.race([answered, aborted(signal)]);
+    return Promise.race([answered, aborted]);
   };
 
-  /** What can be told only when all is over. */
-  private takeNote(): void {
+  /** Notes what can be told only when everything is over. */
+  private note(): void {
     const { happenings, winner, deployment } = this;
     if (winner === undefined) return;
-    const { action, manuscript } = winner;
-    if (action.fate === "died") happenings.add("writer's action died");
-    if (manuscript.ended === "threw") happenings.add("writer threw");
-    if (winner.plan.how === "take over" && winner.generated === "rejected") {
-      happenings.add("left open for the next writer");
-    }
+    const { action, manuscript, how, generated } = winner;
     const { style } = this.schedule.writing;
-    if (manuscript.stoppedAt !== null) {
-      if (style === "ignores its signal") {
-        happenings.add("writer ignored its signal");
-      }
-      if (style === "throws when stopped") {
-        happenings.add("writer's abort listener threw");
-      }
-    }
-    const { changes } = deployment;
-    const grewAfterItsEnd = changes.some(({ tail }, i) => {
-      const before = changes[i - 1]?.tail;
-      return (
-        before && tail && isFinal(before.status) && tail.offset > before.offset
-      );
-    });
-    if (grewAfterItsEnd) happenings.add("last words after the end");
-    if (changes.some(({ tail }) => (tail?.offset ?? 0) > 64 * 1024)) {
-      happenings.add("text of more than one document");
+    const wasStopped = manuscript.stoppedAt !== null;
+    const lengths = deployment.changes.map(({ tail }) => tail?.offset ?? 0);
+    const ending = deployment.changes.findIndex(
+      ({ tail }) => tail && isFinal(tail.status),
+    );
+    const notes: Partial<Record<Fault, boolean>> = {
+      "writer's action died": action.fate === "died",
+      "writer threw": manuscript.ended === "threw",
+      "left open for the next writer":
+        how === "take over" && generated === "rejected",
+      "writer ignored its signal": wasStopped && style === "ignores its signal",
+      "writer's abort listener threw":
+        wasStopped && style === "throws when stopped",
+      "last words after the end":
+        ending >= 0 && Math.max(...lengths.slice(ending)) > lengths[ending]!,
+      "text of more than one document": Math.max(...lengths) > 64 * 1024,
+    };
+    for (const [fault, happened] of Object.entries(notes)) {
+      if (happened) happenings.add(fault as Fault);
     }
   }
-}
-
-/** Rejects when a request is aborted, as `fetch` does. */
-function aborted(signal: AbortSignal | null | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = () =>
-      reject(new DOMException("It was aborted.", "AbortError"));
-    signal?.addEventListener("abort", fail);
-    if (signal?.aborted) fail();
-  });
-}
-
-/** A body that fails when its request is aborted, as `fetch` has it. */
-function untilAborted(
-  body: ReadableStream<Uint8Array>,
-  signal: AbortSignal,
-): ReadableStream<Uint8Array> {
-  const reader = body.getReader();
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      signal.addEventListener("abort", () => {
-        try {
-          controller.error(new DOMException("It was aborted.", "AbortError"));
-        } catch {
-          // It has ended already.
-        }
-        reader.cancel().catch(() => {});
-      });
-    },
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (signal.aborted) return;
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: () => reader.cancel(),
-  });
 }

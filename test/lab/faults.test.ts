@@ -1,15 +1,30 @@
 import { test } from "vitest";
+import { carryOut } from "./carry-out.js";
+import { check } from "./invariants.js";
 import { experiment } from "./lab.js";
-import { ALONE, LONG, MEDDLED } from "./schedule.js";
+import { readAlone, readings } from "./reader-alone.js";
+import { ALONE, LONG, MEDDLED, schedules } from "./schedule.js";
 
-// What holds is in invariants.ts, what can happen in schedule.ts.
+// invariants.ts says what must hold, schedule.ts what can happen.
+
+const DAY_MS = 86_400_000;
 
 test.each([
-  ["whatever fails, dies or breaks", ALONE, 0.4],
-  ["whoever ends or deletes it, whatever clock jumps", MEDDLED, 0.45],
-  ["however long the text", LONG, 0.15],
+  ["failures, deaths and broken connections", ALONE, 0.4],
+  ["stops, deletions and clocks that jump", MEDDLED, 0.45],
+  ["any length", LONG, 0.15],
 ] as const)(
-  "%s, the text survives",
-  (name, kind, share) => experiment(name, kind, share),
-  86_400_000,
+  "the text survives %s",
+  (name, kind, share) =>
+    experiment(name, schedules(kind), share, async (schedule) => {
+      const run = await carryOut(schedule);
+      return { happenings: run.happenings, verdicts: check(run) };
+    }),
+  DAY_MS,
+);
+
+test(
+  "a reader without a backend shows everything once",
+  () => experiment("readers alone", readings, 2, readAlone),
+  DAY_MS,
 );

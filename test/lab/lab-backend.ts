@@ -23,22 +23,23 @@ import type { ComponentApi } from "../../src/component/_generated/component.js";
 import { type StreamStatus, isFinal } from "../../src/shared.js";
 import { Action } from "./action.js";
 import type { LabClock } from "./lab-clock.js";
-import type { Happenings } from "./happenings.js";
-import type { ActionPlan, CallbackAct, Schedule } from "./schedule.js";
+import type { Fault } from "./happenings.js";
+import type { ActionPlan, Schedule } from "./schedule.js";
 
-/** What the app hands to its `onComplete`. */
+/** The `context` of the app's `onComplete`. */
 export const CONTEXT = "message 1";
 
-/** What the database said of the stream right after a mutation. */
+/** The state of the stream right after a mutation. */
 export interface Change {
-  /** When (ms, by the clock that never jumps; and what Date.now() said). */
+  /** When (ms): by the clock that never jumps, and what `Date.now()` said. */
   at: number;
   wall: number;
-  /** The action that asked for it; null for the app's own. */
+  /** The action that called it; null for the app's own calls. */
   by: Action | null;
   what: string;
-  /** What it returned, and who held the claim then. */
+  /** What it returned. */
   result: unknown;
+  /** Who held the claim afterwards. */
   holder: Action | null;
   /** Of an `append`: whether it had no text, and whether it was the last. */
   empty: boolean;
@@ -53,61 +54,61 @@ export type Reference = FunctionReference<
 >;
 export type Args = Record<string, unknown>;
 
-const loaders = import.meta.glob("../../src/component/**/*.ts");
-/** Loaded once: what a test of `import.meta.glob` would cost is paid for by every call. */
-const loaded = Object.entries(loaders).map(
-  async ([path, load]) => [path, await load()] as const,
-);
+/** Loaded once, because every call would pay for a lazy import. */
+const loaded = Object.entries(
+  import.meta.glob("../../src/component/**/*.ts"),
+).map(async ([path, load]) => [path, await load()] as const);
 
-/** With a table of the app's: one row for each end that its `onComplete` has counted. */
+/** `ends` is the app's: one row per end that its `onComplete` has counted. */
 const schemaOfApp = defineSchema({
   ...schema.tables,
   ends: defineTable({ call: v.number() }),
 });
 
-/** What an `onComplete` was told, and what it then read. */
-export interface Told {
+/** What `onComplete` was told, and what it read. */
+interface Told {
   at: number;
   args: OnCompleteArgs;
   text: string;
   status: StreamStatus;
 }
 
-/** The component on a deployment with one stream. Nothing is forgotten of what happens to it. */
+/** A deployment with one stream, and a record of everything that happens to it. */
 export class Deployment {
   readonly streaming: PersistentTextStreaming;
   readonly changes: Change[] = [];
   readonly actions: Action[] = [];
   /** Called after each mutation. */
   readonly listeners = new Set<() => void>();
-  /** Each call of `onComplete`, also of those that were rolled back. */
+  /** Each call of `onComplete`, including those that were rolled back. */
   readonly told: Told[] = [];
-  /** The actions that have claimed the stream, each from the one before. */
+  /** The actions that have claimed the stream, one after the other. */
   readonly holders: { action: Action | null; at: number }[] = [];
-  /** Whether the transaction that runs now fails, whatever it catches. */
-  private isDoomed = false;
-  private mayDoom = false;
   streamId = "" as StreamId;
   createdAt = 0;
+  /** Whether the running transaction fails, no matter what it catches. */
+  private isDoomed = false;
+  private queue: Promise<unknown> = Promise.resolve();
 
   private constructor(
     readonly clock: LabClock,
-    readonly happenings: Happenings,
+    readonly happenings: Set<Fault>,
     private readonly t: ReturnType<
       typeof convexTest<typeof schemaOfApp.tables>
     >,
-    flush: Schedule["flush"],
+    private readonly schedule: Schedule,
   ) {
-    // By the same names as in an app: a deployment takes them for references all the same.
+    const { flush } = schedule;
     const component = api as unknown as ComponentApi;
     this.streaming = new PersistentTextStreaming(component, { flush });
   }
 
   static async create(
     clock: LabClock,
-    happenings: Happenings,
-    { flush, lateness, callback }: Schedule,
+    happenings: Set<Fault>,
+    schedule: Schedule,
   ): Promise<Deployment> {
+    const { lateness, callback } = schedule;
     const modules = Object.fromEntries(
       (await Promise.all(loaded)).map(([path, module]) => [
         path,
@@ -121,8 +122,7 @@ export class Deployment {
       modules,
       transactionLimits: true,
     });
-    const deployment: Deployment = new Deployment(clock, happenings, t, flush);
-    deployment.mayDoom = callback?.includes("cannot be caught") === true;
+    const deployment = new Deployment(clock, happenings, t, schedule);
     let scheduled = 0;
     clock.lateness = () => {
       const late = lateness[scheduled++ % lateness.length] ?? 0;
@@ -137,22 +137,24 @@ export class Deployment {
       ),
     );
     deployment.createdAt = clock.now();
-    clock.afterScheduled = () => deployment.lookAfterScheduled();
+    // Scheduled functions time streams out, and pack them.
+    clock.afterScheduled = () => {
+      deployment.queue = deployment.queue.then(() =>
+        deployment.record("scheduled", null),
+      );
+    };
     return deployment;
   }
 
-  /** The `ctx` of the app's own mutations and queries, which nothing happens to. */
-  get app() {
-    return {
-      runMutation: (reference: Reference, args: Args) =>
-        this.mutate(reference, args, null),
-      runQuery: (reference: Reference, args: Args) =>
-        this.query(reference, args),
-    } as unknown as Pick<
-      Parameters<PersistentTextStreaming["generate"]>[0],
-      "runMutation" | "runQuery"
-    >;
-  }
+  /** The `ctx` of the app's own mutations and queries, which always work. */
+  readonly app = {
+    runMutation: (reference: Reference, args: Args) =>
+      this.mutate(reference, args, null),
+    runQuery: (reference: Reference, args: Args) => this.query(reference, args),
+  } as unknown as Pick<
+    Parameters<PersistentTextStreaming["generate"]>[0],
+    "runMutation" | "runQuery"
+  >;
 
   query(reference: Reference, args: Args): Promise<unknown> {
     return this.clock.asNobody(() =>
@@ -160,37 +162,38 @@ export class Deployment {
     );
   }
 
-  /** Mutations go one after the other, and with each the stream is looked at. */
-  private queue: Promise<unknown> = Promise.resolve();
+  /** Mutations run one after the other. The state of the stream is recorded after each. */
   mutate(
     reference: Reference,
     args: Args,
     by: Action | null,
   ): Promise<unknown> {
-    const mutation = this.clock.asNobody(() =>
+    const { clock, t, holders } = this;
+    const mutation = reference as FunctionReference<"mutation">;
+    const mayDoom = this.schedule.callback?.includes("cannot be caught");
+    const done = clock.asNobody(() =>
       this.queue.then(async () => {
         this.isDoomed = false;
-        const mutation = reference as FunctionReference<"mutation">;
-        const result: unknown = await (!this.mayDoom
-          ? this.t.mutation(mutation, args)
-          : this.t.mutation(async (ctx) => {
+        const result: unknown = await (!mayDoom
+          ? t.mutation(mutation, args)
+          : t.mutation(async (ctx) => {
               const result: unknown = await ctx.runMutation(mutation, args);
               if (this.isDoomed) throw new Error("It took over a second.");
               return result;
             }));
         const { claimed } = Object(result) as { claimed?: boolean };
-        if (claimed && this.holders.at(-1)?.action !== by) {
-          this.holders.push({ action: by, at: this.clock.time });
+        if (claimed && holders.at(-1)?.action !== by) {
+          holders.push({ action: by, at: clock.time });
         }
-        await this.look(getFunctionName(reference), by, args, result);
+        await this.record(getFunctionName(reference), by, args, result);
         return result;
       }),
     );
-    this.queue = mutation.catch(() => {});
-    return mutation;
+    this.queue = done.catch(() => {});
+    return done;
   }
 
-  private async look(
+  private async record(
     name: string,
     by: Action | null,
     args: Args = {},
@@ -210,12 +213,7 @@ export class Deployment {
     for (const listener of this.listeners) listener();
   }
 
-  /** Scheduled functions end streams that have died, and pack those that have ended. */
-  private lookAfterScheduled(): void {
-    this.queue = this.queue.then(() => this.look("scheduled", null));
-  }
-
-  /** What the last mutation left. */
+  /** The stream after the last mutation. */
   get tail(): Change["tail"] | undefined {
     return this.changes.at(-1)?.tail;
   }
@@ -226,7 +224,7 @@ export class Deployment {
   }
 
   /** The app's `onComplete`: it counts the end, and then does what is planned. */
-  private onEnd(acts: CallbackAct[]) {
+  private onEnd(acts: NonNullable<Schedule["callback"]>) {
     return internalMutationGeneric({
       args: vOnCompleteArgs(v.string()),
       returns: v.null(),
@@ -270,7 +268,7 @@ export class Deployment {
     return action;
   }
 
-  /** Everything that is stored, with the scheduled functions that did not succeed. */
+  /** Everything that is stored, and the scheduled functions that did not succeed. */
   stored() {
     return this.t.run(async (ctx) => ({
       stream: (await ctx.db.query("streams").collect())[0] ?? null,

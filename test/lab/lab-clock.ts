@@ -1,14 +1,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate } from "node:timers";
 
-/** What sets timers: an execution of a function. When it has ended, none of its timers fires any more. */
+/** Something that sets timers, such as an execution of a function. When it has ended, none of them fires. */
 export interface Owner {
   readonly alive: boolean;
-  /** Called with each change of how many of its timers will fire, and of how many a deployment counts as running. */
-  timers: TimerCount;
+  readonly timers: TimerCount;
 }
 
-/** On a deployment a timer that is cleared goes on until its time has come, and counts. */
+/** On a deployment, a cleared timer keeps running until its time has come, and counts. */
 export class TimerCount {
   armed = 0;
   running = 0;
@@ -20,75 +19,76 @@ interface Timer {
   due: number;
   owner: Owner | undefined;
   callback: () => void;
-  cleared: boolean;
+  isCleared: boolean;
 }
 
 const FRAME_MS = 16;
 
-/** One for all runs: each that is ever used costs every promise a step. */
+/** One for all runs, because each that was ever used slows down every promise. */
 const ownership = new AsyncLocalStorage<Owner>();
 
-/** 14 November 2023, at noon or so. */
+/** 14 November 2023. */
 const EPOCH = 1_700_000_000_000;
 
 /**
- * The time of one run: it goes from timer to timer. `time` (ms) only goes on,
- * as timers do; what `Date.now()` says can also jump.
+ * The time of one run, which goes from timer to timer. `time` (ms) only moves
+ * forward. `Date.now()` can also jump.
  */
 export class LabClock {
   time = 0;
-  /** How late (ms) a timer of nobody's fires: those by which scheduled functions start. */
+  /** How late (ms) a timer without an owner fires, such as the start of a scheduled function. */
   lateness: () => number = () => 0;
-  /** Whether the page is in a hidden tab, where no frames are painted. */
-  isHidden = false;
-  private readonly frames: (() => void)[] = [];
-  /** Called after a timer of nobody's has fired: a scheduled function may have run. */
+  /** Called after a timer without an owner: a scheduled function may have run. */
   afterScheduled: () => void = () => {};
+  /** Whether the tab is hidden, so no frames are painted. */
+  isHidden = false;
+  /** How many turns React may take until it has rendered. */
+  turns = 1;
+  private readonly frames: (() => void)[] = [];
   private skew = 0;
   private nextId = 1;
-  private timers: Timer[] = [];
+  private readonly timers: Timer[] = [];
 
   now(): number {
     return Math.floor(EPOCH + this.time + this.skew);
   }
 
-  /** Changes what `Date.now()` says, and nothing else: NTP sets it back, a laptop that slept forward. */
+  /** Changes only what `Date.now()` says. */
   jump(ms: number): void {
     this.skew += ms;
   }
 
-  /** Time goes by in which nothing runs: the timers that were due fire afterwards, late. */
+  /** Time passes in which nothing runs. Timers that were due fire afterwards. */
   stall(ms: number): void {
     this.time += ms;
   }
 
-  /** Runs something as this owner: the timers that it sets, now or later, are its own. */
+  /** Runs something as this owner: all timers that it sets belong to it. */
   as<T>(owner: Owner, run: () => T): T {
     return ownership.run(owner, run);
   }
 
-  /** Runs something that is nobody's. */
+  /** Runs something without an owner. */
   asNobody<T>(run: () => T): T {
     return ownership.exit(run);
   }
 
-  /** Waits, as nobody: what is left of it does not keep an action alive. */
+  /** Waits without an owner. */
   wait(ms: number): Promise<void> {
     return new Promise((resolve) => this.add(undefined, resolve, ms));
   }
 
-  /** Waits as the code that an app gives to an action does: it ends with it, and is not counted. */
+  /** Waits like the app's own code in an action: ends with the action, and is not counted. */
   waitIn(owner: Owner, ms: number): Promise<void> {
-    const uncounted = {
-      get alive() {
-        return owner.alive;
-      },
-      timers: new TimerCount(),
-    };
-    return new Promise((resolve) => this.add(uncounted, resolve, ms));
+    return new Promise((resolve) => {
+      const fire = () => {
+        if (owner.alive) resolve();
+      };
+      this.add(undefined, fire, ms);
+    });
   }
 
-  /** The tab is shown again: what waited for a frame gets one. */
+  /** The tab is visible again, so frames are painted. */
   show(): void {
     this.isHidden = false;
     for (const paint of this.frames.splice(0)) paint();
@@ -100,9 +100,9 @@ export class LabClock {
     ms: number,
   ): number {
     const due = this.time + Math.max(0, Number.isFinite(ms) ? ms : 0);
-    const timer = { id: this.nextId++, due, owner, callback, cleared: false };
+    const timer = { id: this.nextId++, due, owner, callback, isCleared: false };
     let at = this.timers.length;
-    while (at > 0 && (this.timers[at - 1] as Timer).due > due) at--;
+    while (at > 0 && this.timers[at - 1]!.due > due) at--;
     this.timers.splice(at, 0, timer);
     if (owner !== undefined) {
       const count = owner.timers;
@@ -115,87 +115,58 @@ export class LabClock {
 
   private clear(id: number): void {
     const timer = this.timers.find((one) => one.id === id);
-    if (timer === undefined || timer.cleared) return;
-    timer.cleared = true;
+    if (timer === undefined || timer.isCleared) return;
+    timer.isCleared = true;
     if (timer.owner !== undefined) timer.owner.timers.armed--;
   }
 
-  /** How often React may hand on to itself before it has rendered. */
-  turns = 1;
-
-  /** Lets all happen that can without time going by. */
+  /** Everything happens that takes no time. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < this.turns; turn++) {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  /**
-   * Goes from timer to timer until a condition holds.
-   *
-   * @returns Whether it does: not if nothing is left to happen, or if it takes longer than `limit` (ms).
-   */
-  async runUntil(condition: () => boolean, limit: number): Promise<boolean> {
+  /** Goes from timer to timer until a condition holds, nothing is left to happen, or `limit` (ms) has passed. */
+  async runUntil(condition: () => boolean, limit: number): Promise<void> {
     const end = this.time + limit;
     await this.settle();
     while (!condition()) {
-      const timer = this.timers.shift();
-      if (timer === undefined) return false;
+      const timer = this.timers[0];
+      if (timer === undefined) return;
       if (timer.due > end) {
-        this.timers.unshift(timer);
         this.time = Math.max(this.time, end);
-        return false;
+        return;
       }
+      this.timers.shift();
       this.time = Math.max(this.time, timer.due);
-      const { owner } = timer;
+      const { owner, isCleared, callback } = timer;
       if (owner !== undefined) owner.timers.running--;
-      if (timer.cleared) continue;
+      if (isCleared) continue;
       if (owner !== undefined) owner.timers.armed--;
       if (owner?.alive === false) continue;
-      timer.callback();
+      callback();
       await this.settle();
     }
-    return true;
   }
 
-  /** Puts this clock in place of the real one while `run` does. */
+  /** Replaces the real clock while `run` runs. */
   async during<T>(run: () => Promise<T>): Promise<T> {
-    const real = {
-      setTimeout: globalThis.setTimeout,
-      clearTimeout: globalThis.clearTimeout,
-      Date: globalThis.Date,
-      requestAnimationFrame: globalThis.requestAnimationFrame,
-      cancelAnimationFrame: globalThis.cancelAnimationFrame,
-    };
+    const { setTimeout, clearTimeout, Date } = globalThis;
+    const { requestAnimationFrame, cancelAnimationFrame } = globalThis;
     const realNow = performance.now.bind(performance);
     const now = () => this.now();
-    const setTimeout = (callback: () => void, ms = 0) => {
-      const owner = ownership.getStore();
-      // A function whose life is over sets no more timers.
-      if (owner?.alive === false) return 0;
-      const fire =
-        owner === undefined
-          ? () => {
-              callback();
-              void this.wait(1).then(() => this.afterScheduled());
-            }
-          : () => ownership.run(owner, callback);
-      return this.add(
-        owner,
-        fire,
-        owner === undefined ? ms + this.lateness() : ms,
-      );
-    };
+    const clear = (id: number) => this.clear(id);
     Object.assign(globalThis, {
-      setTimeout,
-      clearTimeout: (id: number) => this.clear(id),
+      setTimeout: this.setTimeout,
+      clearTimeout: clear,
       requestAnimationFrame: (paint: () => void) =>
-        setTimeout(() => {
+        this.setTimeout(() => {
           if (this.isHidden) this.frames.push(paint);
           else paint();
         }, FRAME_MS),
-      cancelAnimationFrame: (id: number) => this.clear(id),
-      Date: class extends real.Date {
+      cancelAnimationFrame: clear,
+      Date: class extends Date {
         constructor(time: number = now()) {
           super(time);
         }
@@ -207,7 +178,23 @@ export class LabClock {
       return await run();
     } finally {
       performance.now = realNow;
-      Object.assign(globalThis, real);
+      const timers = { setTimeout, clearTimeout };
+      const frames = { requestAnimationFrame, cancelAnimationFrame };
+      Object.assign(globalThis, { ...timers, ...frames, Date });
     }
   }
+
+  private readonly setTimeout = (callback: () => void, ms = 0): number => {
+    const owner = ownership.getStore();
+    if (owner === undefined) {
+      const fire = () => {
+        callback();
+        void this.wait(1).then(() => this.afterScheduled());
+      };
+      return this.add(owner, fire, ms + this.lateness());
+    }
+    // A function that has ended sets no more timers.
+    if (!owner.alive) return 0;
+    return this.add(owner, () => ownership.run(owner, callback), ms);
+  };
 }

@@ -3,112 +3,84 @@ import process from "node:process";
 import fc from "fast-check";
 import { expect } from "vitest";
 import { faults, type Fault } from "./happenings.js";
-import { invariants, type Harm } from "./invariants.js";
-import { carryOut } from "./carry-out.js";
-import { schedules, type Kind } from "./schedule.js";
 
-const columns = ["runs", "lost", "doubled", "stuck", "other"] as const;
-
-/** Counts, for each fault, the runs in which it happened and what came of them. */
-class Tally {
-  private readonly counts = new Map<string, number>();
-
-  add(happened: Iterable<Fault>, harms: Set<Harm>): void {
-    for (const fault of ["any", ...happened]) {
-      for (const column of ["runs", ...harms]) {
-        const key = `${fault} ${column}`;
-        this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
-      }
-    }
-  }
-
-  /** As a table in Markdown. */
-  toString(): string {
-    const row = (cells: (string | number)[]) => `| ${cells.join(" | ")} |`;
-    return [
-      row(["fault", ...columns]),
-      row(["---", ...columns.map(() => "---:")]),
-      ...["any", ...faults].map((fault) =>
-        row([
-          fault,
-          ...columns.map((name) => this.counts.get(`${fault} ${name}`) ?? 0),
-        ]),
-      ),
-    ].join("\n");
-  }
+/** What came of one run. */
+export interface Outcome {
+  happenings: Iterable<Fault>;
+  /** What contradicts each invariant, by its name; null if nothing does. */
+  verdicts: Record<string, string | null>;
 }
 
-const setting = (name: string) => process.env[name];
+const setting = (name: string) => process.env[`LAB_${name}`];
 
-/** So many runs there are in CI, in all. */
-const RUNS = 1000;
+const count = (counts: Map<string, number>, key: string) =>
+  counts.set(key, (counts.get(key) ?? 0) + 1);
 
 /**
- * Carries out random schedules and holds every invariant after each. A failure
- * prints its seed and the smallest schedule that fails.
+ * Carries out random schedules, and checks every invariant after each. A failure prints
+ * its seed, its number, and the smallest schedule that fails. docs/faults.md explains
+ * the settings.
  *
- * `LAB_RUNS` says how many runs there are in all, of which this is a share, and
- * `LAB_SECONDS` after what time no more are begun. `LAB_SEED` chooses the
- * schedules. `LAB_REPORT` names a file to which the
- * table of what happened is added. With `LAB_KEEP_GOING`, a run that fails is
- * counted by its number, and the others go on. `LAB_RUN` is the number of the
- * only run to make.
+ * @param share The part of all runs, of which CI makes 1,000.
  */
-export async function experiment(
+export async function experiment<Schedule>(
   name: string,
-  kind: Kind,
+  schedules: fc.Arbitrary<Schedule>,
   share: number,
+  carryOut: (schedule: Schedule) => Promise<Outcome>,
 ): Promise<void> {
-  const seed = Number(setting("LAB_SEED") ?? 1);
-  const numRuns = Math.ceil(share * Number(setting("LAB_RUNS") ?? RUNS));
-  const tally = new Tally();
-  const failures: string[] = [];
-  const only = setting("LAB_RUN");
-  let run = Number(only ?? 0);
+  const seed = Number(setting("SEED") ?? 1);
+  const numRuns = Math.ceil(share * Number(setting("RUNS") ?? 1000));
+  const only = setting("RUN");
   const begin = performance.now();
-  const longest = Number(setting("LAB_SECONDS") ?? Infinity) * 1000;
+  const end = begin + Number(setting("SECONDS") ?? Infinity) * 1000;
+  const runs = new Map<string, number>();
+  const failedRuns = new Map<string, number>();
+  const failures: Record<string, string[]> = {};
+  let run = Number(only ?? 0);
   try {
     await fc.assert(
-      fc.asyncProperty(schedules(kind), async (schedule) => {
-        if (performance.now() - begin > longest) return;
+      fc.asyncProperty(schedules, async (schedule) => {
+        if (performance.now() > end) return;
         const number = run++;
-        const outcome = await carryOut(schedule);
-        const broken = Object.entries(invariants)
-          .map(([named, { check, rule, says, harm }]) => ({
-            harm,
-            said: check(outcome),
-            text: `${named}: ${says} (PROTOCOL ${rule})`,
-          }))
-          .filter(({ said }) => said !== null);
-        tally.add(outcome.happenings, new Set(broken.map(({ harm }) => harm)));
-        const sentences = broken.map(
-          ({ text, said }) => `${text} But: ${said}. (Run ${number}.)`,
+        const { happenings, verdicts } = await carryOut(schedule);
+        const broken = Object.entries(verdicts).flatMap(([invariant, said]) =>
+          said === null ? [] : { invariant, said: `${said} (run ${number})` },
         );
-        if (setting("LAB_KEEP_GOING") === undefined) {
-          expect(sentences).toEqual([]);
+        for (const fault of ["any", ...happenings]) {
+          count(runs, fault);
+          if (broken.length > 0) count(failedRuns, fault);
         }
-        for (const sentence of sentences) failures.push(sentence);
+        if (setting("KEEP_GOING") === undefined) expect(broken).toEqual([]);
+        for (const { invariant, said } of broken) {
+          (failures[invariant] ??= []).push(said);
+        }
       }),
       only === undefined ? { seed, numRuns } : { seed, numRuns: 1, path: only },
     );
   } finally {
-    const report = setting("LAB_REPORT");
+    const took = (performance.now() - begin) / 1000;
+    const cpu = process.cpuUsage().user / 1e6;
+    const report = setting("REPORT");
     if (report !== undefined) {
-      const cpu = process.cpuUsage().user / 1e6;
-      const took = ((performance.now() - begin) / 1000).toFixed(0);
+      const rows = ["any", ...faults].map(
+        (fault) =>
+          `| ${fault} | ${runs.get(fault) ?? 0} | ${failedRuns.get(fault) ?? 0} |`,
+      );
       appendFileSync(
         report,
-        `\n## ${name}, seed ${seed}, ${took} s (${cpu.toFixed(0)} s of CPU)\n\n${tally.toString()}\n`,
+        [
+          `\n## ${name}, seed ${seed}, ${took.toFixed(0)} s (${cpu.toFixed(0)} s of CPU)\n`,
+          "| fault | runs | failed |",
+          "| --- | ---: | ---: |",
+          ...rows,
+          "",
+        ].join("\n"),
       );
     }
   }
-  const counted = new Map<string, { count: number; examples: string[] }>();
-  for (const failure of failures) {
-    const [name = "", ...rest] = failure.split(":");
-    const entry = counted.get(name) ?? { count: 0, examples: [] };
-    entry.count++;
-    if (entry.examples.length < 3) entry.examples.push(rest.join(":"));
-    counted.set(name, entry);
-  }
-  expect(Object.fromEntries(counted)).toEqual({});
+  const counted = Object.entries(failures).map(([invariant, all]) => ({
+    ...{ invariant, count: all.length, examples: all.slice(0, 3) },
+  }));
+  expect(counted).toEqual([]);
 }

@@ -2,15 +2,15 @@ import type {
   BackgroundWriter,
   ChunkAppender,
 } from "../../src/client/index.js";
-import { isLowSurrogate } from "../../src/shared.js";
+import { isHighSurrogate, isLowSurrogate } from "../../src/shared.js";
 import type { Action } from "./action.js";
 import type { LabClock } from "./lab-clock.js";
 import type { Writing } from "./schedule.js";
 
-/** Sentences that are all different, a few to a line, with characters of one to four bytes. */
+/** Sentences that all differ, a few per line, with characters of one to four bytes. */
 let story = "";
 let sentences = 0;
-function storyOf(length: number): string {
+export function storyOf(length: number): string {
   const scripts = ["plain", "naïve", "字符串", "🎭 mask", "👩‍👩‍👧 family"];
   while (story.length < length) {
     const i = sentences++;
@@ -20,12 +20,12 @@ function storyOf(length: number): string {
   return story;
 }
 
-/** What each of several writers of a stream would write, unless they take it over, begins so far apart: it shows who wrote. */
+/** Writers that do not take over from each other start this far apart, which shows who wrote a text. */
 const APART = 333;
 
-/** What one writer writes, and how far it is. */
+/** What one writer writes, and how far it has come. */
 export class Manuscript {
-  /** All that it means to append, as everybody should read it: half a character without its other half is U+FFFD. */
+  /** Everything it intends to append, as readers should see it: half a character that stays alone is U+FFFD. */
   readonly whole: string;
   /** How much of it has been appended (code units), and when. */
   length = 0;
@@ -33,24 +33,20 @@ export class Manuscript {
   started = false;
   /** How much was saved when it began. */
   start = 0;
-  /** How its function ended, if it has. */
-  get ended(): "returned" | "threw" | "was stopped" | null {
-    return this.ending;
-  }
-  set ended(how: "returned" | "threw" | "was stopped") {
-    this.ending = how;
-    this.endedAt = this.clock.time;
-  }
-  private ending: "returned" | "threw" | "was stopped" | null = null;
+  /** How and when its function ended. */
+  ended: "returned" | "threw" | "was stopped" | null = null;
   endedAt = Infinity;
   /** When it was told to stop. */
   stoppedAt: number | null = null;
   private readonly texts: string[];
+  private readonly raw: string;
+  /** The end of the last append that has resolved. */
+  private taken = 0;
 
   /**
-   * @param index Which of several writers this is; null for one of those who write
-   *   the same text, each from where the one before has stopped.
-   * @param throwsAt Before which piece it throws.
+   * @param index Which of several writers this is; null if all write the same text, each
+   *   from where its predecessor stopped.
+   * @param throwsAt The piece before which it throws.
    */
   constructor(
     private readonly clock: LabClock,
@@ -63,46 +59,45 @@ export class Manuscript {
     this.texts = pieces.map(({ half, length }) => {
       const start = end;
       end += length * scale;
-      // A character of two halves is not divided between two writers.
+      // Two writers do not share a character.
       if (index !== null) return half + storyOf(end).slice(start, end);
       if (isLowSurrogate(storyOf(end + 1).charCodeAt(end))) end++;
       return story.slice(start, end);
     });
-    this.whole = this.texts.join("").replace(/\p{Surrogate}/gu, "\uFFFD");
+    this.raw = this.texts.join("");
+    this.whole = this.raw.replace(/\p{Surrogate}/gu, "\uFFFD");
   }
 
-  /** How much of what has been appended can be read: a first half of a character waits for its second, or for the end. */
+  /** How much of what was appended can be read: half a character waits for the other half, or for the end. */
   get readable(): number {
     return this.ended === "returned" || this.ended === "threw"
       ? this.length
       : this.withoutHalf(this.length);
   }
 
-  /** How much its writer knows to be taken: those appends have resolved. Text that comes after the end of a stream is refused. */
+  /** How much the writer knows to be accepted. Text after the end of a stream is refused. */
   get accepted(): number {
     return this.withoutHalf(this.taken);
   }
-  private taken = 0;
 
   private withoutHalf(length: number): number {
-    const last = this.raw.charCodeAt(length - 1);
-    return last >= 0xd800 && last <= 0xdbff ? length - 1 : length;
-  }
-
-  private rawText: string | null = null;
-  private get raw(): string {
-    return (this.rawText ??= this.texts.join(""));
+    return isHighSurrogate(this.raw.charCodeAt(length - 1))
+      ? length - 1
+      : length;
   }
 
   /**
-   * The function that an app would hand to `stream` or `generate`, in this action.
+   * The function that an app passes to `stream` or `generate`.
    *
-   * @param begin Says how much is saved already.
+   * @param startOffset Returns how much is already saved.
    */
-  writer(action: Action, begin?: () => Promise<number>): BackgroundWriter {
+  writer(
+    action: Action,
+    startOffset = () => Promise.resolve(0),
+  ): BackgroundWriter {
     const { writing, clock } = this;
     const texts = async function* (this: Manuscript) {
-      let known = (await begin?.()) ?? 0;
+      let known = await startOffset();
       this.start = this.length = this.taken = known;
       for (const [i, text] of this.texts.entries()) {
         if (i === this.throwsAt) throw new Error("429 Too many requests.");
@@ -129,19 +124,20 @@ export class Manuscript {
   }
 
   private async *generated(texts: AsyncGenerator<string>, signal: AbortSignal) {
+    let how: Manuscript["ended"] = "was stopped";
     try {
       for await (const text of texts) {
-        // It is appended as soon as it is yielded.
+        // A yielded text is appended at once.
         if (!signal.aborted) this.arrive(text);
         yield text;
         this.taken = this.length;
       }
-      this.ended = "returned";
+      how = "returned";
     } catch (error) {
-      this.ended = "threw";
+      how = "threw";
       throw error;
     } finally {
-      this.ended ??= "was stopped";
+      this.end(how);
     }
   }
 
@@ -150,25 +146,29 @@ export class Manuscript {
     append: ChunkAppender,
     signal: AbortSignal,
   ) {
+    const { style } = this.writing;
     try {
       for await (const text of texts) {
         if (!signal.aborted) this.arrive(text);
         const { length } = this;
         const done = append(text);
-        void done.then(
-          () => (this.taken = length),
+        const settled = done.then(
+          () => void (this.taken = length),
           () => {},
         );
-        if (this.writing.style === "awaits its appends") await done;
-        if (this.writing.style === "ignores its signal") {
-          await done.catch(() => {});
-        }
+        if (style === "awaits its appends") await done;
+        if (style === "ignores its signal") await settled;
       }
-      this.ended = "returned";
+      this.end("returned");
     } catch (error) {
-      this.ended = signal.aborted ? "was stopped" : "threw";
+      this.end(signal.aborted ? "was stopped" : "threw");
       throw error;
     }
+  }
+
+  private end(how: Manuscript["ended"]): void {
+    this.ended = how;
+    this.endedAt = this.clock.time;
   }
 
   private arrive(text: string): void {

@@ -1,6 +1,6 @@
 import { ConvexProvider, type ConvexReactClient } from "convex/react";
 import { makeFunctionReference } from "convex/server";
-import { Component, StrictMode, useLayoutEffect, type ReactNode } from "react";
+import { StrictMode, useLayoutEffect } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
@@ -12,10 +12,10 @@ import {
   type StreamState,
   type StreamStatus,
 } from "../../src/shared.js";
+import { Client, type Browser, type Question } from "./client.js";
 import type { Deployment } from "./lab-backend.js";
-import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Reader } from "./readers.js";
-import type { PageChange, PagePlan, Span } from "./schedule.js";
+import type { PageChange, PagePlan } from "./schedule.js";
 
 const query = makeFunctionReference<
   "query",
@@ -23,140 +23,10 @@ const query = makeFunctionReference<
   StreamBody | StreamPage
 >("chat:body");
 
-/** How long the database does not answer before a hook takes the end of HTTP for the stream's. */
-const LAST_WORD_MS = 4000;
-
-/** How long the error page is shown (ms) before the component is mounted anew. */
+/** The database must be silent this long before a hook may take the end of HTTP for the stream's. */
+export const LAST_WORD_MS = 4000;
+/** How long an error page is shown before the component is mounted again. */
 const ERROR_PAGE_MS = 100;
-
-/** All components of a run: React renders them in one go, so their timers cannot be told apart. */
-export class Browser implements Owner {
-  readonly timers = new TimerCount();
-  readonly alive = true;
-  /** Subscriptions that are open. */
-  subscriptions = 0;
-}
-
-interface Subscription {
-  args: { streamId: string; from?: number };
-  listeners: Set<() => void>;
-  result: { value: unknown } | { error: Error } | undefined;
-  isAsking: boolean;
-  isStale: boolean;
-}
-
-/** What hooks use of a `ConvexReactClient`, over a WebSocket that can be slow or down. */
-class Client {
-  private readonly subscriptions = new Map<string, Subscription>();
-  private updates = 0;
-  /** When a query was last answered (ms). */
-  answeredAt = -Infinity;
-
-  constructor(
-    private readonly deployment: Deployment,
-    private readonly browser: Browser,
-    private readonly plan: PagePlan,
-  ) {
-    deployment.listeners.add(this.askAll);
-    for (const { at, for: duration } of plan.failing) {
-      for (const moment of [at, at + duration]) {
-        void deployment.clock.wait(moment).then(this.askAll);
-      }
-    }
-  }
-
-  readonly watchQuery = (_query: unknown, args: Subscription["args"]) => {
-    const key = JSON.stringify(args);
-    return {
-      onUpdate: (listener: () => void) => this.subscribe(key, args, listener),
-      localQueryResult: () => {
-        const result = this.subscriptions.get(key)?.result;
-        if (result === undefined) return undefined;
-        if ("error" in result) throw result.error;
-        return result.value;
-      },
-    };
-  };
-
-  private subscribe(
-    key: string,
-    args: Subscription["args"],
-    listener: () => void,
-  ): () => void {
-    let subscription = this.subscriptions.get(key);
-    if (subscription === undefined) {
-      subscription = {
-        args,
-        listeners: new Set(),
-        result: undefined,
-        isAsking: false,
-        isStale: false,
-      };
-      this.subscriptions.set(key, subscription);
-      void this.ask(subscription);
-    }
-    const { listeners } = subscription;
-    const call = () => listener();
-    listeners.add(call);
-    this.browser.subscriptions++;
-    return () => {
-      if (!listeners.delete(call)) return;
-      this.browser.subscriptions--;
-      if (listeners.size === 0) this.subscriptions.delete(key);
-    };
-  }
-
-  private readonly askAll = () => {
-    for (const subscription of this.subscriptions.values()) {
-      void this.ask(subscription);
-    }
-  };
-
-  /** Runs a query again, and tells of its result if it is another one. */
-  private async ask(subscription: Subscription): Promise<void> {
-    subscription.isStale = true;
-    if (subscription.isAsking) return;
-    subscription.isAsking = true;
-    const { clock } = this.deployment;
-    while (subscription.isStale && subscription.listeners.size >= 0) {
-      const { lags } = this.plan;
-      await clock.wait(lags[this.updates++ % lags.length] ?? 0);
-      for (const { at, for: duration } of this.plan.down) {
-        const left = at + duration - clock.time;
-        if (clock.time < at || left <= 0) continue;
-        this.deployment.happenings.add("WebSocket down");
-        await clock.wait(left);
-      }
-      subscription.isStale = false;
-      const result = await this.run(subscription.args);
-      const isHeard = subscription.listeners.size > 0;
-      if ("value" in result && isHeard) this.answeredAt = clock.time;
-      if (JSON.stringify(result) === JSON.stringify(subscription.result)) {
-        continue;
-      }
-      subscription.result = result;
-      clock.as(this.browser, () => {
-        for (const listener of [...subscription.listeners]) listener();
-      });
-    }
-    subscription.isAsking = false;
-  }
-
-  private async run({ streamId, from }: Subscription["args"]) {
-    const { streaming, app, clock, happenings } = this.deployment;
-    const fails = ({ at, for: duration }: Span) =>
-      clock.time >= at && clock.time < at + duration;
-    if (this.plan.failing.some(fails)) {
-      happenings.add("query of a hook threw");
-      // By its text it is the same as another one.
-      return { error: new Error("The app's query threw."), at: "" };
-    }
-    const value = await (from === undefined
-      ? streaming.getStreamBody(app, streamId as StreamId)
-      : streaming.getStreamBody(app, streamId as StreamId, from));
-    return { value };
-  }
-}
 
 interface Props {
   url: string;
@@ -166,46 +36,22 @@ interface Props {
   authToken: string;
 }
 
-function View({
-  url,
-  driven,
-  streamId,
-  incremental,
-  authToken,
-  onShow,
-}: Props & {
-  onShow: (body: StreamState) => void;
-}) {
-  // New objects at every render, as apps write them.
-  const body = useStream(query, new URL(url), driven, streamId, {
-    incremental,
-    authToken,
-    headers: {},
-  });
-  useLayoutEffect(() => onShow(body));
+function View(props: Props & { onShow: (body: StreamState) => void }) {
+  const { url, driven, streamId, incremental, authToken } = props;
+  // New objects on every render, as apps write them.
+  const options = { incremental, authToken, headers: {} };
+  const body = useStream(query, new URL(url), driven, streamId, options);
+  useLayoutEffect(() => props.onShow(body));
   return null;
 }
 
-/** What an app has around components that use queries. */
-class Boundary extends Component<{ children: ReactNode; onError: () => void }> {
-  override state = { failed: false };
-  static getDerivedStateFromError = () => ({ failed: true });
-  override componentDidCatch() {
-    this.props.onError();
-  }
-  override render() {
-    return this.state.failed ? null : this.props.children;
-  }
-}
-
-/** A component on a page that shows the stream by `useStream`. */
+/** A component that shows the stream with `useStream`. */
 export class HookReader {
-  /** How often it has become the one who drives the stream: each time, it may make one request. */
+  /** How often it has started to drive the stream. Each time, it may send one request. */
   drives = 0;
   private readonly client: Client;
-  private root: Root | undefined;
-  private generation = 0;
-  private isMounted = false;
+  /** Null while it is not mounted. */
+  private root: Root | null = null;
   private props: Props;
 
   constructor(
@@ -216,27 +62,29 @@ export class HookReader {
     url: string,
     driven: boolean,
   ) {
-    this.client = new Client(deployment, browser, plan);
+    const { clock, happenings, streamId, streaming, app } = deployment;
+    const body = ({ streamId, from }: Question) =>
+      streaming.getStreamBody(app, streamId as StreamId, { from });
+    this.client = new Client(clock, browser, happenings, plan, body);
+    deployment.listeners.add(this.client.askAll);
     const { incremental } = plan;
     reader.reads03 =
       !incremental || plan.changes.some(({ what }) => what === "other query");
-    const { streamId } = deployment;
     this.props = { url, driven, streamId, incremental, authToken: "first" };
   }
 
-  /** Shows the stream until it has ended and all of it is there. */
+  /** Shows the stream until it has ended and everything has arrived. */
   async read(): Promise<void> {
     const { clock } = this.deployment;
     this.mount();
     for (const change of this.plan.changes) {
       void clock.wait(change.at).then(() => this.change(change));
     }
-    for (let wait = 200; this.reader.alive; wait = Math.min(wait * 1.5, 5000)) {
+    for (let wait = 200; !this.isWhole; wait = Math.min(wait * 1.5, 5000)) {
       await clock.wait(wait);
-      if (this.isWhole) break;
+      // One that does not get there is reported as stuck.
+      if (!this.reader.alive) return;
     }
-    // One that does not get there is reported as going on for ever.
-    if (!this.reader.alive) return;
     this.reader.ended = true;
     this.reader.refused = this.deployment.tail === null;
     this.unmount();
@@ -245,28 +93,36 @@ export class HookReader {
   private get isWhole(): boolean {
     const { tail } = this.deployment;
     const { text, status } = this.reader;
-    if (!this.isMounted || !isFinal(status)) return false;
+    if (this.root === null || !isFinal(status)) return false;
     if (tail === null || tail === undefined) return tail === null;
-    // Its writer's last words may still come.
+    // The writer's last words may still come.
     return isFinal(tail.status) && !tail.draining && text.length >= tail.offset;
   }
 
   private mount(): void {
-    if (this.isMounted) return;
-    this.isMounted = true;
-    this.root = createRoot(document.createElement("section"), {
-      onCaughtError: () => {},
-    });
-    this.beginAnew();
+    if (this.root !== null) return;
+    const { clock } = this.deployment;
+    const root = (this.root = createRoot(document.createElement("section"), {
+      onUncaughtError: () => {
+        if (this.plan.failing.length === 0) {
+          this.reader.complain("failure", "threw");
+        }
+        void clock
+          .asNobody(() => clock.wait(ERROR_PAGE_MS))
+          .then(() => this.root === root && this.begin());
+      },
+    }));
+    this.begin();
   }
 
   unmount(): void {
-    this.isMounted = false;
-    this.deployment.clock.as(this.browser, () => this.root?.unmount());
+    const { root } = this;
+    this.root = null;
+    this.deployment.clock.as(this.browser, () => root?.unmount());
   }
 
-  private beginAnew(): void {
-    this.generation++;
+  /** Renders a new component. */
+  private begin(): void {
     this.reader.beginAnew();
     this.noteDrive();
     this.render();
@@ -280,13 +136,14 @@ export class HookReader {
     const { driven, streamId } = this.props;
     this.props = { ...this.props, ...changes };
     if (!driven || streamId === undefined) this.noteDrive();
-    if (this.isMounted) this.render();
+    this.render();
   }
 
   private async change(change: PageChange): Promise<void> {
     const { clock, happenings, streamId } = this.deployment;
     const { reader } = this;
-    if (!reader.alive || reader.ended) return;
+    const isOver = () => !reader.alive || reader.ended;
+    if (isOver()) return;
     if (reader.text !== "") happenings.add("hook changed in mid-stream");
     switch (change.what) {
       case "token":
@@ -302,7 +159,7 @@ export class HookReader {
       case "unmounted":
         this.unmount();
         await clock.wait(change.for);
-        if (reader.alive && !reader.ended) this.mount();
+        if (!isOver()) this.mount();
         return;
       case "no stream":
         this.update({ streamId: undefined });
@@ -312,29 +169,25 @@ export class HookReader {
         clock.isHidden = true;
         await clock.wait(change.for);
         clock.as(this.browser, () => clock.show());
-        return;
     }
   }
 
-  private readonly show = (
-    body: StreamState,
-    props: Props,
-    generation: number,
-  ) => {
-    if (!this.isMounted || generation !== this.generation) return;
-    if (props.streamId === undefined) {
-      this.reader.beginAnew();
+  private show(body: StreamState, { streamId }: Props): void {
+    const { reader } = this;
+    if (this.root === null) return;
+    if (streamId === undefined) {
+      reader.beginAnew();
       if (body.text !== "" || body.status !== "pending") {
-        this.reader.complain("growth", "has a text of no stream");
+        reader.complain("growth", "has the text of no stream");
       }
       return;
     }
-    this.reader.showAll(body.text);
+    reader.showAll(body.text);
     this.noteGuess(body.status);
-    this.reader.showStatus(body.status);
-  };
+    reader.showStatus(body.status);
+  }
 
-  /** While the database is out of reach, a clean end of HTTP may count as done. */
+  /** While the database is out of reach, a clean end of HTTP may count as `done`. */
   private noteGuess(status: StreamStatus): void {
     const { reader, deployment, client } = this;
     if (status !== "done" || reader.hasGuessed) return;
@@ -350,31 +203,14 @@ export class HookReader {
   }
 
   private render(): void {
-    const { props, generation, deployment, browser } = this;
+    const { props, root, client, deployment, browser, plan } = this;
     const view = (
-      <ConvexProvider client={this.client as unknown as ConvexReactClient}>
-        <Boundary
-          key={generation}
-          onError={() => {
-            if (this.plan.failing.length === 0) {
-              this.reader.complain("failure", "threw");
-            }
-            void deployment.clock
-              .asNobody(() => deployment.clock.wait(ERROR_PAGE_MS))
-              .then(() => this.isMounted && this.beginAnew());
-          }}
-        >
-          <View
-            {...props}
-            onShow={(body) => this.show(body, props, generation)}
-          />
-        </Boundary>
+      <ConvexProvider client={client as unknown as ConvexReactClient}>
+        <View {...props} onShow={(body) => this.show(body, props)} />
       </ConvexProvider>
     );
     deployment.clock.as(browser, () =>
-      this.root?.render(
-        this.plan.strict ? <StrictMode>{view}</StrictMode> : view,
-      ),
+      root?.render(plan.strict ? <StrictMode>{view}</StrictMode> : view),
     );
   }
 }

@@ -2,23 +2,20 @@ import { readStream } from "../../src/browser/index.js";
 import { type StreamStatus, isFinal } from "../../src/shared.js";
 import { TimerCount, type LabClock, type Owner } from "./lab-clock.js";
 import type { Deployment } from "./lab-backend.js";
-import type { Manuscript } from "./manuscript.js";
 
-/** Whoever reads the stream, and what is wrong with what it was shown. */
-export class Reader implements Owner {
-  readonly timers = new TimerCount();
-  alive = true;
+/** What has been written: the whole text, and how much of it can be read by now. */
+interface Written {
+  whole: string;
+  readable: number;
+}
+
+/** What a reader has been shown, and what was wrong with it. */
+export class Shown {
   text = "";
   status: StreamStatus = "pending";
-  /** Whether it knows that it has all. */
-  ended = false;
-  /** Whether it reads the shape of 0.3, in which an aborted stream is done. */
-  reads03 = false;
-  /** Whether it took the end of HTTP for done, while the database was out of reach. */
+  /** Whether it has taken the end of HTTP for `done`, with the database out of reach. */
   hasGuessed = false;
-  /** Whether it was told that there is no such stream. */
-  refused = false;
-  /** Sentences, with what the invariant that they break is called. */
+  /** Sentences, by the invariant that they break. */
   readonly complaints: {
     of: "prefix" | "growth" | "status" | "failure";
     says: string;
@@ -26,22 +23,16 @@ export class Reader implements Owner {
 
   constructor(
     readonly name: string,
-    private readonly deployment: Deployment,
-    /** The one that writes the stream, once there is one. */
-    private readonly written: () => Manuscript | undefined,
+    private readonly written: () => Written | undefined,
   ) {}
 
-  private get clock(): LabClock {
-    return this.deployment.clock;
-  }
-
-  complain(of: Reader["complaints"][number]["of"], says: string): void {
+  complain(of: Shown["complaints"][number]["of"], says: string): void {
     if (this.complaints.length < 5) {
       this.complaints.push({ of, says: `${this.name}: ${says}` });
     }
   }
 
-  /** It begins from nothing, as a component that is mounted anew. */
+  /** It starts with nothing, like a component that is mounted again. */
   beginAnew(): void {
     this.text = "";
     this.status = "pending";
@@ -51,39 +42,28 @@ export class Reader implements Owner {
   show(from: number, piece: string): void {
     const { text } = this;
     if (from > text.length) {
-      return this.complain(
-        "prefix",
-        `has ${text.length} and is shown what follows ${from}`,
-      );
+      const gap = `has ${text.length} and is shown what follows ${from}`;
+      return this.complain("prefix", gap);
     }
     const known = text.slice(from, from + piece.length);
     if (!piece.startsWith(known)) {
       this.complain("growth", `what it has from ${from} on has changed`);
     }
-    const news = piece.slice(known.length);
-    if (news === "") return;
+    const fresh = piece.slice(known.length);
+    if (fresh === "") return;
     const { whole = "", readable = 0 } = this.written() ?? {};
-    if (
-      text.length + news.length > readable ||
-      !whole.startsWith(news, text.length)
-    ) {
-      let at = 0;
-      while (news[at] === whole[text.length + at] && at < news.length) at++;
-      this.complain(
-        "prefix",
-        `is shown ${JSON.stringify(news.slice(at, at + 30))} at ${text.length + at}, where ${JSON.stringify(whole.slice(text.length + at, text.length + at + 30))} was written, of ${readable}`,
-      );
+    this.text += fresh;
+    if (this.text.length > readable || !whole.startsWith(fresh, text.length)) {
+      const difference = firstDifference(this.text, whole);
+      this.complain("prefix", `${difference}, of ${readable}`);
     }
-    this.text += news;
   }
 
-  /** It is shown all of the text. */
+  /** It is shown the whole text. */
   showAll(text: string): void {
-    if (text.length < this.text.length) {
-      this.complain(
-        "growth",
-        `had ${this.text.length} and is shown ${text.length}`,
-      );
+    const had = this.text.length;
+    if (text.length < had) {
+      this.complain("growth", `had ${had} and is shown ${text.length}`);
     }
     this.show(0, text);
   }
@@ -92,14 +72,48 @@ export class Reader implements Owner {
     const rank = (one: StreamStatus) =>
       isFinal(one) ? 2 : one === "streaming" ? 1 : 0;
     const wasGuess = this.hasGuessed && this.status === "done";
-    const changed = isFinal(this.status) && status !== this.status;
-    if ((changed && !wasGuess) || rank(status) < rank(this.status)) {
+    const hasChanged = isFinal(this.status) && status !== this.status;
+    if ((hasChanged && !wasGuess) || rank(status) < rank(this.status)) {
       this.complain("status", `was told ${this.status}, then ${status}`);
     }
     this.status = status;
   }
+}
 
-  /** Reads on over HTTP from where it is, as `readStream` does, to the end of the stream. */
+/** Where a text first differs from the expected one, in words. */
+export function firstDifference(text: string, expected: string): string {
+  let at = 0;
+  while (at < text.length && text[at] === expected[at]) at++;
+  const [is, should] = [text, expected].map((all) =>
+    JSON.stringify(all.slice(at, at + 30)),
+  );
+  return `at ${at} (${text.length} long for ${expected.length}): ${is} for ${should}`;
+}
+
+/** A client that reads the stream. */
+export class Reader extends Shown implements Owner {
+  readonly timers = new TimerCount();
+  alive = true;
+  /** Whether it knows that it has everything. */
+  ended = false;
+  /** Whether it reads the shape of 0.3, in which an aborted stream is done. */
+  reads03 = false;
+  /** Whether it was told that the stream does not exist. */
+  refused = false;
+
+  constructor(
+    name: string,
+    private readonly deployment: Deployment,
+    written: () => Written | undefined,
+  ) {
+    super(name, written);
+  }
+
+  private get clock(): LabClock {
+    return this.deployment.clock;
+  }
+
+  /** Reads the rest with `readStream`. */
   async resume(host: string): Promise<void> {
     const reading = this.clock.as(this, async () => {
       const stream = readStream(`https://${host}/resume`, {
@@ -116,20 +130,20 @@ export class Reader implements Owner {
     this.ended = true;
   }
 
-  /** Looks at the saved text from offset to offset, as `useStream` with `incremental` does, until `enough` and then to its end. */
+  /** Queries the saved text, page by page or as a whole, until `enough` and then to its end. */
   async follow(
-    incremental: boolean,
+    isPaged: boolean,
     looks: number[],
     enough: () => boolean,
   ): Promise<void> {
     const { streaming, streamId, app } = this.deployment;
-    this.reads03 = !incremental;
+    this.reads03 = !isPaged;
     let from = this.text.length;
     let patience = 1;
     for (let i = 0; this.alive; i++) {
-      const last = enough();
+      const isLast = enough();
       const before = this.text.length;
-      if (incremental) {
+      if (isPaged) {
         const page = await streaming.getStreamBody(app, streamId, from);
         if (this.deployment.tail === null) break;
         this.show(page.from, page.text);
@@ -137,18 +151,18 @@ export class Reader implements Owner {
         if (page.next < from) {
           this.complain("growth", `is sent back from ${from} to ${page.next}`);
         }
-        if (last && page.next === from && isFinal(page.status)) break;
+        if (isLast && page.next === from && isFinal(page.status)) break;
         from = page.next;
       } else {
         const body = await streaming.getStreamBody(app, streamId);
         if (this.deployment.tail === null) break;
         this.showAll(body.text);
         this.showStatus(body.status);
-        if (last) break;
+        if (isLast) break;
       }
-      // A subscription is told only of what changes; these looks get rarer while nothing does.
+      // A subscription reports only changes, so while nothing changes it queries less often.
       patience = this.text.length > before ? 1 : Math.min(patience * 1.6, 60);
-      if (!last) {
+      if (!isLast) {
         await this.clock.wait((looks[i % looks.length] ?? 500) * patience);
       }
     }

@@ -1,161 +1,17 @@
 import fc from "fast-check";
-import type { FlushOptions } from "../../src/client/index.js";
 
-// All that happens to one stream. Times are in ms, from the run's beginning if
-// nothing else is said. What comes first in a list of choices is what a failing
-// schedule is made smaller towards.
+// Everything that can happen to one stream, as data. Times are in ms, from the start of
+// the run unless stated otherwise. Lists of lags and pauses are used in turn, over and
+// over. A failing schedule is shrunk towards the first of several choices.
 
-export interface Schedule {
-  flush: "sentence" | "line" | FlushOptions;
-  writing: Writing;
-  /** Who asks for the stream to be written; one gets it. */
-  callers: CallerPlan[];
-  /** Jobs that take the stream over, one attempt each. */
-  takeovers: TakeoverPlan[];
-  /** What the app's `onComplete` does, each time that it runs; null if there is none. After these, it works. */
-  callback: CallbackAct[] | null;
-  outside: OutsideEvent[];
-  readers: ReaderPlan[];
-  /** How late scheduled functions start, in turn, over and over. */
-  lateness: number[];
-}
+type Value<Arbitrary> = Arbitrary extends fc.Arbitrary<infer T> ? T : never;
 
-/** What a writer appends: each time half a character or none, so much of a story, and then a pause. */
-export interface Writing {
-  pieces: { half: string; length: number; pause: number }[];
-  /** The lengths of all pieces are multiplied by this. */
-  scale: number;
-  /** The pauses are multiplied by this. */
-  pace: number;
-  style: WriterStyle;
-  throws: boolean;
-}
-export type WriterStyle =
-  | "generates"
-  | "awaits its appends"
-  | "does not await"
-  | "ignores its signal"
-  | "throws when stopped";
-
-/** What becomes of one call of a mutation or query by an action. */
-export type CallPlan =
-  | "prompt"
-  /** An error, and nothing was done. */
-  | "refused"
-  /** It was done, and then there was an error. */
-  | "lost"
-  /** An error at once, and so much later it is done after all. */
-  | { late: number }
-  /** It arrives so much later, and is answered so much after that. */
-  | { before: number; after: number };
-
-/** When an action dies: at a time after its start, or at a call: before it arrives, when it is done and not answered, when it is answered. */
-export type DeathPlan =
-  { at: number } | { call: number; moment: "before" | "between" | "after" };
-
-export interface ActionPlan {
-  /** How its calls go, in turn, over and over. */
-  calls: CallPlan[];
-  /** From this call on, all are refused: nothing can be saved any more. */
-  brokenFrom: number | null;
-  death: DeathPlan | null;
-  /** Whether its calls that are on their way arrive when it has ended. */
-  orphansArrive: boolean;
-}
-
-/** What becomes of the connection that a body comes over. */
-export interface ConnectionPlan {
-  /** How long after its request (ms) the client leaves, if there is no head by then. */
-  leavesAt: number | null;
-  /** How late the head of the answer comes (ms), or that it does not. */
-  answer: number | "lost";
-  /** After so many bytes nothing arrives any more. Null: all of it does. */
-  cutAfter: number | null;
-  /** How the client takes note: an error, an end as if that were all, or not at all. */
-  as: "error" | "end" | "silence";
-  /** What the platform does when the client has gone: a deployment fires the request's signal; others cancel the body. */
-  noticed: "signal" | "cancel" | "not";
-}
-
-export interface TakeoverPlan {
-  at: number;
-  /** Before which piece its writer throws; null if it does not. */
-  throwsAt: number | null;
-  action: ActionPlan;
-}
-
-/** All but the last two fail after they have counted. */
-export type CallbackAct =
-  | "throws"
-  | "exceeds a limit"
-  | "returns rubbish"
-  /** The transaction that runs it fails as a whole. */
-  | "cannot be caught"
-  | "deletes the stream"
-  | "works";
-
-export interface CallerPlan {
-  at: number;
-  how: "stream" | "generate" | "take over";
-  action: ActionPlan;
-  connection: ConnectionPlan;
-  /** Whether the request is lost on its way, the first time. */
-  isLost: boolean;
-  /** By what the client asks and reads: `fetch`, and then `readStream` or pages; or the hook. */
-  by: "resume" | "pages" | "hook";
-  page: PagePlan;
-}
-
-/** A component that shows the stream by `useStream`, and the page that it is on. */
-export interface PagePlan {
-  incremental: boolean;
-  strict: boolean;
-  /** How long each update of a subscription is on its way, in turn, over and over. */
-  lags: number[];
-  /** When the WebSocket is down, and when the app's query throws. */
-  down: Span[];
-  failing: Span[];
-  changes: PageChange[];
-}
-export interface Span {
-  at: number;
-  for: number;
-}
-export type PageChange = { at: number } & (
-  | { what: "token" | "drive" | "follow" | "other query" | "online" }
-  /** For so long: not mounted, no stream to show, in a hidden tab. */
-  | { what: "unmounted" | "no stream" | "hidden"; for: number }
-);
-
-export type ReaderPlan = {
-  at: number;
-  /** How long it waits between two looks, in turn, over and over. */
-  looks: number[];
-} & (
-  | { how: "pages" | "whole" }
-  | { how: "hook"; page: PagePlan }
-  | {
-      how: "resume";
-      answers: { action: ActionPlan; connection: ConnectionPlan }[];
-    }
-);
-
-export type OutsideEvent = { at: number } & (
-  | { what: "abort" | "delete" | "cron" }
-  | {
-      what: "set";
-      status: "done" | "error" | "timeout" | "aborted" | "streaming";
-    }
-  /** What Date.now() says jumps. */
-  | { what: "clock"; by: number }
-  /** Date.now() jumps as a laptop's does that slept, and the cron runs so much later. */
-  | { what: "sleep"; for: number; cronAfter: number }
-  /** Nothing runs for so long, then what was due, late. */
-  | { what: "stall"; for: number }
-);
-
-/** Mostly `usual`, in one case of `parts` something else. */
-const rarely = <T, U>(parts: number, usual: T, other: fc.Arbitrary<U>) =>
+/** Mostly `usual`, and something else in one case out of `parts`. */
+export const rarely = <const T, U>(
+  parts: number,
+  usual: T,
+  other: fc.Arbitrary<U>,
+) =>
   fc.oneof(
     { weight: parts - 1, arbitrary: fc.constant(usual) },
     { weight: 1, arbitrary: other },
@@ -164,64 +20,99 @@ const rarely = <T, U>(parts: number, usual: T, other: fc.Arbitrary<U>) =>
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-const call: fc.Arbitrary<CallPlan> = rarely<CallPlan, CallPlan>(
+/** A list of 1 to `maxLength` elements. */
+export const some = <T>(element: fc.Arbitrary<T>, maxLength: number) =>
+  fc.array(element, { minLength: 1, maxLength });
+
+/** Mostly an empty list. */
+const rarelySome = <T>(
+  parts: number,
+  element: fc.Arbitrary<T>,
+  maxLength: number,
+) => rarely(parts, [] as T[], some(element, maxLength));
+
+/** What happens to one mutation or query of an action. */
+const call = rarely(
   2,
   "prompt",
   fc.oneof(
-    fc.constantFrom<CallPlan>("refused", "lost"),
+    // Refused: it fails. Lost: it succeeds, but its caller gets an error.
+    fc.constantFrom("refused", "lost"),
+    // Its caller gets an error at once, and this much later it succeeds after all.
     fc.record({ late: fc.nat(3000) }),
+    // It arrives this much later, and its answer takes this long.
     fc.record({ before: fc.nat(800), after: fc.nat(800) }),
     fc.record({ before: fc.nat(20), after: fc.nat(20) }),
   ),
 );
 
-// Seven failures in a row stop a writer, 22 would lose text, so there is one
-// that goes well among so few.
-const calls = (maxLength: number) =>
-  rarely(
-    3,
-    ["prompt" as const] as CallPlan[],
-    fc
-      .array(call, { maxLength, size: "max" })
-      .map((all): CallPlan[] => [...all, "prompt"]),
-  );
-
-const death: fc.Arbitrary<DeathPlan> = fc.oneof(
+/** When an action dies: at a time after its start, or around one of its calls. */
+const death = fc.oneof(
   fc.record({
     call: fc.nat(12),
+    // Before the call arrives, between its commit and its answer, or after the answer.
     moment: fc.constantFrom("before", "between", "after"),
   }),
   fc.record({ at: fc.nat(6000) }),
 );
 
-const action = (deaths: number, breakdowns: number): fc.Arbitrary<ActionPlan> =>
+const action = (deaths: number, breakdowns: number) =>
   fc.record({
-    calls: calls(10),
+    // Seven consecutive failures stop a writer, and 22 lose text, so one of these succeeds.
+    calls: rarely(
+      3,
+      ["prompt"],
+      fc
+        .array(call, { maxLength: 10, size: "max" })
+        .map((all) => [...all, "prompt" as const]),
+    ),
+    /** All calls from this one on are refused, so nothing more can be saved. */
     brokenFrom: rarely(breakdowns, null, fc.nat(8)),
     death: rarely(deaths, null, death),
+    /** Whether calls in flight still arrive after it has ended. */
     orphansArrive: fc.boolean(),
   });
+export type ActionPlan = Value<ReturnType<typeof action>>;
 
-const connection = (bytes: number): fc.Arbitrary<ConnectionPlan> =>
+/** An action to which nothing happens. */
+export const CALM: ActionPlan = {
+  calls: ["prompt"],
+  brokenFrom: null,
+  death: null,
+  orphansArrive: false,
+};
+
+/** What happens to the connection of a request. */
+export const connection = (bytes: number) =>
   fc.record({
+    /** How long after its request the client leaves, if the head has not arrived. */
     leavesAt: rarely(8, null, fc.nat(1000)),
-    answer: rarely<ConnectionPlan["answer"], ConnectionPlan["answer"]>(
-      5,
-      0,
-      fc.oneof(fc.constant("lost" as const), fc.nat(2000)),
-    ),
+    /** How late the head arrives, if it does. */
+    answer: rarely(5, 0, fc.oneof(fc.constant("lost" as const), fc.nat(2000))),
+    /** After this many bytes nothing more arrives. Null: everything arrives. */
     cutAfter: rarely(2, null, fc.nat(bytes)),
+    /** How the client notices: an error, an end, or not at all. */
     as: fc.constantFrom("error", "end", "error", "end", "silence"),
+    /** What the platform does when the client has left: Convex fires the request's signal, others cancel the body. */
     noticed: fc.constantFrom("signal", "cancel", "signal", "not"),
   });
+export type ConnectionPlan = Value<ReturnType<typeof connection>>;
 
-const looks = fc.array(fc.integer({ min: 200, max: 1500 }), {
-  minLength: 1,
-  maxLength: 4,
-});
+/** A connection that does not break. */
+export const STABLE: ConnectionPlan = {
+  leavesAt: null,
+  answer: 0,
+  cutAfter: null,
+  as: "end",
+  noticed: "signal",
+};
+
+const looks = some(fc.integer({ min: 200, max: 1500 }), 4);
 
 const span = fc.record({ at: fc.nat(6000), for: fc.nat(3000) });
-const change: fc.Arbitrary<PageChange> = fc
+export type Span = Value<typeof span>;
+
+const change = fc
   .tuple(
     fc.nat(6000),
     fc.oneof(
@@ -241,17 +132,23 @@ const change: fc.Arbitrary<PageChange> = fc
     ),
   )
   .map(([at, what]) => ({ at, ...what }));
+export type PageChange = Value<typeof change>;
 
-const page: fc.Arbitrary<PagePlan> = fc.record({
+/** A component that shows the stream with `useStream`, and the page around it. */
+export const page = fc.record({
   incremental: fc.boolean(),
   strict: fc.boolean(),
-  lags: rarely(2, [20], fc.array(fc.nat(1500), { minLength: 1, maxLength: 4 })),
-  down: rarely(3, [], fc.array(span, { minLength: 1, maxLength: 2 })),
-  failing: rarely(5, [], fc.array(span, { minLength: 1, maxLength: 1 })),
-  changes: rarely(2, [], fc.array(change, { minLength: 1, maxLength: 3 })),
+  /** How long updates of a subscription take. */
+  lags: rarely(2, [20], some(fc.nat(1500), 4)),
+  /** When the WebSocket is down. */
+  down: rarelySome(3, span, 2),
+  /** When the app's query throws. */
+  failing: rarelySome(5, span, 1),
+  changes: rarelySome(2, change, 3),
 });
+export type PagePlan = Value<typeof page>;
 
-const reader = (bytes: number): fc.Arbitrary<ReaderPlan> => {
+const reader = (bytes: number) => {
   const at = rarely(2, 0, fc.nat(8000));
   return fc.oneof(
     fc.record({ at, looks, how: fc.constantFrom("pages", "whole") }),
@@ -267,8 +164,9 @@ const reader = (bytes: number): fc.Arbitrary<ReaderPlan> => {
     }),
   );
 };
+export type ReaderPlan = Value<ReturnType<typeof reader>>;
 
-const outside: fc.Arbitrary<OutsideEvent> = fc
+const outside = fc
   .tuple(
     rarely(40, 5000, fc.constant(30 * MINUTE)).chain((max) => fc.nat(max)),
     fc.oneof(
@@ -285,6 +183,7 @@ const outside: fc.Arbitrary<OutsideEvent> = fc
           "streaming",
         ),
       }),
+      // Date.now() jumps.
       fc.record({
         what: fc.constant("clock" as const),
         by: fc.oneof(
@@ -292,11 +191,13 @@ const outside: fc.Arbitrary<OutsideEvent> = fc
           fc.integer({ min: SECOND, max: 60 * MINUTE }),
         ),
       }),
+      // Date.now() jumps as on a laptop that slept, and the cron runs this much later.
       fc.record({
         what: fc.constant("sleep" as const),
         for: fc.integer({ min: 15 * MINUTE, max: 60 * MINUTE }),
         cronAfter: fc.nat(3000),
       }),
+      // Nothing runs for this long. Then everything that was due runs late.
       fc.record({
         what: fc.constant("stall" as const),
         for: fc.integer({ min: SECOND, max: 15 * MINUTE }),
@@ -304,11 +205,9 @@ const outside: fc.Arbitrary<OutsideEvent> = fc
     ),
   )
   .map(([at, event]) => ({ at, ...event }));
+export type OutsideEvent = Value<typeof outside>;
 
-const flush: fc.Arbitrary<Schedule["flush"]> = rarely<
-  Schedule["flush"],
-  Schedule["flush"]
->(
+const flush = rarely(
   3,
   "sentence",
   fc.oneof(
@@ -323,109 +222,113 @@ const flush: fc.Arbitrary<Schedule["flush"]> = rarely<
 /** What differs between kinds of schedules. */
 export interface Kind {
   scales: number[];
-  /** Connections are cut somewhere in so many bytes. */
+  /** Connections are cut somewhere in this many bytes. */
   bytes: number;
-  /** How much happens from outside: aborts, deletions, the cron, clocks. */
-  leastEvents: number;
-  mostEvents: number;
+  /** The fewest and the most events from outside: stops, deletions, the cron, clocks. */
+  events: [number, number];
 }
 
-/** Short texts, with callers that race, calls that fail, actions that die, connections that break. */
+/** Short texts, competing callers, calls that fail, actions that die, connections that break. */
 export const ALONE: Kind = {
   scales: [1, 1, 1, 1, 5],
   bytes: 3000,
-  leastEvents: 0,
-  mostEvents: 0,
+  events: [0, 0],
 };
-/** All that, and somebody ends or deletes the stream, the cron runs, clocks jump. */
-export const MEDDLED: Kind = { ...ALONE, leastEvents: 1, mostEvents: 4 };
-/** Many pages, more than one batch of a deletion, more than one document of a packed text. */
+/** The same, and the stream is ended or deleted, the cron runs, clocks jump. */
+export const MEDDLED: Kind = { ...ALONE, events: [1, 4] };
+/** Many pages, several batches of a deletion, several documents of a packed text. */
 export const LONG: Kind = {
-  ...MEDDLED,
   scales: [30, 60, 60, 100, 300],
   bytes: 400_000,
-  leastEvents: 0,
+  events: [0, 4],
 };
 
-export function schedules(kind: Kind): fc.Arbitrary<Schedule> {
-  return fc.record({
-    flush,
-    writing: fc.record({
-      pieces: fc.array(
-        fc.record({
-          half: rarely(10, "", fc.constantFrom("\uD83C", "\uDFAD")),
-          length: fc.nat(200),
-          pause: rarely(2, 0, fc.nat(600)),
-        }),
-        { minLength: 1, maxLength: 40, size: "max" },
-      ),
-      scale: fc.constantFrom(...kind.scales),
-      pace: rarely(100, 1, fc.constant(600)).chain((pace) =>
-        pace === 1 ? fc.constantFrom(0, 1, 1, 2, 4) : fc.constant(pace),
-      ),
-      style: fc.constantFrom<WriterStyle>(
-        "generates",
-        "awaits its appends",
-        "does not await",
-        "ignores its signal",
-        "throws when stopped",
-      ),
-      throws: rarely(5, false, fc.constant(true)),
-    }),
-    callers: fc
-      .array(
-        fc.record({
-          at: rarely(2, 0, fc.nat(8000)),
-          how: fc.constantFrom("stream", "stream", "generate"),
-          action: action(4, 25),
-          connection: connection(kind.bytes),
-          isLost: rarely(10, false, fc.constant(true)),
-          by: fc.constantFrom("resume", "pages", "hook"),
-          page,
-        }),
-        { minLength: 1, maxLength: 3 },
-      )
-      // The usual one: it asks at once.
-      .map(([first, ...others]) => [
-        { ...first, at: 0 } as CallerPlan,
-        ...others,
-      ]),
-    takeovers: rarely(
-      3,
-      [],
-      fc.array(
-        fc.record({
-          at: fc.nat(8000),
-          throwsAt: rarely(2, null, fc.nat(40)),
-          action: action(3, 25),
-        }),
-        { minLength: 1, maxLength: 4 },
-      ),
+/** How one writer writes. */
+const writing = (scales: number[]) =>
+  fc.record({
+    /** Each is half a character or nothing, then this much of a story, then a pause. */
+    pieces: fc.array(
+      fc.record({
+        half: rarely(10, "", fc.constantFrom("\uD83C", "\uDFAD")),
+        length: fc.nat(200),
+        pause: rarely(2, 0, fc.nat(600)),
+      }),
+      { minLength: 1, maxLength: 40, size: "max" },
     ),
+    /** All lengths are multiplied by this, all pauses by `pace`. */
+    scale: fc.constantFrom(...scales),
+    pace: rarely(100, 1, fc.constant(600)).chain((pace) =>
+      pace === 1 ? fc.constantFrom(0, 1, 1, 2, 4) : fc.constant(pace),
+    ),
+    style: fc.constantFrom(
+      "generates",
+      "awaits its appends",
+      "does not await",
+      "ignores its signal",
+      "throws when stopped",
+    ),
+    throws: rarely(5, false, fc.constant(true)),
+  });
+export type Writing = Value<ReturnType<typeof writing>>;
+
+/** A client or function that asks for the stream to be written. */
+const caller = (bytes: number) =>
+  fc.record({
+    at: rarely(2, 0, fc.nat(8000)),
+    how: fc.constantFrom<("stream" | "generate" | "take over")[]>(
+      "stream",
+      "stream",
+      "generate",
+    ),
+    action: action(4, 25),
+    connection: connection(bytes),
+    /** Whether its first request gets lost. */
+    isLost: rarely(10, false, fc.constant(true)),
+    /** How the client requests and reads: `fetch`, then `readStream` or pages; or the hook. */
+    by: fc.constantFrom("resume", "pages", "hook"),
+    page,
+  });
+export type CallerPlan = Value<ReturnType<typeof caller>>;
+
+export const schedules = ({ scales, bytes, events: [least, most] }: Kind) =>
+  fc.record({
+    flush,
+    writing: writing(scales),
+    /** One of them gets the claim. The first asks at once. */
+    callers: some(caller(bytes), 3).map((all) =>
+      all.map((one, i) => (i === 0 ? { ...one, at: 0 } : one)),
+    ),
+    /** Jobs that take the stream over, one attempt each. */
+    takeovers: rarelySome(
+      3,
+      fc.record({
+        at: fc.nat(8000),
+        /** The piece before which its writer throws, if it does. */
+        throwsAt: rarely(2, null, fc.nat(40)),
+        action: action(3, 25),
+      }),
+      4,
+    ),
+    /** What the app's `onComplete` does, call by call; after these, it works. Null: there is none. */
     callback: rarely(
       2,
       null,
       fc.array(
-        fc.constantFrom<CallbackAct>(
+        fc.constantFrom(
           "works",
           "throws",
           "exceeds a limit",
           "returns rubbish",
+          // The whole transaction fails.
           "cannot be caught",
           "deletes the stream",
         ),
         { maxLength: 4 },
       ),
     ),
-    outside: fc.array(outside, {
-      minLength: kind.leastEvents,
-      maxLength: kind.mostEvents,
-    }),
-    readers: fc.array(reader(kind.bytes), { maxLength: 2 }),
-    lateness: rarely(
-      2,
-      [0],
-      fc.array(fc.nat(1500), { minLength: 1, maxLength: 4 }),
-    ),
+    outside: fc.array(outside, { minLength: least, maxLength: most }),
+    readers: fc.array(reader(bytes), { maxLength: 2 }),
+    /** How late scheduled functions start. */
+    lateness: rarely(2, [0], some(fc.nat(1500), 4)),
   });
-}
+export type Schedule = Value<ReturnType<typeof schedules>>;

@@ -1,6 +1,7 @@
 import type {
   Source,
   StreamReader,
+  View,
   Watcher,
 } from "../../src/browser/stream-reader.js";
 import {
@@ -22,6 +23,7 @@ export class SwitchingComponent {
   constructor(
     public client: { watchQuery: Parameters<typeof readerFor>[1] },
     private source: Source,
+    private readonly onShow: (view: View) => void = () => {},
   ) {
     this.update();
   }
@@ -53,5 +55,6 @@ export class SwitchingComponent {
   private show(reader: StreamReader): void {
     this.reader = reader;
     this.history.note(reader.view.snapshot);
+    this.onShow(reader.view);
   }
 }
