@@ -1,7 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { PersistentTextStreaming } from "./index.js";
 import { due, flushPolicy, type FlushOptions } from "./flush.js";
-import { components } from "../../test/support/setup.js";
 
 describe("how much is due", () => {
   const none = { boundary: () => false };
@@ -69,7 +67,7 @@ describe("how much is due", () => {
   });
 });
 
-describe("options that cannot be meant are TypeErrors", () => {
+describe("invalid options are TypeErrors", () => {
   const bad: { flush: unknown; message: string }[] = [
     { flush: "word", message: 'it is "word"' },
     { flush: { boundary: "paragraph" }, message: 'it is "paragraph"' },
@@ -80,17 +78,27 @@ describe("options that cannot be meant are TypeErrors", () => {
     { flush: { maxChars: "100" }, message: 'it is "100"' },
     { flush: { maxDelayMs: 0 }, message: "maxDelayMs must be a number" },
     { flush: { maxDelayMs: -5 }, message: "it is -5" },
+    {
+      flush: { minDelayMs: 2000 },
+      message: "to maxDelayMs (1000); it is 2000",
+    },
+    { flush: { minDelayMs: -1 }, message: "minDelayMs must be" },
+    {
+      flush: { minDelayMs: NaN, maxDelayMs: 9 },
+      message: "minDelayMs must be",
+    },
+    {
+      flush: { minDelayMs: Infinity, maxDelayMs: Infinity },
+      message: "minDelayMs must be",
+    },
     { flush: () => true, message: "flush must be" },
     { flush: null, message: "flush must be" },
     { flush: 100, message: "flush must be" },
   ];
   test.each(bad)("$flush", ({ flush, message }) => {
-    const create = () =>
-      new PersistentTextStreaming(components.persistentTextStreaming, {
-        flush: flush as FlushOptions,
-      });
-    expect(create).toThrow(TypeError);
-    expect(create).toThrow(message);
+    const check = () => flushPolicy(flush as FlushOptions);
+    expect(check).toThrow(TypeError);
+    expect(check).toThrow(message);
   });
 
   test.each([
@@ -101,12 +109,8 @@ describe("options that cannot be meant are TypeErrors", () => {
     { boundary: "line" as const },
     { maxChars: 1, maxDelayMs: 1 },
     { maxChars: Infinity, maxDelayMs: Infinity },
+    { minDelayMs: 0 },
   ])("%j is fine", (flush) => {
-    expect(
-      () =>
-        new PersistentTextStreaming(components.persistentTextStreaming, {
-          flush,
-        }),
-    ).not.toThrow();
+    expect(() => flushPolicy(flush)).not.toThrow();
   });
 });

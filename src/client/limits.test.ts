@@ -1,179 +1,107 @@
 import { describe, expect, test } from "vitest";
 import { settled, useClock } from "../../test/support/clock.js";
-import { readBody, setUp } from "../../test/support/setup.js";
-import { isFinal } from "../shared.js";
-import type { BackgroundWriter, StreamId } from "./index.js";
+import { readBody, setUpStream, textOf } from "../../test/support/setup.js";
+import type { BackgroundWriter } from "./index.js";
 
-// A stream may be longer than anything that a function returns, writes or
-// sends. The tests are held to the limits of a deployment: see
-// testing/limits.ts.
+// A stream may be longer than anything that a function returns, writes or sends.
+// `test/support/with-limits.ts` holds these tests to the limits of a deployment.
 
 useClock();
-
-/** 100 MiB instead of 24: `LIMITS=full npx vitest run limits`. */
-const full = process.env.LIMITS === "full";
 
 const MiB = 1024 * 1024;
 const RESPONSE = 20 * MiB;
 
-type App = ReturnType<typeof setUp>;
-
-/** A long text that need not be held in memory to be known. */
+/** A long text, piece by piece. */
 const PIECE = 64 * 1024;
 const piece = (index: number) =>
   `${index}: Ein Stück «Text». 長い😀\n`.padEnd(PIECE, "lorem ipsum ");
-const PIECES = (full ? 100 : 24) * 16;
-const LENGTH = PIECES * PIECE;
+const PIECES = 24 * 16;
+const text = Array.from({ length: PIECES }, (_, i) => piece(i)).join("");
 
-/** Whether `text` is what the long text has at `offset`. */
-function isPartAt(offset: number, text: string): boolean {
-  const first = Math.floor(offset / PIECE);
-  const last = Math.floor((offset + text.length) / PIECE);
-  const known = Array.from({ length: last - first + 1 }, (_, i) =>
-    piece(first + i),
-  ).join("");
-  return known.startsWith(text, offset - first * PIECE);
-}
+type App = Awaited<ReturnType<typeof setUpStream>>;
 
-const longWriter: BackgroundWriter = async (append) => {
-  for (let i = 0; i < PIECES; i++) await append(piece(i));
-};
-
-/** The whole text, page by page. */
-async function expectAllThere(app: App, streamId: StreamId) {
+/** Reads the saved text, page by page. */
+async function expectAllSaved({ page }: App) {
   let offset = 0;
-  for (;;) {
-    const page = await app.page(streamId, offset);
-    expect(page.from).toBe(offset);
-    expect(isPartAt(offset, page.text)).toBe(true);
-    offset += page.text.length;
-    expect(page.next).toBe(offset);
-    if (isFinal(page.status)) {
-      expect(page.status).toBe("done");
-      break;
-    }
+  for (let status = "streaming"; status === "streaming";) {
+    const read = await page(offset);
+    expect(read.from).toBe(offset);
+    expect(text.startsWith(read.text, offset)).toBe(true);
+    offset += read.text.length;
+    expect(read.next).toBe(offset);
+    status = read.status;
+    if (status !== "streaming") expect(status).toBe("done");
   }
-  expect(offset).toBe(LENGTH);
+  expect(offset).toBe(text.length);
 }
 
-describe(`a stream of ${PIECES / 16} MiB`, () => {
-  test.each(["stream", "generate"] as const)(
-    "written by %s is saved, read page by page, resumed in several answers, and deleted",
-    async (how) => {
-      const app = setUp();
-      const streamId = await app.create();
-      if (how === "generate") {
-        await settled(app.generate(streamId, longWriter));
-      } else {
-        const response = await app.respond(streamId, longWriter);
-        const { seen, whole } = readBody(response);
-        const driven = await settled(whole);
-        // The driver has what a response may have; the database has all.
-        const bytes = new TextEncoder().encode(driven).length;
-        expect(bytes).toBeLessThanOrEqual(RESPONSE);
-        expect(bytes).toBeGreaterThan(RESPONSE - 4);
-        expect(isPartAt(0, driven)).toBe(true);
-        expect(seen.closed).toBe(true);
-      }
-      await expectAllThere(app, streamId);
-      await app.finishScheduled();
-      await expectAllThere(app, streamId);
-
-      let offset = 0;
-      let answers = 0;
-      for (; ; answers++) {
-        const response = await app.resume(streamId, offset);
-        if (response.status === 204) break;
-        expect(response.headers.get("Stream-Offset")).toBe(
-          String(offset).padStart(16, "0"),
-        );
-        const text = await settled(readBody(response).whole);
-        expect(isPartAt(offset, text)).toBe(true);
-        offset += text.length;
-      }
-      expect(offset).toBe(LENGTH);
-      // Some of its characters have more bytes than code units.
-      expect(answers).toBeGreaterThanOrEqual(Math.ceil(LENGTH / RESPONSE));
-      expect(answers).toBeLessThanOrEqual(Math.ceil(LENGTH / RESPONSE) + 1);
-
-      await expect(app.body(streamId)).rejects.toThrow("Read it in pages");
-      await app.remove(streamId);
-      await app.finishScheduled();
-      const left = await app.inComponent((ctx) =>
-        ctx.db.query("chunks").first(),
-      );
-      expect(left).toBeNull();
+test.each<[string, BackgroundWriter]>([
+  [
+    "pieces",
+    async (append) => {
+      for (let i = 0; i < PIECES; i++) await append(piece(i));
     },
-    full ? 900_000 : 180_000,
-  );
-});
-
-const MANY = full ? 1_000_000 : 200_000;
-
-describe("text in pieces of any size", () => {
-  const written = async (writer: BackgroundWriter) => {
-    const app = setUp();
-    const streamId = await app.create();
-    const response = await app.respond(streamId, writer);
-    const text = await settled(readBody(response).whole);
+  ],
+  ["one append", (append) => append(text)],
+])(
+  "a stream of 24 MiB in %s is saved, read page by page, resumed in several responses, and deleted",
+  async (_, writer) => {
+    const app = await setUpStream();
+    const driven = await textOf(await app.respond(writer));
+    // The response has what fits; the database has everything.
+    const bytes = new TextEncoder().encode(driven).length;
+    expect(bytes).toBeLessThanOrEqual(RESPONSE);
+    expect(bytes).toBeGreaterThan(RESPONSE - 4);
+    expect(text.startsWith(driven)).toBe(true);
+    await expectAllSaved(app);
     await app.finishScheduled();
-    return { text, body: await app.body(streamId) };
-  };
+    await expectAllSaved(app);
 
+    let offset = 0;
+    let responses = 0;
+    for (; ; responses++) {
+      const response = await app.resume(offset);
+      if (response.status === 204) break;
+      expect(Number(response.headers.get("Stream-Offset"))).toBe(offset);
+      const part = await settled(readBody(response).whole);
+      expect(text.startsWith(part, offset)).toBe(true);
+      offset += part.length;
+    }
+    expect(offset).toBe(text.length);
+    expect(responses).toBe(2);
+
+    await expect(app.body()).rejects.toThrow("Read it in pages");
+    await app.remove();
+    await app.finishScheduled();
+    const left = await app.inComponent((ctx) => ctx.db.query("chunks").first());
+    expect(left).toBeNull();
+  },
+  180_000,
+);
+
+const MANY = 200_000;
+
+describe(`${MANY} appends`, () => {
   test.each([
     { what: "letters", character: () => "a" },
-    { what: "ends of sentences", character: () => "." },
+    { what: "sentence ends", character: () => "." },
     { what: "halves of characters", character: (i: number) => "😀"[i % 2]! },
+    { what: "nothing", character: () => "" },
   ])(
-    `${MANY} appends of one code unit ($what) are one text`,
+    "of $what, none of them awaited, are one text",
     async ({ character }) => {
-      const { text, body } = await written((append) => {
-        // Not awaited: as fast as it goes.
+      const app = await setUpStream();
+      const seen = await app.stream((append) => {
         for (let i = 0; i < MANY; i++) void append(character(i));
         return Promise.resolve();
       });
+      const text = await seen.end();
+      expect(text.length).toBe(character(0).length * MANY);
+      await app.finishScheduled();
+      const body = await app.body();
       expect(body.status).toBe("done");
-      expect(body.text.length).toBe(MANY);
       expect(body.text === text).toBe(true);
     },
     120_000,
   );
-
-  test(`${MANY} empty appends add nothing`, async () => {
-    const { text, body } = await written(async (append) => {
-      await append("Some ");
-      for (let i = 0; i < MANY; i++) void append("");
-      await append("text.");
-    });
-    expect(text).toBe("Some text.");
-    expect(body).toEqual({ text: "Some text.", status: "done" });
-  }, 120_000);
-
-  test.each([1, 1.5, 5])(
-    "appends of %d MiB",
-    async (size) => {
-      const one = "Hällo 😀. ".repeat((size * MiB) / 10);
-      const { text, body } = await written(async (append) => {
-        for (let i = 0; i < 2; i++) await append(one);
-      });
-      expect(text === one + one).toBe(true);
-      expect(body.text === one + one).toBe(true);
-    },
-    60_000,
-  );
-
-  test("one append of 24 MiB", async () => {
-    const app = setUp();
-    const streamId = await app.create();
-    const large = Array.from({ length: 24 * 16 }, (_, i) => piece(i)).join("");
-    await settled(app.generate(streamId, (append) => append(large)));
-    let offset = 0;
-    for (let status = "streaming"; status === "streaming";) {
-      const page = await app.page(streamId, offset);
-      expect(large.startsWith(page.text, offset)).toBe(true);
-      offset += page.text.length;
-      status = page.status;
-    }
-    expect(offset).toBe(large.length);
-  }, 120_000);
 });

@@ -10,83 +10,72 @@ import {
 import {
   errorsLogged,
   readBody,
-  setUp,
+  setUpStream,
   textOf,
-  writes,
   type ActionCtx,
 } from "../../test/support/setup.js";
 import { story } from "../../test/support/story.js";
+import { sleep } from "../time.js";
 import { serveDurableStream } from "./index.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const offset = (n: number) => String(n).padStart(16, "0");
 
-/** An app that serves its streams. */
-function serving() {
-  const app = setUp();
+/** An app that serves its stream. */
+async function serving() {
+  const app = await setUpStream();
   const { streaming, act } = app;
-  const runQuery = vi.fn<(ctx: ActionCtx) => void>();
+  const onRead = vi.fn<() => void>();
 
-  /** A request for a stream; `runQuery` is told of each read. */
+  /** A request for the stream, or for another. `onRead` is called for each read. */
   const ask = (
-    streamId: string,
     query = "",
-    { contentType, ...init }: RequestInit & { contentType?: string } = {},
+    {
+      contentType,
+      id = app.streamId,
+      ...init
+    }: RequestInit & { contentType?: string; id?: string } = {},
   ) =>
     act((ctx) =>
       serveDurableStream(
         streaming,
         {
           runQuery: (reference, ...args) => {
-            runQuery(ctx);
+            onRead();
             return ctx.runQuery(reference, ...args);
           },
         },
-        new Request(`https://app.test/streams/${streamId}${query}`, init),
-        streamId as StreamId,
+        new Request(`https://app.test/streams/${id}${query}`, init),
+        id as StreamId,
         { contentType },
       ),
     );
+  return { ...app, ask, onRead };
+}
 
-  /** A stream that is written to the end. */
-  const written = async (...texts: string[]) => {
-    const streamId = await app.create();
-    await settled(app.generate(streamId, writes(...texts)));
-    return streamId;
-  };
-
-  /** A stream that is written as the test says. */
-  const growing = async () => {
-    const streamId = await app.create();
-    const { resolve: end, promise: ended } = deferred();
-    let append!: (text: string) => Promise<void>;
-    const generating = app.generate(streamId, async (appendText) => {
-      append = appendText;
-      await ended;
-    });
-    await until(() => append !== undefined);
-    return {
-      streamId,
-      /** Appends a sentence and sees it saved. */
-      say: async (text: string) => {
-        await append(text);
-        await pass(1000);
-      },
-      end: async () => {
-        end();
-        await settled(generating);
-      },
-    };
-  };
+/** A stream that the test writes. */
+async function growing() {
+  const app = await serving();
+  const { resolve: end, promise: ended } = deferred();
+  let append!: (text: string) => Promise<void>;
+  const generating = app.generate(async (appendText) => {
+    append = appendText;
+    await ended;
+  });
+  await until(() => append !== undefined);
   return {
     ...app,
-    ask,
-    written,
-    growing,
-    reads: () => runQuery.mock.calls.length,
+    /** Appends a sentence and waits until it is saved. */
+    say: async (text: string) => {
+      await append(text);
+      await pass(1000);
+    },
+    end: async () => {
+      end();
+      await settled(generating);
+    },
   };
 }
 
@@ -122,15 +111,14 @@ function receivedIn(text: string) {
   return { data: data.map((each) => each.data), controls };
 }
 
-// The published suite of the protocol holds what it asks for: see test/conformance.
-// Here is what it does not know.
+// The published suite of the protocol checks what it asks for: see test/conformance.
+// These tests check the rest.
 
 describe("catching up", () => {
   test("returns the saved text from an offset on, and where it ends", async () => {
-    const { growing, ask } = serving();
-    const { streamId, say, end } = await growing();
+    const { say, end, ask } = await growing();
     await say("Some 😀 text. ");
-    const response = await ask(streamId, `?offset=${offset(8)}`);
+    const response = await ask(`?offset=${offset(8)}`);
     expect(positionOf(response)).toEqual({
       status: 200,
       next: offset(14),
@@ -142,25 +130,29 @@ describe("catching up", () => {
       "text/plain; charset=utf-8",
     );
     expect(await textOf(response)).toBe("text. ");
+    // A client that drives the stream is ahead of the saved text.
+    const beyond = await ask(`?offset=${offset(16)}`);
+    expect(positionOf(beyond)).toMatchObject({ next: offset(16) });
+    expect(await textOf(beyond)).toBe("");
     await say("More. ");
     await end();
-    const rest = await ask(streamId, `?offset=${offset(14)}`);
+    const rest = await ask(`?offset=${offset(16)}`);
     expect(positionOf(rest)).toMatchObject({
       next: offset(20),
       closed: "true",
     });
-    expect(await textOf(rest)).toBe("More. ");
+    expect(await textOf(rest)).toBe("re. ");
   });
 
-  test("goes in pages, and only the last is up to date", async () => {
-    const { ask, written } = serving();
+  test("takes pages, of which only the last is up to date", async () => {
+    const { ask, write } = await serving();
     const text = story(90_000) + "中".repeat(1_200_000);
-    const streamId = await written(text);
+    await write(text);
     let query = "";
     let read = "";
     const states: (string | null)[] = [];
     do {
-      const response = await ask(streamId, query);
+      const response = await ask(query);
       const { next, upToDate, closed } = positionOf(response);
       read += await textOf(response);
       expect(next).toBe(offset(read.length));
@@ -173,51 +165,34 @@ describe("catching up", () => {
   });
 
   test("a page may come from the reader's cache if nothing has changed", async () => {
-    const { growing, ask } = serving();
-    const { streamId, say, end } = await growing();
+    const { say, end, ask } = await growing();
     await say("One. ");
-    const first = await ask(streamId);
+    const first = await ask();
     expect(first.headers.get("Cache-Control")).toBe("private, no-cache");
     const tag = first.headers.get("ETag") ?? "";
     const again = (etag: string) =>
-      ask(streamId, "", { headers: { "If-None-Match": etag } });
+      ask("", { headers: { "If-None-Match": etag } });
     for (const etag of [tag, `W/${tag}`, `"other", ${tag}`, "*"]) {
       const response = await again(etag);
-      expect(positionOf(response)).toEqual({
-        ...positionOf(first),
-        status: 304,
-      });
+      const position = { ...positionOf(first), status: 304 };
+      expect(positionOf(response)).toEqual(position);
       expect(response.body).toBeNull();
     }
     expect((await again('"other"')).status).toBe(200);
-    // The same text, but now it is all there will be.
+    // The same text, but now it is complete.
     await end();
     const closed = await again(tag);
     expect(positionOf(closed)).toMatchObject({ status: 200, closed: "true" });
-    const tags = [tag, closed.headers.get("ETag")];
-    expect(new Set(tags).size).toBe(2);
-  });
-
-  test("an offset beyond the saved text is empty, not an error: a driving client is ahead", async () => {
-    const { growing, ask } = serving();
-    const { streamId, say, end } = await growing();
-    await say("0123. ");
-    const response = await ask(streamId, `?offset=${offset(8)}`);
-    expect(positionOf(response)).toMatchObject({ next: offset(8) });
-    expect(await textOf(response)).toBe("");
-    await say("6789. ");
-    const rest = await ask(streamId, `?offset=${offset(8)}`);
-    expect(await textOf(rest)).toBe("89. ");
-    await end();
+    expect(closed.headers.get("ETag")).not.toBe(tag);
   });
 });
 
 describe("refuses", () => {
   test.each(["PUT", "POST", "DELETE", "PATCH"])(
-    "%s, and says what there is",
+    "%s, and says what is allowed",
     async (method) => {
-      const { ask, create } = serving();
-      const response = await ask(await create(), "", { method });
+      const { ask } = await serving();
+      const response = await ask("", { method });
       expect(response.status).toBe(405);
       expect(response.headers.get("Allow")).toBe("GET, HEAD");
     },
@@ -234,8 +209,8 @@ describe("refuses", () => {
     "?live=long-poll",
     "?offset=-1&live=auto",
   ])("%j with a 400 that says why", async (query) => {
-    const { ask, create } = serving();
-    const response = await ask(await create(), query);
+    const { ask } = await serving();
+    const response = await ask(query);
     expect(response.status).toBe(400);
     expect(await response.json()).toEqual({
       error: expect.stringMatching(/^(The parameter|With live=)/) as string,
@@ -248,47 +223,45 @@ describe("refuses", () => {
     "?offset=now&live=sse",
     "?offset=-1&live=long-poll",
     "?offset=-1&live=sse",
-  ])("a stream that is not there, at %j, with a 404", async (query) => {
-    const { ask, create, remove } = serving();
-    const streamId = await create();
-    await remove(streamId);
+  ])("a missing stream, at %j, with a 404", async (query) => {
+    const { ask, streamId, remove } = await serving();
+    await remove();
     for (const id of [streamId, "none", ""]) {
-      expect((await ask(id, query)).status).toBe(404);
+      expect((await ask(query, { id })).status).toBe(404);
     }
-    expect((await ask(streamId, query, { method: "HEAD" })).status).toBe(404);
+    expect((await ask(query, { method: "HEAD" })).status).toBe(404);
   });
 
   test.each(["application/json", "text/event-stream; charset=utf-8"])(
     "the content type %s, which is not text to the protocol",
     async (contentType) => {
-      const { ask, create } = serving();
-      const asked = ask(await create(), "", { contentType });
-      await expect(asked).rejects.toThrow(TypeError);
+      const { ask } = await serving();
+      await expect(ask("", { contentType })).rejects.toThrow(TypeError);
     },
   );
 });
 
-test("every reply is private, is no page and no script, and lets pages see what it says", async () => {
-  const { ask, written } = serving();
-  const streamId = await written("Text.");
-  const { headers } = await ask(streamId);
+test("every response is private, neither a page nor a script, and exposes its headers to pages", async () => {
+  const { ask, write } = await serving();
+  await write("Text.");
+  const { headers } = await ask();
   const tag = { "If-None-Match": headers.get("ETag") ?? "" };
-  const replies = [
-    await ask(streamId),
-    await ask(streamId, "", { headers: tag }),
-    await ask(streamId, "?offset=now"),
-    await ask(streamId, "?offset=-1&live=long-poll"),
-    await ask(streamId, `?offset=${offset(5)}&live=long-poll`),
-    await ask(streamId, "?offset=-1&live=sse"),
-    await ask(streamId, "", { method: "HEAD" }),
-    await ask("none"),
-    await ask(streamId, "?offset=x"),
-    await ask(streamId, "", { method: "POST" }),
+  const responses = [
+    await ask(),
+    await ask("", { headers: tag }),
+    await ask("?offset=now"),
+    await ask("?offset=-1&live=long-poll"),
+    await ask(`?offset=${offset(5)}&live=long-poll`),
+    await ask("?offset=-1&live=sse"),
+    await ask("", { method: "HEAD" }),
+    await ask("", { id: "none" }),
+    await ask("?offset=x"),
+    await ask("", { method: "POST" }),
   ];
-  expect(replies.map(({ status }) => status)).toEqual([
+  expect(responses.map(({ status }) => status)).toEqual([
     200, 304, 200, 200, 204, 200, 200, 404, 400, 405,
   ]);
-  for (const { headers } of replies) {
+  for (const { headers } of responses) {
     expect(headers.get("Cache-Control")).toMatch(/^private, no-/);
     expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
     expect(headers.get("Cross-Origin-Resource-Policy")).toBe("same-origin");
@@ -298,71 +271,70 @@ test("every reply is private, is no page and no script, and lets pages see what 
   }
 });
 
-describe("a long-poll", () => {
-  const livePoll = (from: number) => `?offset=${offset(from)}&live=long-poll`;
+const events = "?offset=-1&live=sse";
+const poll = (from = 0) => `?offset=${offset(from)}&live=long-poll`;
 
+describe("a long-poll", () => {
   test("of a stream that is deleted meanwhile is a 404", async () => {
-    const { create, remove, ask } = serving();
-    const streamId = await create();
-    const asked = ask(streamId, livePoll(0));
+    const { remove, ask } = await serving();
+    const asked = ask(poll());
     await pass(5000);
-    await remove(streamId);
+    await remove();
     expect((await settled(asked)).status).toBe(404);
   });
 
-  test("of a stream that is aborted is not told of the end before it has the last words", async () => {
-    const { growing, ask, abort } = serving();
-    const { streamId, say } = await growing();
+  test("of a stream that is aborted does not report the end before the last words", async () => {
+    const { say, ask, abort } = await growing();
     await say("One. ");
     await say("Half a sent");
-    const { next, closed } = positionOf(await ask(streamId));
-    expect({ next, closed }).toEqual({ next: offset(16), closed: null });
-    const asked = ask(streamId, livePoll(16));
-    await abort(streamId);
+    const position = { next: offset(16), closed: null };
+    expect(positionOf(await ask())).toMatchObject(position);
+    const asked = ask(poll(16));
+    await abort();
     const response = await settled(asked);
     expect(positionOf(response)).toMatchObject({ closed: "true" });
     expect(response.headers.get("Stream-Status")).toBe("aborted");
   });
-
-  test("does not look any more when its client has gone", async () => {
-    const { create, ask, reads } = serving();
-    const client = new AbortController();
-    const asked = ask(await create(), livePoll(0), {
-      signal: client.signal,
-    });
-    await pass(5000);
-    client.abort();
-    await settled(asked);
-    const before = reads();
-    await pass(20_000);
-    expect(reads()).toBe(before);
-  });
 });
 
-describe("events", () => {
-  const events = "?offset=-1&live=sse";
+test.each([poll(), events])(
+  "%j does not read any more when its client has left",
+  async (query) => {
+    const { ask, onRead } = await serving();
+    const client = new AbortController();
+    const asked = ask(query, { signal: client.signal });
+    const read = asked.then((response) => textOf(response));
+    await pass(5000);
+    client.abort();
+    await settled(read);
+    const { length } = onRead.mock.calls;
+    await pass(20_000);
+    expect(onRead).toHaveBeenCalledTimes(length);
+  },
+);
 
+describe("events", () => {
   test("bring the saved text, then new text, to the end", async () => {
-    const { growing, ask } = serving();
-    const { streamId, say, end } = await growing();
+    const { say, end, ask } = await growing();
     await say("One. ");
-    const response = await ask(streamId, events);
+    const response = await ask(events);
     expect(response.headers.get("Content-Type")).toBe("text/event-stream");
     expect(response.headers.get("Cache-Control")).toContain("no-cache");
-    const { seen, whole } = readBody(response);
+    const { seen } = readBody(response);
     await pass(500);
-    const early = receivedIn(seen.text);
-    expect(early.data).toEqual(["One. "]);
-    expect(early.controls).toEqual([
-      {
-        streamNextOffset: offset(5),
-        upToDate: true,
-        streamCursor: expect.stringMatching(/^\d+$/) as string,
-      },
-    ]);
+    expect(receivedIn(seen.text)).toEqual({
+      data: ["One. "],
+      controls: [
+        {
+          streamNextOffset: offset(5),
+          upToDate: true,
+          streamCursor: expect.stringMatching(/^\d+$/) as string,
+        },
+      ],
+    });
     await say("Two. ");
     await end();
-    const { data, controls } = receivedIn(await settled(whole));
+    const { data, controls } = receivedIn(await seen.end());
     expect(data).toEqual(["One. ", "Two. "]);
     expect(controls.at(-1)).toEqual({
       streamNextOffset: offset(10),
@@ -372,9 +344,8 @@ describe("events", () => {
   });
 
   test("end after a minute, and go on with the next request", async () => {
-    const { growing, ask } = serving();
-    const { streamId, say, end } = await growing();
-    const { seen } = readBody(await ask(streamId, events));
+    const { say, end, ask } = await growing();
+    const { seen } = readBody(await ask(events));
     for (let i = 0; i < 59; i++) await say(`${i}. `);
     expect(seen.closed).toBe(false);
     for (let i = 59; i < 64; i++) await say(`${i}. `);
@@ -383,12 +354,11 @@ describe("events", () => {
     const { streamNextOffset, streamCursor } = first.controls.at(-1) ?? {};
     const rest = readBody(
       await ask(
-        streamId,
         `?offset=${String(streamNextOffset)}&live=sse&cursor=${String(streamCursor)}`,
       ),
     );
     await end();
-    const second = receivedIn(await settled(rest.whole));
+    const second = receivedIn(await rest.seen.end());
     expect([...first.data, ...second.data].join("")).toBe(
       Array.from({ length: 64 }, (_, i) => `${i}. `).join(""),
     );
@@ -409,20 +379,17 @@ describe("events", () => {
     ":comment\nid: 7\nretry: 1\n",
     "\uFEFFa\u0000b\u2028c\u0085d",
   ])("carry the text %j as it is, with its line breaks as LF", async (text) => {
-    const { ask, written } = serving();
-    const streamId = await written(text);
-    const { data, controls } = receivedIn(
-      await textOf(await ask(streamId, events)),
-    );
+    const { ask, write } = await serving();
+    await write(text);
+    const { data, controls } = receivedIn(await textOf(await ask(events)));
     expect(data).toEqual([text.replace(/\r\n?/g, "\n")]);
     expect(controls).toHaveLength(1);
   });
 
   test("do not turn one line break, saved in two parts, into two", async () => {
-    const { growing, ask } = serving();
-    const { streamId, say, end } = await growing();
+    const { say, end, ask } = await growing();
     await say("One.\r");
-    const { seen, whole } = readBody(await ask(streamId, events));
+    const { seen } = readBody(await ask(events));
     await pass(1000);
     // The offset is behind what was sent.
     expect(receivedIn(seen.text)).toMatchObject({
@@ -432,7 +399,7 @@ describe("events", () => {
     await say("\nTwo.\r");
     await say("Three.\r");
     await end();
-    const { data, controls } = receivedIn(await settled(whole));
+    const { data, controls } = receivedIn(await seen.end());
     expect(data.join("")).toBe("One.\nTwo.\nThree.\n");
     expect(controls.at(-1)).toMatchObject({
       streamNextOffset: offset(18),
@@ -440,34 +407,31 @@ describe("events", () => {
     });
   });
 
-  test("carry other types than text/… in base64, unchanged", async () => {
-    const { ask, written } = serving();
+  test("carry types other than text/… in base64, unchanged", async () => {
+    const { ask, write } = await serving();
     const text = '{"a":"😀"}\r\n\r{"b":" "}\r';
-    const streamId = await written(text);
-    const response = await ask(streamId, events, {
-      contentType: "application/x-ndjson",
-    });
+    await write(text);
+    const contentType = "application/x-ndjson";
+    const response = await ask(events, { contentType });
     expect(response.headers.get("Stream-SSE-Data-Encoding")).toBe("base64");
     const { data, controls } = receivedIn(await textOf(response));
     const bytes = Uint8Array.from(atob(data.join("")), (c) => c.charCodeAt(0));
     expect(new TextDecoder().decode(bytes)).toBe(text);
     expect(controls.at(-1)).toMatchObject({ streamClosed: true });
-    const page = await ask(streamId, "", {
-      contentType: "application/x-ndjson",
-    });
-    expect(page.headers.get("Content-Type")).toBe("application/x-ndjson");
+    const page = await ask("", { contentType });
+    expect(page.headers.get("Content-Type")).toBe(contentType);
     expect(await textOf(page)).toBe(text);
   });
 
   test("of a long text are many, each with its offset, and end long before a response is full", async () => {
-    const { ask, written } = serving();
+    const { ask, write } = await serving();
     const text = `${"中".repeat(20)}😀\r\n`.repeat(200_000);
-    const streamId = await written(text);
+    await write(text);
     let query = events;
     let received = "";
     let responses = 0;
     for (let closed = false; !closed; responses++) {
-      const body = await textOf(await ask(streamId, query));
+      const body = await textOf(await ask(query));
       expect(new TextEncoder().encode(body).length).toBeLessThan(20 << 20);
       const { data, controls } = receivedIn(body);
       expect(data).toHaveLength(controls.length);
@@ -483,152 +447,93 @@ describe("events", () => {
     expect(responses).toBe(3);
   }, 30_000);
 
-  test("are cut at no line break, and at no character", async () => {
-    const { ask, written } = serving();
-    for (const middle of ["\r\n", "😀"]) {
-      const text = `${"x".repeat(64 * 1024 - 1)}${middle}y`;
-      const streamId = await written(text);
-      const { data } = receivedIn(await textOf(await ask(streamId, events)));
-      expect(data).toHaveLength(2);
-      expect(data.join("") === text.replace("\r\n", "\n")).toBe(true);
-    }
+  test.each(["\r\n", "😀"])("do not cut %j in two", async (middle) => {
+    const { ask, write } = await serving();
+    const text = `${"x".repeat(64 * 1024 - 1)}${middle}y`;
+    await write(text);
+    const { data } = receivedIn(await textOf(await ask(events)));
+    expect(data).toHaveLength(2);
+    expect(data.join("") === text.replace("\r\n", "\n")).toBe(true);
   });
 
   test("end when the stream is deleted; the next request gets a 404", async () => {
-    const { create, remove, ask } = serving();
-    const streamId = await create();
-    const { seen } = readBody(await ask(streamId, events));
+    const { remove, ask } = await serving();
+    const { seen } = readBody(await ask(events));
     await pass(1000);
-    await remove(streamId);
-    await until(() => seen.closed);
-    expect((await ask(streamId, events)).status).toBe(404);
+    await remove();
+    await seen.end();
+    expect((await ask(events)).status).toBe(404);
   });
 
   test("of a stream that is aborted bring the last words before the end", async () => {
-    const { growing, ask, abort, body } = serving();
-    const { streamId, say } = await growing();
-    const { whole } = readBody(await ask(streamId, events));
+    const { say, ask, abort, body } = await growing();
+    const { seen } = readBody(await ask(events));
     await say("One. ");
     await say("Half a sent");
-    await abort(streamId);
-    const { data, controls } = receivedIn(await settled(whole));
-    expect(data.join("")).toBe((await body(streamId)).text);
+    await abort();
+    const { data, controls } = receivedIn(await seen.end());
+    expect(data.join("")).toBe((await body()).text);
     expect(controls.at(-1)).toMatchObject({ streamClosed: true });
   });
 
-  test("stop when the client has gone", async () => {
-    const { create, ask, reads } = serving();
-    const client = new AbortController();
-    const response = await ask(await create(), events, {
-      signal: client.signal,
-    });
-    const { seen } = readBody(response);
-    await pass(1000);
-    client.abort();
-    await until(() => seen.closed);
-    const before = reads();
-    await pass(20_000);
-    expect(reads()).toBe(before);
-  });
-
   test("end when the database cannot be read, with the error logged", async () => {
-    const { create, streaming, act } = serving();
-    const streamId = await create();
+    const { ask, onRead } = await serving();
     const logged = errorsLogged();
-    let reads = 0;
-    const response = await act((ctx) =>
-      serveDurableStream(
-        streaming,
-        {
-          runQuery: (query, ...args) => {
-            if (reads++ > 2) throw new Error("The database is away.");
-            return ctx.runQuery(query, ...args);
-          },
-        },
-        new Request(`https://app.test/${events}`),
-        streamId,
-      ),
-    );
-    const { seen } = readBody(response);
-    await until(() => seen.closed);
+    onRead.mockImplementation(() => {
+      if (onRead.mock.calls.length > 3) throw new Error("It is away.");
+    });
+    await textOf(await ask(events));
     expect(logged).toHaveBeenCalledOnce();
   });
 });
 
-describe("what it costs", () => {
-  /** What a reader causes in a minute: requests, reads of the database, documents of one read at most. */
-  async function minuteOf(
-    live: "long-poll" | "sse",
-    { silent }: { silent: boolean },
-  ) {
-    const app = setUp();
-    const streamId = await app.create();
+test.each([
+  // A request for each save, and two reads for each request.
+  { live: "long-poll", silent: false, requests: 150, reads: 330, documents: 3 },
+  { live: "long-poll", silent: true, requests: 3, reads: 45, documents: 1 },
+  // A response lasts for a minute: the second has just begun.
+  { live: "sse", silent: false, requests: 2, reads: 241, documents: 3 },
+  { live: "sse", silent: true, requests: 1, reads: 35, documents: 1 },
+])(
+  "a minute of a reader costs at most: %j",
+  async (row) => {
+    const { generate, act, streaming, streamId, metered } = await setUpStream();
     let stopped = false;
-    const generating = app.generate(streamId, async (append) => {
+    const generating = generate(async (append) => {
       for (let i = 0; !stopped; i++) {
-        if (!silent) await append(`Sentence ${i}. `);
+        if (!row.silent) await append(`Sentence ${i}. `);
         await sleep(100);
       }
     });
     await pass(5000);
-    const cost = { requests: 0, reads: 0, documents: 0 };
+    const cost = { queries: 0, mutations: 0, documents: 0 };
+    let requests = 0;
     let next = "-1";
     const reading = (async () => {
       while (!stopped) {
-        cost.requests++;
-        const response = await app.act((ctx) =>
+        requests++;
+        const url = `https://app.test/?offset=${next}&live=${row.live}`;
+        const response = await act((ctx) =>
           serveDurableStream(
-            app.streaming,
-            {
-              runQuery: async (query, ...args) => {
-                cost.reads++;
-                const metrics = await app.t.query(async (queryCtx) => {
-                  await queryCtx.runQuery(query, ...args);
-                  return queryCtx.meta.getTransactionMetrics();
-                });
-                const { used } = metrics.documentsRead;
-                cost.documents = Math.max(cost.documents, used);
-                return ctx.runQuery(query, ...args);
-              },
-            },
-            new Request(`https://app.test/?offset=${next}&live=${live}`),
+            streaming,
+            metered(ctx, cost).ctx,
+            new Request(url),
             streamId,
           ),
         );
         const text = await readBody(response).whole;
         next =
-          live === "sse"
+          row.live === "sse"
             ? String(receivedIn(text).controls.at(-1)?.streamNextOffset)
             : (response.headers.get("Stream-Next-Offset") ?? "");
       }
     })();
     await pass(60_000);
-    const minute = { ...cost };
+    expect(requests).toBeLessThanOrEqual(row.requests);
+    expect(cost.queries).toBeLessThanOrEqual(row.reads);
+    expect(cost.documents).toBeLessThanOrEqual(row.documents);
     stopped = true;
     await settled(Promise.all([reading, generating]));
-    return minute;
-  }
-
-  test("a long-poller: a request for each save, two looks for each; three a minute in silence", async () => {
-    const streaming = await minuteOf("long-poll", { silent: false });
-    expect(streaming.requests).toBeLessThanOrEqual(150);
-    expect(streaming.reads).toBeLessThanOrEqual(2.2 * streaming.requests);
-    expect(streaming.documents).toBeLessThanOrEqual(3);
-    const silence = await minuteOf("long-poll", { silent: true });
-    expect(silence.requests).toBe(3);
-    expect(silence.reads).toBeLessThanOrEqual(45);
-    expect(silence.documents).toBe(1);
-  }, 30_000);
-
-  test("a reader of events: a request a minute, and the looks of resume()", async () => {
-    const streaming = await minuteOf("sse", { silent: false });
-    // The second has just begun.
-    expect(streaming.requests).toBeLessThanOrEqual(2);
-    expect(streaming.reads).toBeLessThanOrEqual(241);
-    expect(streaming.documents).toBeLessThanOrEqual(3);
-    const silence = await minuteOf("sse", { silent: true });
-    expect(silence.requests).toBe(1);
-    expect(silence.reads).toBeLessThanOrEqual(35);
-    expect(silence.documents).toBe(1);
-  }, 30_000);
-});
+  },
+  30_000,
+);

@@ -120,7 +120,11 @@ describe.each(names)("%s", (name) => {
       else if (name === "append" && id === gone) {
         expect(await call(id)).toBeNull();
       } else {
-        await expect(call(id)).rejects.toThrow(/Expected ID|Stream not found/);
+        await expect(call(id)).rejects.toThrow(
+          id === gone
+            ? `Stream not found: there is no stream ${gone}`
+            : "Expected ID",
+        );
       }
     }
   });

@@ -1,11 +1,10 @@
 import fc from "fast-check";
 import * as arbitrary from "../support/arbitraries.js";
-import { describe, expect, test, vi } from "vitest";
-import { type StreamPage, isFinal } from "../../src/shared.js";
+import { describe, expect, test } from "vitest";
+import type { StreamPage } from "../../src/shared.js";
 import { pass, useClock } from "../support/clock.js";
 import { setUpComponent, type Component } from "../support/component.js";
 import { story } from "../support/story.js";
-import { api } from "../../src/component/_generated/api.js";
 import { PAGE_LENGTH } from "../../src/component/text.js";
 
 useClock();
@@ -35,7 +34,7 @@ async function writtenStream(setup: Component = setUpComponent()) {
   };
 }
 
-/** A reader: it holds a prefix, asks from a position, and moves on as it is told. */
+/** A reader: it holds a prefix, asks from a position, and moves on as the pages say. */
 class Follower {
   text = "";
   constructor(public position: number) {}
@@ -88,27 +87,17 @@ describe("reading from an offset", () => {
     );
   });
 
-  test("beyond the end gives nothing yet, and stays where it is", async () => {
+  test.each([
+    [1000, "Short.", "beyond the end"],
+    [0, "", "of a stream without text"],
+  ])("%i of %j gives nothing yet: %s", async (from, text) => {
     const { save, page } = await writtenStream();
-    await save("Short.");
-    expect(await page(1000)).toEqual({
+    if (text !== "") await save(text);
+    expect(await page(from)).toEqual({
       text: "",
-      status: "streaming",
-      from: 1000,
-      next: 1000,
-      claimed: true,
-      draining: false,
-      upToDate: true,
-    });
-  });
-
-  test("of a stream without text", async () => {
-    const { page } = await writtenStream();
-    expect(await page(0)).toEqual({
-      text: "",
-      status: "pending",
-      from: 0,
-      next: 0,
+      status: text === "" ? "pending" : "streaming",
+      from,
+      next: from,
       claimed: true,
       draining: false,
       upToDate: true,
@@ -154,82 +143,52 @@ describe("the end of the text", () => {
   });
 
   test("of a stream that was ended from outside moves on with its writer's last words", async () => {
-    const { t, save, tail, streamId } = await writtenStream();
+    const { abort, save, tail, streamId } = await writtenStream();
     await save("One. ");
-    await t.mutation(api.lib.abort, { streamId });
-    expect(await tail(streamId)).toEqual({
-      offset: 5,
-      status: "aborted",
-      draining: true,
-    });
+    await abort(streamId);
+    const status = "aborted";
+    expect(await tail(streamId)).toEqual({ offset: 5, status, draining: true });
     await save("Two.", "done");
-    expect(await tail(streamId)).toEqual({
-      offset: 9,
-      status: "aborted",
-      draining: false,
-    });
+    const draining = false;
+    expect(await tail(streamId)).toEqual({ offset: 9, status, draining });
   });
 
   test("of rows of version 0.3, and of text behind them", async () => {
     const { insertStream, insertOldChunks, add, tail } = setUpComponent();
     const streamId = await insertStream({ status: "streaming" });
     await insertOldChunks(streamId, ["Once ", "upon ", "a 😀."]);
-    expect((await tail(streamId))?.offset).toBe(15);
+    expect(await tail(streamId)).toMatchObject({ offset: 15 });
     await add(streamId, " And on.", true);
-    expect(await tail(streamId)).toEqual({
-      offset: 23,
-      status: "done",
-      draining: false,
-    });
+    expect(await tail(streamId)).toMatchObject({ offset: 23, status: "done" });
   });
-
-  test.each(["", "no id at all", "💥"])(
-    "of a stream that does not exist (%j) is null",
-    async (streamId) => {
-      expect(await setUpComponent().tail(streamId)).toBeNull();
-    },
-  );
 });
 
 describe("a page of many chunks", () => {
-  /** Chunks that have not been packed, each of a length of its own. */
+  /** Chunks that have not been packed, each with a different text. */
   const rows = (count: number) =>
     Array.from({ length: count }, (_, i) => `${i} 😀 `.padEnd(520, "·"));
-
-  /** Reads a stream from `from` on, page by page. */
-  async function pages(setup: Component, streamId: string, from = 0) {
-    const all: StreamPage[] = [];
-    for (let position = from; ;) {
-      const page = await setup.read(streamId, position);
-      if (page === null) throw new Error("There is no such stream.");
-      expect(page.from).toBe(position);
-      all.push(page);
-      if (page.text === "" || isFinal(page.status)) return all;
-      position = page.from + page.text.length;
-    }
-  }
 
   test.each(["streaming", "done"] as const)(
     "ends after 256 of them: the text of a stream that is %s continues with the next",
     async (status) => {
       const setup = setUpComponent();
-      const { insertStream, insertChunks, documentsRead } = setup;
-      const streamId = await insertStream({ status });
-      const texts = rows(600);
-      await insertChunks(streamId, texts);
+      const streamId = await setup.insertStream({ status });
+      await setup.insertChunks(streamId, rows(600));
+      const whole = rows(600).join("");
       for (const from of [0, 1, 519, 520, 100_000]) {
-        const all = await pages(setup, streamId, from);
-        expect(all.map(({ text }) => text).join("")).toBe(
-          texts.join("").slice(from),
-        );
+        const { pages, text } = await setup.pages(streamId, from);
+        expect(text).toBe(whole.slice(from));
         // The stream, 256 chunks, and the one that shows that there are more.
-        expect(await documentsRead(streamId, from)).toBeLessThanOrEqual(258);
-        for (const page of all.slice(0, -1)) {
+        const documents = await setup.documentsRead(streamId, from);
+        expect(documents).toBeLessThanOrEqual(258);
+        for (const page of pages.slice(0, -1)) {
           expect(page.status).toBe("streaming");
           expect(page.next).toBe(page.from + page.text.length);
         }
-        expect(all.at(-1)?.status).toBe(status);
+        expect(pages.at(-1)?.status).toBe(status);
       }
+      // A read of the whole text has no such limit.
+      expect((await setup.read(streamId))?.text).toBe(whole);
     },
   );
 
@@ -268,13 +227,6 @@ describe("a page of many chunks", () => {
     expect(rest?.text.length).toBe(52 * 520);
     expect(rest?.status).toBe("done");
   });
-
-  test("is no limit for a read of the whole text", async () => {
-    const { insertStream, insertChunks, read } = setUpComponent();
-    const streamId = await insertStream({ status: "done" });
-    await insertChunks(streamId, rows(600));
-    expect((await read(streamId))?.text).toBe(rows(600).join(""));
-  });
 });
 
 describe("following", () => {
@@ -289,7 +241,7 @@ describe("following", () => {
           for (const [i, piece] of [...pieces, ""].entries()) {
             for (const [when, hasPrefix] of joins) {
               if (when !== i) continue;
-              // Who was cut off from HTTP goes on from what it has.
+              // A reader that lost HTTP continues from what it has.
               const follower = new Follower(hasPrefix ? text().length : 0);
               if (hasPrefix) follower.text = text();
               followers.push(follower);
@@ -366,10 +318,9 @@ describe("packing", () => {
     { how: "its writer", end: "done" as const },
     { how: "an abort", end: undefined },
   ])(
-    "a long text that $how ended is packed in steps, and read rightly between them",
+    "a long text that $how ended is packed in steps, and can be read between them",
     async ({ end }) => {
-      const setup = await writtenStream();
-      const { t, save, text, page, streamId, chunks, finishScheduled } = setup;
+      const { save, text, page, streamId, ...setup } = await writtenStream();
       for (let i = 0; i < 25; i++) {
         await save(`${i} 😀 `.repeat(2000));
         await save("x".repeat(i));
@@ -384,71 +335,67 @@ describe("packing", () => {
       };
       await check();
       if (end) await save("The end.", end);
-      else await t.mutation(api.lib.abort, { streamId });
+      else await setup.abort(streamId);
       await check();
-      await vi.advanceTimersToNextTimerAsync();
-      await t.finishInProgressScheduledFunctions();
+      await setup.runNext();
       await check();
-      await finishScheduled();
+      await setup.finishScheduled();
       await check();
-      const packed = await chunks(streamId);
+      const packed = await setup.chunks(streamId);
       expect(packed.length).toBe(Math.ceil(text().length / (64 * 1024)));
     },
   );
 
   test("thousands of small chunks are packed in several runs", async () => {
     const setup = setUpComponent();
-    const { insertStream, insertChunks, t, chunks, finishScheduled } = setup;
-    const streamId = await insertStream({ status: "streaming" });
+    const streamId = await setup.insertStream({ status: "streaming" });
     const rows = Array.from({ length: 1300 }, (_, i) =>
       `${i} 😀 `.padEnd(100 + (i % 7), "·"),
     );
-    await insertChunks(streamId, rows);
-    await t.mutation(api.lib.abort, { streamId });
-    expect(await finishScheduled()).toBeGreaterThan(5);
-    expect((await chunks(streamId)).map(({ text }) => text).join("")).toBe(
-      rows.join(""),
-    );
-    expect((await chunks(streamId)).length).toBeLessThanOrEqual(3);
+    await setup.insertChunks(streamId, rows);
+    await setup.abort(streamId);
+    expect(await setup.finishScheduled()).toBeGreaterThan(5);
+    const chunks = await setup.chunks(streamId);
+    expect(chunks.map(({ text }) => text).join("")).toBe(rows.join(""));
+    expect(chunks.length).toBeLessThanOrEqual(3);
   });
 
   test("the writer's last words may arrive at any step of the packing", async () => {
     const rows = Array.from({ length: 600 }, (_, i) =>
       `${i} 😀 `.padEnd(300, "·"),
     );
+    const whole = rows.join("");
     for (const steps of [0, 1, 2, 3]) {
       const setup = setUpComponent();
-      const { insertStream, insertChunks, t, finishScheduled } = setup;
-      const streamId = await insertStream({
+      const streamId = await setup.insertStream({
         status: "streaming",
         writer: "writer",
       });
-      await insertChunks(streamId, rows);
-      const whole = rows.join("");
-      await t.mutation(api.lib.abort, { streamId });
+      await setup.insertChunks(streamId, rows);
+      await setup.abort(streamId);
       for (let step = 0; step < steps; step++) {
         await pass(0);
-        await t.finishInProgressScheduledFunctions();
+        await setup.t.finishInProgressScheduledFunctions();
       }
       await setup.append(streamId, whole.length, "Nearly. ");
       await setup.append(streamId, whole.length + 8, "The end.", "done");
-      await finishScheduled();
+      await setup.finishScheduled();
       const { text, status } = await setup.text(streamId);
       expect(text === whole + "Nearly. The end.").toBe(true);
       expect(status).toBe("aborted");
     }
   });
 
-  test("at any step, an interrupted packing leaves a text without gaps", async () => {
-    const { insertStream, insertChunks, t, chunks } = setUpComponent();
-    const streamId = await insertStream({ status: "streaming" });
-    await insertChunks(streamId, Array<string>(700).fill("y".repeat(512)));
-    await t.mutation(api.lib.abort, { streamId });
+  test("an interrupted packing leaves a text without gaps at any step", async () => {
+    const setup = setUpComponent();
+    const streamId = await setup.insertStream({ status: "streaming" });
+    const rows = Array<string>(700).fill("y".repeat(512));
+    await setup.insertChunks(streamId, rows);
+    await setup.abort(streamId);
     for (let step = 0; step < 5; step++) {
-      await vi.advanceTimersToNextTimerAsync();
-      await t.finishInProgressScheduledFunctions();
+      await setup.runNext();
       let end = 0;
-      for (const { start, text } of await chunks(streamId)) {
+      for (const { start, text } of await setup.chunks(streamId)) {
         expect(start).toBe(end);
         end += text.length;
       }
@@ -469,48 +416,28 @@ describe("long texts", () => {
     }
   });
 
-  /** 17 MiB of UTF-8: more than a query may return. */
-  async function hugeStream() {
+  test("more than 16 MiB cannot be read at once, but in pages of 4 MiB, of which the last is final", async () => {
     const setup = setUpComponent();
     const streamId = await setup.insertStream({ status: "done" });
     const row = "中".repeat(64 * 1024);
-    for (let batch = 0; batch < 3; batch++) {
-      await setup.insertChunks(
-        streamId,
-        Array<string>(30).fill(row),
-        batch * 30 * row.length,
-      );
+    const rows = Array<string>(30).fill(row);
+    for (const batch of [0, 1, 2]) {
+      await setup.insertChunks(streamId, rows, batch * 30 * row.length);
     }
-    return { ...setup, streamId, length: 90 * row.length };
-  }
-
-  test("more than 16 MiB cannot be read at once, and the error says how to", async () => {
-    const { streamId, read, text } = await hugeStream();
     const sentence =
       "has more text than one query may return (16 MiB). Read it in pages: getStreamBody(ctx, streamId, from)";
-    await expect(read(streamId)).rejects.toThrow(sentence);
-    await expect(text(streamId)).rejects.toThrow(sentence);
-  });
-
-  test("more than 16 MiB can be read in pages of 4 MiB, and only the last is final", async () => {
-    const { streamId, read, length } = await hugeStream();
-    let from = 0;
-    let pages = 0;
-    for (;;) {
-      const page = await read(streamId, from);
-      if (page === null) throw new Error("There is no such stream.");
-      expect(page.from).toBe(from);
+    await expect(setup.read(streamId)).rejects.toThrow(sentence);
+    await expect(setup.text(streamId)).rejects.toThrow(sentence);
+    const { pages, text } = await setup.pages(streamId);
+    expect(text.length).toBe(90 * row.length);
+    expect(pages.map(({ status }) => status)).toEqual([
+      ...Array<string>(4).fill("streaming"),
+      "done",
+    ]);
+    for (const page of pages) {
       expect(utf8(page.text)).toBeLessThanOrEqual(4 * MiB);
-      from = page.next;
-      pages++;
-      expect(from).toBe(page.from + page.text.length);
-      if (from === length) {
-        expect(page.status).toBe("done");
-        break;
-      }
-      expect(page.status).toBe("streaming");
+      expect(page.next).toBe(page.from + page.text.length);
     }
-    expect(pages).toBe(5);
   });
 
   test("rows of version 0.3 come in pages of the same size, wherever a page starts", async () => {

@@ -8,6 +8,7 @@ const common = {
   exclude: [...configDefaults.exclude, "**/{*imits,types}.test.ts"],
   server: { deps: { inline: ["convex-test"] } },
   testTimeout: 10_000,
+  isolate: false,
 };
 const projects = [
   {

@@ -1,10 +1,15 @@
 /// <reference types="vite/client" />
 import schema from "../../src/component/schema.js";
 import { convexTest } from "convex-test";
-import { api } from "../../src/component/_generated/api.js";
+import { expect, vi } from "vitest";
+import { api, internal } from "../../src/component/_generated/api.js";
 import type { Doc, Id } from "../../src/component/_generated/dataModel.js";
 import type { QueryCtx } from "../../src/component/_generated/server.js";
-import type { StreamStatus } from "../../src/shared.js";
+import {
+  isFinal,
+  type StreamPage,
+  type StreamStatus,
+} from "../../src/shared.js";
 import { finishDue } from "./clock.js";
 import { withLimits } from "./with-limits.js";
 
@@ -115,7 +120,38 @@ export function setUpComponent() {
     read: (streamId: string, from?: number) =>
       t.query(api.lib.read, { streamId, from }),
 
+    /** Reads a stream from `from` on, page by page. */
+    pages: async (streamId: string, from = 0) => {
+      const all: StreamPage[] = [];
+      for (let position = from; ;) {
+        const page = await t.query(api.lib.read, { streamId, from: position });
+        if (page === null) throw new Error("There is no such stream.");
+        expect(page.from).toBe(position);
+        all.push(page);
+        if (page.text === "" || isFinal(page.status)) break;
+        position = page.from + page.text.length;
+      }
+      return { pages: all, text: all.map(({ text }) => text).join("") };
+    },
+
     tail: (streamId: string) => t.query(api.lib.tail, { streamId }),
+
+    abort: (streamId: string) => t.mutation(api.lib.abort, { streamId }),
+
+    setStatus: (streamId: Id<"streams">, status: StreamStatus) =>
+      t.mutation(api.lib.setStreamStatus, { streamId, status }),
+
+    remove: (streamId: Id<"streams">) =>
+      t.mutation(api.lib.deleteStream, { streamId }),
+
+    /** Ends dead streams, as the cron does. */
+    cleanUp: () => t.mutation(internal.lib.cleanupExpiredStreams, {}),
+
+    /** Moves the clock to the next timer, and runs what is scheduled for then. */
+    runNext: async () => {
+      await vi.advanceTimersToNextTimerAsync();
+      await t.finishInProgressScheduledFunctions();
+    },
 
     add: (streamId: Id<"streams">, text: string, final = false) =>
       t.mutation(api.lib.addChunk, { streamId, text, final }),

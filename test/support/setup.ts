@@ -119,8 +119,10 @@ export function setUp(
       }),
 
     /** The `ctx` of an action that adds up its calls, and notes the documents of its largest query. */
-    metered: (ctx: ActionCtx) => {
-      const cost = { queries: 0, mutations: 0, documents: 0 };
+    metered: (
+      ctx: ActionCtx,
+      cost = { queries: 0, mutations: 0, documents: 0 },
+    ) => {
       const metered: Pick<ActionCtx, "runQuery" | "runMutation"> = {
         runQuery: async (query, ...args) => {
           cost.queries++;
