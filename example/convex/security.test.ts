@@ -1,53 +1,43 @@
-/// <reference types="vite/client" />
 import type { StreamId } from "@convex-dev/persistent-text-streaming";
-import { register } from "@convex-dev/persistent-text-streaming/test";
-import { convexTest, type TestConvex } from "convex-test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { withLimits } from "../../test/support/with-limits";
 import { api } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
-import schema from "./schema";
+import { stubModel, useApp, type User } from "./setup.testing";
 
-// What strangers and broken clients can do: nothing. Whatever they send, the
-// answer is a 4xx or an error, and all that is saved is as it was.
+// Strangers and broken clients can do nothing: each request gets a 4xx or an error,
+// the model is not asked, and everything that is saved stays as it was.
 
-const modules = import.meta.glob(["./**/*.ts", "./**/*.js", "!./**/*.test.ts"]);
+const app = useApp(withLimits);
 
-type App = TestConvex<typeof schema>;
-type User = Pick<
-  ReturnType<App["withIdentity"]>,
-  "query" | "mutation" | "fetch"
->;
-
-let t: App;
 let alice: User;
 let streamId: StreamId;
 let conversationId: Id<"conversations">;
 let messageId: Id<"userMessages">;
 let assistant: { streamId: StreamId; conversationId: string };
 let before: unknown;
+let asked: unknown[];
 
 const issuer = "https://auth.test";
-/** Those who are not Alice. */
-const strangers: Record<string, (app: App) => User> = {
-  "another user": (app) => app.withIdentity({ subject: "mallory", issuer }),
-  "a user of the same name": (app) =>
-    app.withIdentity({ subject: "alice2", issuer, name: "Alice" }),
-  "a user of the same subject at another provider": (app) =>
-    app.withIdentity({ subject: "alice", issuer: "https://evil.test" }),
-  "a user called anonymous": (app) =>
-    app.withIdentity({ subject: "anonymous", issuer }),
-  "somebody without an identity": (app) => app,
+const strangers = {
+  "another user": { subject: "mallory", issuer },
+  "a user of the same name": { subject: "alice2", issuer, name: "Alice" },
+  "a user of the same subject at another provider": {
+    subject: "alice",
+    issuer: "https://evil.test",
+  },
+  "a user called anonymous": { subject: "anonymous", issuer },
+  "a user who is not signed in": null,
 };
 
 const saved = () =>
-  t.run(async (ctx) => ({
+  app.t.run(async (ctx) => ({
     conversations: await ctx.db.query("conversations").collect(),
     messages: await ctx.db.query("userMessages").collect(),
   }));
 const savedByComponent = () =>
   (
-    t as unknown as {
+    app.t as unknown as {
       runInComponent: (
         path: string,
         run: (ctx: {
@@ -62,12 +52,8 @@ const savedByComponent = () =>
 const all = async () => [await saved(), await savedByComponent()];
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-  vi.stubEnv("OPENAI_API_KEY", "test");
-  vi.stubGlobal("fetch", () => expect.unreachable("The model is not asked."));
-  t = withLimits(convexTest({ schema, modules, transactionLimits: true }));
-  register(t);
-  alice = t.withIdentity({ subject: "alice", issuer, name: "Alice" });
+  asked = stubModel();
+  ({ alice } = app);
   ({ streamId, conversationId } = await alice.mutation(api.chat.sendMessage, {
     prompt: "A secret",
   }));
@@ -83,15 +69,13 @@ beforeEach(async () => {
 
 afterEach(async () => {
   expect(await all()).toEqual(before);
-  vi.useRealTimers();
-  vi.unstubAllEnvs();
-  vi.unstubAllGlobals();
+  expect(asked).toEqual([]);
 });
 
 const post = (user: User, path: string, body: unknown, headers = {}) =>
   user.fetch(path, { method: "POST", body: JSON.stringify(body), headers });
 
-/** Every endpoint, as it is asked for a stream. */
+/** Every endpoint, asked for a stream. */
 const endpoints = {
   "POST /chat-stream": (user: User, id: string) =>
     post(user, "/chat-stream", { streamId: id }),
@@ -106,11 +90,14 @@ type Endpoint = keyof typeof endpoints;
 const endpointNames = Object.keys(endpoints) as Endpoint[];
 
 describe.each(Object.entries(strangers))(
-  "%s, who knows every id,",
-  (_, who) => {
-    test.each(endpointNames)("gets nothing of %s", async (name) => {
+  "%s who knows every id",
+  (_, identity) => {
+    const stranger = () =>
+      identity === null ? app.t : app.t.withIdentity(identity);
+
+    test.each(endpointNames)("gets nothing from %s", async (name) => {
       for (const id of [streamId, assistant.streamId, messageId]) {
-        const response = await endpoints[name](who(t), id);
+        const response = await endpoints[name](stranger(), id);
         expect(response.status).toBe(403);
         const text = await response.text();
         expect(text).toContain("gone, or is not yours");
@@ -118,8 +105,8 @@ describe.each(Object.entries(strangers))(
       }
     });
 
-    test("gets nothing of the queries", async () => {
-      const user = who(t);
+    test("gets nothing from the queries", async () => {
+      const user = stranger();
       for (const id of [streamId, assistant.streamId]) {
         for (const from of [undefined, 0]) {
           await expect(
@@ -138,8 +125,8 @@ describe.each(Object.entries(strangers))(
       }
     });
 
-    test("changes nothing by the mutations", async () => {
-      const user = who(t);
+    test("changes nothing with the mutations", async () => {
+      const user = stranger();
       for (const id of [streamId, assistant.streamId]) {
         await expect(
           user.mutation(api.chat.abortStream, { streamId: id }),
@@ -190,22 +177,24 @@ describe.each(endpointNames)("%s", (name) => {
     await alice.mutation(api.conversations.remove, {
       conversationId: other.conversationId,
     });
-    await t.finishAllScheduledFunctions(vi.runAllTimers);
+    await app.t.finishAllScheduledFunctions(vi.runAllTimers);
     for (const id of [messageId, conversationId, other.streamId]) {
       expect((await endpoints[name](alice, id)).status).toBe(403);
     }
+    // The fallbacks have written Alice's replies.
     before = await all();
+    asked.length = 0;
   });
 });
 
 describe.each(["/chat-stream", "/assistant"])("POST %s", (path) => {
-  test("ignores headers of a megabyte, and whoever they claim to be", async () => {
+  test("ignores headers of a megabyte, and the user they claim to be", async () => {
     const headers = {
       "X-Large": "x".repeat(1_000_000),
       "X-Forwarded-User": "alice",
       Cookie: "user=alice",
     };
-    const response = await post(t, path, { streamId }, headers);
+    const response = await post(app.t, path, { streamId }, headers);
     expect(response.status).toBe(403);
   });
 });

@@ -42,9 +42,6 @@ export type Wrap = (
   path: FunctionPath,
 ) => RegisteredFunction;
 
-/** Modules that describe a deployment rather than hold functions of it. */
-const NOT_FUNCTIONS = /(^|\/)(convex\.config|auth\.config)\.[jt]s$/;
-
 /** The functions, schema, routes and crons of an app or of a component. */
 export class FunctionFolder {
   readonly componentPath: string;
@@ -66,7 +63,6 @@ export class FunctionFolder {
     const modules = new Map<string, Module>();
     for (const file of await moduleFiles(directory)) {
       const name = relative(directory, file).split(sep).join("/");
-      if (NOT_FUNCTIONS.test(name)) continue;
       const url = pathToFileURL(file).href;
       const module = (await import(/* @vite-ignore */ url)) as Module;
       modules.set(name.replace(/\.[jt]s$/, ""), module);
@@ -183,11 +179,8 @@ async function moduleFiles(directory: string): Promise<string[]> {
     .sort();
 }
 
-function isModule(file: string): boolean {
-  return (
-    /\.[jt]s$/.test(file) && !/\.d\.ts$/.test(file) && !/\.test\./.test(file)
-  );
-}
+/** Like Convex, it skips files with two dots, such as `convex.config.ts` and `chat.test.ts`. */
+const isModule = (file: string) => /^[^.]+\.[jt]s$/.test(file);
 
 function isRegisteredFunction(value: unknown): value is RegisteredFunction {
   return (

@@ -1,0 +1,131 @@
+/// <reference types="vite/client" />
+/** What the example's tests share. (Convex takes no file with two dots for functions.) */
+import type { StreamId } from "@convex-dev/persistent-text-streaming";
+import { register } from "@convex-dev/persistent-text-streaming/test";
+import { convexTest, type TestConvex } from "convex-test";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { afterEach, beforeEach, vi } from "vitest";
+// Loaded now: while it loads later, the fake clock would run past the fallback.
+import "./http";
+import schema from "./schema";
+
+const modules = import.meta.glob([
+  "./**/*.ts",
+  "./**/*.js",
+  "!./**/*.test*.ts",
+]);
+
+type App = TestConvex<typeof schema>;
+export type User = ReturnType<App["withIdentity"]>;
+
+/** The example under a fake clock, started anew for each test of the file. */
+export function useApp(prepare: (t: App) => App = (t) => t) {
+  const app = {} as { t: App; alice: User };
+  beforeEach(() => {
+    vi.useFakeTimers({
+      toFake: ["setTimeout", "clearTimeout", "Date"],
+      now: Date.UTC(2026, 10, 21, 12),
+    });
+    // A timer runs in the context of the action that set it, not of the test that
+    // moves the clock.
+    const { setTimeout } = globalThis;
+    vi.stubGlobal("setTimeout", (call: () => void, ms?: number) =>
+      setTimeout(AsyncLocalStorage.bind(call), ms),
+    );
+    app.t = prepare(convexTest({ schema, modules, transactionLimits: true }));
+    register(app.t);
+    const issuer = "https://auth.test";
+    app.alice = app.t.withIdentity({ subject: "alice", issuer, name: "Alice" });
+  });
+  afterEach(async () => {
+    await app.t.finishAllScheduledFunctions(vi.runAllTimers);
+    vi.unstubAllEnvs();
+    vi.unstubAllGlobals();
+    vi.useRealTimers();
+  });
+  return app;
+}
+
+export const thinks = (reasoning_content: string) => ({ reasoning_content });
+export const says = (content: string) => ({ content });
+export const calls = (input: string) => ({
+  tool_calls: [
+    {
+      index: 0,
+      id: "call-1",
+      type: "function",
+      function: { name: "tideTable", arguments: input },
+    },
+  ],
+});
+
+interface ModelMessage {
+  role: string;
+  content: string | null;
+  tool_calls?: { id: string }[];
+  tool_call_id?: string;
+}
+
+/**
+ * A model that answers each request with these deltas, or refuses it with this error.
+ *
+ * @returns The messages of each request, without the system prompt.
+ */
+export function stubModel(...answers: (object[] | Error)[]) {
+  const asked: ModelMessage[][] = [];
+  vi.stubEnv("OPENAI_API_KEY", "test");
+  vi.stubGlobal("fetch", (_url: unknown, init: { body: string }) => {
+    const body = JSON.parse(init.body) as { messages: ModelMessage[] };
+    asked.push(body.messages.filter(({ role }) => role !== "system"));
+    const answer = answers[asked.length - 1] ?? [];
+    if (answer instanceof Error) {
+      const error = { message: answer.message };
+      return Promise.resolve(Response.json({ error }, { status: 400 }));
+    }
+    const called = answer.some((delta) => "tool_calls" in delta);
+    const end = answer.find((delta) => "finish_reason" in delta) ?? {
+      finish_reason: called ? "tool_calls" : "stop",
+    };
+    const chunks = [
+      ...answer.filter((delta) => delta !== end).map((delta) => ({ delta })),
+      { delta: {}, ...end },
+    ].map((choice) =>
+      "error" in choice.delta
+        ? choice.delta
+        : {
+            id: "x",
+            created: 0,
+            model: "x",
+            choices: [{ index: 0, ...choice }],
+          },
+    );
+    const events = chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
+    return Promise.resolve(
+      new Response([...events, "data: [DONE]\n\n"].join(""), {
+        headers: { "Content-Type": "text/event-stream" },
+      }),
+    );
+  });
+  return asked;
+}
+
+/** Runs the clock along until something has happened. */
+export async function inTime<Result>(running: Promise<Result>) {
+  let ended = false;
+  const end = () => (ended = true);
+  running.then(end, end);
+  while (!ended) await vi.advanceTimersByTimeAsync(10);
+  return await running;
+}
+
+/** Asks for a reply to be written, and waits for its end. */
+export const drive = (user: User, path: string, streamId: StreamId) =>
+  ask(user, path, { method: "POST", body: JSON.stringify({ streamId }) });
+
+export const ask = (user: User, path: string, init?: RequestInit) =>
+  inTime(
+    user.fetch(path, init).then(async (response) => ({
+      status: response.status,
+      text: await response.text(),
+    })),
+  );
