@@ -13,14 +13,12 @@ const components = componentsGeneric() as unknown as Record<
   ComponentApi
 >;
 
-function emptyApp() {
-  const modules = { "./_generated/api.ts": () => Promise.resolve({}) };
-  return convexTest({
+const emptyApp = () =>
+  convexTest({
     schema: defineSchema({}),
-    modules,
+    modules: { "./_generated/api.ts": () => Promise.resolve({}) },
     transactionLimits: true,
   });
-}
 
 /** Creates, reads and deletes a stream of one mounted component. */
 async function use(t: ReturnType<typeof emptyApp>, component: ComponentApi) {
@@ -36,39 +34,20 @@ async function use(t: ReturnType<typeof emptyApp>, component: ComponentApi) {
   return body;
 }
 
-test("register makes the component usable under its default name", async () => {
+test("register makes the component usable under its default name, another, or both", async () => {
+  const written = { text: "Text.", status: "done" };
   const t = emptyApp();
   const api: ComponentApi = register(t);
-  expect(await use(t, api)).toEqual({
-    text: "Text.",
-    status: "done",
-  });
-  expect(await use(t, components.persistentTextStreaming)).toEqual({
-    text: "Text.",
-    status: "done",
-  });
+  expect(await use(t, api)).toEqual(written);
+  expect(await use(t, components.persistentTextStreaming)).toEqual(written);
   await expect(use(t, components.drafts)).rejects.toThrow();
-});
-
-test("register makes the component usable under another name, and under two", async () => {
-  const t = emptyApp();
-  register(t, "drafts");
-  expect((await use(t, components.drafts)).status).toBe("done");
-  await expect(use(t, components.persistentTextStreaming)).rejects.toThrow();
-  register(t);
-  expect((await use(t, components.persistentTextStreaming)).status).toBe(
-    "done",
-  );
-});
-
-test("an app with a schema of its own can register it", () => {
-  const schema = defineSchema({});
-  const t = convexTest({
-    schema,
-    modules: { "./_generated/api.ts": () => Promise.resolve({}) },
-    transactionLimits: true,
-  });
-  expect(() => register(t)).not.toThrow();
+  const other = emptyApp();
+  register(other, "drafts");
+  expect(await use(other, components.drafts)).toEqual(written);
+  const { persistentTextStreaming } = components;
+  await expect(use(other, persistentTextStreaming)).rejects.toThrow();
+  register(other);
+  expect(await use(other, persistentTextStreaming)).toEqual(written);
 });
 
 test("the default export has what register uses", async () => {

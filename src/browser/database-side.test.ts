@@ -159,34 +159,21 @@ describe("a component that switches to another query and back", () => {
 
 test("`tail` without `incremental` leaves no gap, however much was saved meanwhile", () => {
   const saved = { text: "0123456789", status: "streaming" as const };
-  const listeners = new Set<() => void>();
-  const watch = ({ tail }: Record<string, unknown>) => ({
-    localQueryResult: () => {
-      const from = Math.max(0, saved.text.length - Number(tail));
-      return { ...saved, text: saved.text.slice(from), from, next: from };
-    },
-    onUpdate: (listener: () => void) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+  const query = queryOf(({ tail }) => {
+    const from = Math.max(0, saved.text.length - Number(tail));
+    return { ...saved, text: saved.text.slice(from), from, next: from };
   });
   const prefix = createPrefix();
-  const database = createDatabaseSide(
-    "stream",
-    { watch, tail: 4 },
-    prefix,
-    () => {},
-  );
+  const source = { watch: query.watch as never, tail: 4 };
+  const database = createDatabaseSide("stream", source, prefix, () => {});
   database.open();
   database.open();
   expect(prefix.text).toBe("6789");
   Object.assign(saved, { text: `${saved.text}abcdefghij`, status: "done" });
-  for (const listener of [...listeners]) listener();
-  expect(prefix.text).toBe("6789");
-  expect(prefix.status).toBe("streaming");
+  query.tell();
+  expect(prefix).toMatchObject({ text: "6789", status: "streaming" });
   database.open();
-  expect(prefix.text).toBe("6789abcdefghij");
-  expect(prefix.status).toBe("done");
+  expect(prefix).toMatchObject({ text: "6789abcdefghij", status: "done" });
 });
 
 test("a hook that drove one stream does not drive the next because of that", async () => {

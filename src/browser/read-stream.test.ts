@@ -1,6 +1,4 @@
-import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import * as arbitrary from "../../test/support/arbitraries.js";
 import { pass, settled, useClock } from "../../test/support/clock.js";
 import { network, type Trouble } from "../../test/support/network.js";
 import { setUpStream } from "../../test/support/setup.js";
@@ -222,40 +220,6 @@ describe("when connections fail", () => {
       await write(short);
       expect(await read().end()).toBe(short);
     }
-  });
-
-  const troubles = fc.oneof(
-    fc.constant(undefined),
-    fc.constant("lost" as const),
-    fc.record({ status: fc.constantFrom(500, 429, 408) }),
-    fc.record({ cutAfter: fc.nat(60) }),
-    fc.record({ endAfter: fc.nat(60) }),
-    fc.record({ deadAfter: fc.nat(60) }),
-  );
-  test("every character arrives once, with random faults", async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        arbitrary.tokens(60),
-        fc.array(troubles, { maxLength: 12 }),
-        fc.constantFrom(0, 30, 400),
-        async (pieces, plan, wait) => {
-          const { generate, read } = await setUpReading((index) => plan[index]);
-          const { stream, end } = read();
-          const writing = generate(async (append) => {
-            for (const piece of pieces) {
-              await append(piece);
-              if (wait > 0) await sleep(wait);
-            }
-          });
-          expect(await end()).toBe(pieces.join(""));
-          expect(stream.status).toBe("done");
-          await settled(writing);
-          await pass(10_000);
-          expect(vi.getTimerCount()).toBe(0);
-        },
-      ),
-      { seed: 1 },
-    );
   });
 
   test("it warns once of many failures in a row", async () => {

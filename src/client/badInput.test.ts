@@ -1,16 +1,15 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { settled, useClock } from "../../test/support/clock.js";
 import {
-  components,
   errorsLogged,
   neverRuns,
   setUp,
+  setUpStream,
   textOf,
-  writes,
 } from "../../test/support/setup.js";
 import { PersistentTextStreaming, type StreamId } from "./index.js";
 
-// What callers get wrong: each gets a sentence, and what is saved stays.
+// Invalid input gets an error that explains it, and what is saved stays.
 
 useClock();
 
@@ -18,12 +17,10 @@ beforeEach(() => {
   errorsLogged();
 });
 
-type App = ReturnType<typeof setUp>;
-
 const anything = (value: unknown) => value as never;
 
-/** All that the component has saved. */
-const tables = (app: App) =>
+/** Everything that the component has saved. */
+const tables = (app: ReturnType<typeof setUp>) =>
   app.inComponent(async (ctx) => ({
     streams: await ctx.db.query("streams").collect(),
     chunks: await ctx.db.query("chunks").collect(),
@@ -31,13 +28,12 @@ const tables = (app: App) =>
   }));
 
 async function written(text: string) {
-  const app = setUp();
-  const streamId = await app.create();
-  await settled(app.generate(streamId, writes(text)));
-  return { ...app, streamId };
+  const app = await setUpStream();
+  await app.write(text);
+  return app;
 }
 
-/** What is no id of a stream, and what methods say that only look at its type. */
+/** Values that are not the id of a stream. */
 const ids: [string, (app: Awaited<ReturnType<typeof written>>) => unknown][] = [
   ["an empty string", () => ""],
   ["a zero byte", () => "\0"],
@@ -46,9 +42,9 @@ const ids: [string, (app: Awaited<ReturnType<typeof written>>) => unknown][] = [
   ["an id of the wrong letter", ({ streamId }) => streamId.slice(0, -1) + "!"],
   [
     "an id of a deleted stream",
-    async ({ create, remove, finishScheduled }) => {
+    async ({ t, create, streaming, finishScheduled }) => {
       const streamId = await create();
-      await remove(streamId);
+      await t.mutation((ctx) => streaming.deleteStream(ctx, streamId));
       await finishScheduled();
       return streamId;
     },
@@ -61,8 +57,10 @@ const ids: [string, (app: Awaited<ReturnType<typeof written>>) => unknown][] = [
 
 describe("what names no stream", () => {
   test.each(ids)("%s", async (what, idOf) => {
-    const app = await written("Saved.");
-    const id = (await idOf(app)) as StreamId;
+    const setup = await written("Saved.");
+    const id = (await idOf(setup)) as StreamId;
+    const { streaming, act } = setup;
+    const app = { ...setup, ...setup.byId };
     const before = await tables(app);
     for (const response of [
       await app.respond(id, neverRuns),
@@ -71,34 +69,26 @@ describe("what names no stream", () => {
       expect(response.status).toBe(404);
       const { error } = (await response.json()) as { error: string };
       expect(error).toMatch(/^There is no stream /);
-      // However long what came was.
+      // Even if the id is long.
       expect(error.length).toBeLessThan(300);
     }
     await expect(app.generate(id, neverRuns)).rejects.toThrow(
       /^There is no stream /,
     );
-    const abort = () => app.act((ctx) => app.streaming.abortStream(ctx, id));
-    const remove = () => app.act((ctx) => app.streaming.deleteStream(ctx, id));
+    const abort = () => act((ctx) => streaming.abortStream(ctx, id));
+    const remove = () => act((ctx) => streaming.deleteStream(ctx, id));
     if (typeof id === "string" && what !== "half a character") {
       expect(await app.body(id)).toEqual({ text: "", status: "error" });
-      expect(await app.page(id, 3)).toMatchObject({
-        text: "",
-        status: "error",
-        from: 3,
-        next: 3,
-      });
+      const nothing = { text: "", status: "error", from: 3, next: 3 };
+      expect(await app.page(id, 3)).toMatchObject(nothing);
       await abort();
-      // The second deletion of a stream changes nothing.
+      // Deleting a stream twice changes nothing.
       if (what === "an id of a deleted stream") await remove();
       else await expect(remove()).rejects.toThrow("Expected ID");
     } else {
       const refused = /not valid Unicode|streamId|not a valid|validator/i;
-      for (const method of [
-        () => app.body(id),
-        () => app.page(id, 0),
-        abort,
-        remove,
-      ]) {
+      const body = () => app.body(id);
+      for (const method of [body, () => app.page(id, 0), abort, remove]) {
         await expect(method()).rejects.toThrow(refused);
       }
     }
@@ -106,7 +96,7 @@ describe("what names no stream", () => {
   });
 });
 
-describe("invalid offsets", () => {
+describe("offsets", () => {
   test.each([
     -1,
     0.5,
@@ -118,31 +108,23 @@ describe("invalid offsets", () => {
     "0",
     { from: {} },
     [],
-  ])("%j", async (from) => {
-    const app = await written("Saved.");
-    const { streamId } = app;
+  ])("%j is refused", async (from) => {
+    const { page, resume } = await written("Saved.");
     const sentence =
       typeof from === "number"
         ? /whole number of 0 or more \(UTF-16 code units\)/
         : /from|number/;
-    await expect(app.page(streamId, anything(from))).rejects.toThrow(sentence);
+    await expect(page(anything(from))).rejects.toThrow(sentence);
     if (from === null) return;
-    const response = await app.resume(streamId, anything(from));
+    const response = await resume(anything(from));
     expect(response.status).toBe(400);
     expect(await response.text()).toMatch(sentence);
   });
 
-  test("no range is the whole text", async () => {
-    const { streamId, act, streaming } = await written("Saved.");
-    expect(
-      await act((ctx) => streaming.getStreamBody(ctx, streamId, {})),
-    ).toEqual({ text: "Saved.", status: "done" });
-  });
-
   test("-0 is the beginning", async () => {
-    const { streamId, page, resume } = await written("Saved.");
-    expect(await page(streamId, -0)).toMatchObject({ text: "Saved.", from: 0 });
-    const response = await resume(streamId, -0);
+    const { page, resume } = await written("Saved.");
+    expect(await page(-0)).toMatchObject({ text: "Saved.", from: 0 });
+    const response = await resume(-0);
     expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
     expect(await textOf(response)).toBe("Saved.");
   });
@@ -160,36 +142,29 @@ describe("invalid components, options and writers", () => {
     },
   );
 
-  test.each(["line", 7, null])(
+  test.each(["line", 7])(
     "new PersistentTextStreaming(component, %j)",
     (options) => {
-      const make = () =>
-        new PersistentTextStreaming(
-          components.persistentTextStreaming,
-          anything(options),
-        );
-      if (options === null) expect(make).not.toThrow();
-      else expect(make).toThrow('must be an object, such as { flush: "line" }');
+      expect(() => setUp(anything(options))).toThrow(
+        'must be an object, such as { flush: "line" }',
+      );
+      expect(() => setUp(anything(null))).not.toThrow();
     },
   );
 
   test.each([undefined, null, "text", {}, (async function* () {})()])(
     "%s as a writer, and the stream can still be written",
     async (writer) => {
-      const { create, act, streaming, generate, body } = setUp();
-      const streamId = await create();
+      const { generate, write, body, ...app } = await setUpStream();
       const sentence = /needs a writer, a function that appends text or/;
       const request = new Request("https://app.test");
-      await expect(
-        act((ctx) =>
-          streaming.stream(ctx, request, streamId, anything(writer)),
-        ),
-      ).rejects.toThrow(sentence);
-      await expect(generate(streamId, anything(writer))).rejects.toThrow(
-        sentence,
+      const streaming = app.act((ctx) =>
+        app.streaming.stream(ctx, request, app.streamId, anything(writer)),
       );
-      await settled(generate(streamId, writes("Text.")));
-      expect((await body(streamId)).status).toBe("done");
+      await expect(streaming).rejects.toThrow(sentence);
+      await expect(generate(anything(writer))).rejects.toThrow(sentence);
+      await write("Text.");
+      expect((await body()).status).toBe("done");
     },
   );
 });
@@ -203,55 +178,51 @@ test.each([
   ["a list", ["text"], "(Array)"],
   ["a delta", { content: "text" }, "(Object)"],
   ["no class", Object.create(null) as unknown, "without a class"],
-])("what is no text, appended or yielded: %s", async (_, value, shown) => {
-  let cleanedUp = false;
-  for (const writer of [
-    async (append: (text: string) => Promise<void>) => {
-      await append("Saved.");
-      await append(anything(value));
-    },
-    async function* () {
-      try {
-        yield await Promise.resolve("Saved.");
-        yield anything(value);
-      } finally {
-        cleanedUp = true;
-      }
-    },
-  ]) {
-    const { create, generate, body } = setUp();
-    const streamId = await create();
-    const writing = settled(generate(streamId, writer));
-    await expect(writing).rejects.toThrow(/takes a string, .*Skip pieces/);
-    await expect(writing).rejects.toThrow(shown);
-    expect(await body(streamId)).toEqual({ text: "Saved.", status: "error" });
-  }
-  expect(cleanedUp).toBe(true);
-});
+])(
+  "something other than text, appended or yielded: %s",
+  async (_, value, shown) => {
+    let cleanedUp = false;
+    for (const writer of [
+      async (append: (text: string) => Promise<void>) => {
+        await append("Saved.");
+        await append(anything(value));
+      },
+      async function* () {
+        try {
+          yield await Promise.resolve("Saved.");
+          yield anything(value);
+        } finally {
+          cleanedUp = true;
+        }
+      },
+    ]) {
+      const { generate, body } = await setUpStream();
+      const writing = settled(generate(writer));
+      await expect(writing).rejects.toThrow(/takes a string, .*Skip pieces/);
+      await expect(writing).rejects.toThrow(shown);
+      expect(await body()).toEqual({ text: "Saved.", status: "error" });
+    }
+    expect(cleanedUp).toBe(true);
+  },
+);
 
-describe("what a writer gives back", () => {
+describe("a writer that returns", () => {
   const given = async (writer: () => unknown) => {
-    const { create, generate, body } = setUp();
-    const streamId = await create();
-    const error: unknown = await settled(
-      generate(streamId, anything(writer)),
-    ).then(
+    const { generate, body } = await setUpStream();
+    const writing = settled(generate(anything(writer)));
+    const error: unknown = await writing.then(
       () => null,
       (thrown: unknown) => thrown,
     );
-    return { error, ...(await body(streamId)) };
+    return { error, ...(await body()) };
   };
 
   test.each([undefined, null, "", 7, true, {}])(
-    "%j ends the stream, as if it were nothing",
+    "%j ends the stream",
     async (value) => {
-      for (const writer of [() => value, () => Promise.resolve(value)]) {
-        expect(await given(writer)).toEqual({
-          error: null,
-          text: "",
-          status: "done",
-        });
-      }
+      const done = { error: null, text: "", status: "done" };
+      expect(await given(() => value)).toEqual(done);
+      expect(await given(() => Promise.resolve(value))).toEqual(done);
     },
   );
 
@@ -271,7 +242,7 @@ describe("what a writer gives back", () => {
     ["a promise of an async generator", () => Promise.resolve(generator())],
     ["a promise of a stream", () => Promise.resolve(new ReadableStream())],
   ])(
-    "%s, with nothing appended, is an error that says how",
+    "%s, with nothing appended, is an error that explains it",
     async (_, writer) => {
       const { error, text, status } = await given(writer);
       expect(String(error)).toMatch(
@@ -281,15 +252,13 @@ describe("what a writer gives back", () => {
     },
   );
 
-  test("nothing is said of it if the writer has appended: 0.3 did not either", async () => {
-    const { create, generate, body } = setUp();
-    const streamId = await create();
-    await settled(
-      generate(streamId, (append) =>
-        anything(Promise.all(["One ", "two."].map(append))),
-      ),
+  test("a list after appending is ignored, as in 0.3", async () => {
+    const { generate, body } = await setUpStream();
+    const writing = generate((append) =>
+      anything(Promise.all(["One ", "two."].map(append))),
     );
-    expect((await body(streamId)).status).toBe("done");
+    await settled(writing);
+    expect((await body()).status).toBe("done");
   });
 });
 
@@ -307,16 +276,15 @@ test.each([
 ])(
   "text of all kinds, one code unit at a time: %s",
   async (_, text, made = text) => {
-    const { create, respond, body, page } = setUp();
-    const streamId = await create();
-    const response = await respond(streamId, async (append) => {
+    const { stream, body, page } = await setUpStream();
+    const seen = await stream(async (append) => {
       for (const unit of text.split("")) {
         await append(unit);
         await append("");
       }
     });
-    expect(await textOf(response)).toBe(made);
-    expect(await body(streamId)).toEqual({ text: made, status: "done" });
-    expect((await page(streamId, 1)).text).toContain(made.slice(1));
+    expect(await seen.end()).toBe(made);
+    expect(await body()).toEqual({ text: made, status: "done" });
+    expect((await page(1)).text).toContain(made.slice(1));
   },
 );

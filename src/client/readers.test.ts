@@ -1,35 +1,34 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { settled, useClock } from "../../test/support/clock.js";
 import {
   neverRuns,
   readBody,
   setUp,
+  setUpStream,
   writes,
 } from "../../test/support/setup.js";
+import { sleep } from "../time.js";
 import type { StreamId } from "./index.js";
 
-// What reads a response is somebody else's program. Whatever it does, the
-// writer writes on, and all of the text is saved.
+// Anything may read a response. Whatever it does, the writer continues, and all of
+// the text is saved.
 
 useClock();
 
 const MiB = 1024 * 1024;
 const PIECE = "lorem ipsum dolor ".repeat(4096);
-const PIECES = 60;
-const TEXT = PIECE.repeat(PIECES);
 
-type App = ReturnType<typeof setUp>;
 type Reader = (body: ReadableStream<Uint8Array>) => unknown;
 
 const readers: Record<string, Reader> = {
   "never reads": () => {},
   "reads one piece, and no more": (body) => body.getReader().read(),
-  "takes one byte of each piece, and time": async (body) => {
+  "is slow": async (body) => {
     const reader = body.getReader();
     for (;;) {
       const { done } = await reader.read();
       if (done) return;
-      await new Promise((resolve) => setTimeout(resolve, 10_000));
+      await sleep(10_000);
     }
   },
   "cancels at once": (body) => body.cancel(),
@@ -51,106 +50,71 @@ const readers: Record<string, Reader> = {
   },
 };
 
-async function expectAllSaved(app: App, streamId: StreamId) {
-  let offset = 0;
-  for (let status = "streaming"; status === "streaming";) {
-    const page = await app.page(streamId, offset);
-    expect(TEXT.startsWith(page.text, offset)).toBe(true);
-    offset += page.text.length;
-    status = page.status;
-    if (status !== "streaming") expect(status).toBe("done");
-  }
-  expect(offset).toBe(TEXT.length);
+/** Waits until the stream has ended. */
+async function untilDone({ page }: Awaited<ReturnType<typeof setUpStream>>) {
+  while ((await settled(page(2 ** 52))).status !== "done");
 }
 
-describe("a reader of stream() that", () => {
-  test.each(Object.entries(readers))(
-    "%s does not hold up the writer",
-    async (_, read) => {
-      const app = setUp();
-      const streamId = await app.create();
-      let ended = false;
-      const response = await app.respond(streamId, async (append) => {
-        for (let i = 0; i < PIECES; i++) await append(PIECE);
-        ended = true;
-      });
-      void Promise.resolve(read(response.body!)).catch(() => {});
-      for (;;) {
-        const { status } = await settled(app.page(streamId, 2 ** 52));
-        if (status === "done") break;
-      }
-      expect(ended).toBe(true);
-      await expectAllSaved(app, streamId);
-    },
-    60_000,
-  );
-});
+test.each(Object.entries(readers))(
+  "a reader of stream() that %s does not hold up the writer",
+  async (_, read) => {
+    const app = await setUpStream();
+    const response = await app.respond(
+      writes(...Array<string>(60).fill(PIECE)),
+    );
+    void Promise.resolve(read(response.body!)).catch(() => {});
+    await untilDone(app);
+    const { text, status } = await app.body();
+    expect(status).toBe("done");
+    expect(text === PIECE.repeat(60)).toBe(true);
+  },
+  60_000,
+);
 
 test("at most the 20 MiB of a response wait for a reader who never reads", async () => {
-  const app = setUp();
-  const streamId = await app.create();
+  const app = await setUpStream();
   const large = PIECE.repeat(12);
-  const response = await app.respond(streamId, async (append) => {
+  const response = await app.respond(async (append) => {
     for (let length = 0; length < 24 * MiB; length += large.length) {
       await append(large);
     }
   });
-  for (;;) {
-    const { status } = await settled(app.page(streamId, 2 ** 52));
-    if (status === "done") break;
-  }
-  let waiting = 0;
-  for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
-    waiting += bytes.length;
-  }
-  expect(waiting).toBe(20 * MiB);
+  await untilDone(app);
+  const waiting = await response.arrayBuffer();
+  expect(waiting.byteLength).toBe(20 * MiB);
 }, 60_000);
 
-describe("a reader of resume() that", () => {
-  test.each(["never reads", "cancels midway", "throws midway"])(
-    "%s does not hold up the writer, or other readers",
-    async (what) => {
-      const read = readers[what]!;
-      const app = setUp();
-      const streamId = await app.create();
-      const writing = app.generate(
-        streamId,
-        writes(...Array<string>(8).fill(PIECE)),
-      );
-      const response = await app.resume(streamId);
-      void Promise.resolve(read(response.body!)).catch(() => {});
-      const other = readBody(await app.resume(streamId));
-      await settled(writing);
-      expect((await settled(other.whole)) === PIECE.repeat(8)).toBe(true);
-    },
-    60_000,
-  );
-});
+test.each(["never reads", "cancels midway", "throws midway"])(
+  "a reader of resume() that %s holds up neither the writer nor other readers",
+  async (what) => {
+    const app = await setUpStream();
+    const writing = app.write(...Array<string>(8).fill(PIECE));
+    const response = await app.resume();
+    void Promise.resolve(readers[what]!(response.body!)).catch(() => {});
+    const other = readBody(await app.resume());
+    await writing;
+    expect((await other.seen.end()) === PIECE.repeat(8)).toBe(true);
+  },
+  60_000,
+);
 
-test("every response of stream() and resume() is private, and no page or script", async () => {
-  const app = setUp();
-  const streamId = await app.create();
+test("every response of stream() and resume() is private, and neither a page nor a script", async () => {
+  const app = await setUpStream();
   const none = "nothing" as StreamId;
   const responses = {
-    "stream: 200": await app.respond(streamId, writes("Text.")),
-    "stream: 205": await app.respond(streamId, neverRuns),
-    "stream: 404": await app.respond(none, neverRuns),
-    "resume: 200": await app.resume(streamId, 0),
-    "resume: 400": await app.resume(streamId, -1),
-    "resume: 404": await app.resume(none),
-    "resume: 200, closed": await (async () => {
-      for (;;) {
-        const { status } = await settled(app.body(streamId));
-        if (status === "done") return app.resume(streamId, 0);
-      }
-    })(),
-    "resume: 204": await app.resume(streamId, 5),
+    "stream: 200": await app.respond(writes("Text.")),
+    "stream: 205": await app.respond(neverRuns),
+    "stream: 404": await setUp().respond(none, neverRuns),
+    "resume: 200": await app.resume(0),
+    "resume: 400": await app.resume(-1),
+    "resume: 404": await setUp().resume(none),
+    "resume: 200, closed": await untilDone(app).then(() => app.resume(0)),
+    "resume: 204": await app.resume(5),
   };
   for (const [name, response] of Object.entries(responses)) {
     expect(`${response.status}`, name).toBe(/\d+/.exec(name)?.[0]);
     const { headers } = response;
     expect(headers.get("X-Content-Type-Options"), name).toBe("nosniff");
-    // What is complete may be compressed; what is still written may not be held back.
     expect(headers.get("Cache-Control"), name).toMatch(
       /^private, no-store(, no-transform)?$/,
     );
@@ -158,7 +122,7 @@ test("every response of stream() and resume() is private, and no page or script"
     expect(headers.get("Access-Control-Expose-Headers"), name).toBe(
       "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status, Stream-Error",
     );
-    // Who may read it across origins is for the app to say.
+    // The app decides which origins may read it.
     expect(headers.get("Access-Control-Allow-Origin"), name).toBeNull();
     expect(headers.get("Content-Type"), name).toBe(
       response.status === 200

@@ -185,6 +185,7 @@ test("hookAPI: its functions are typed, even if its rule calls one of them", () 
     expectTypeOf(chat.abortStream._visibility).toEqualTypeOf<"public">();
     expectTypeOf(chat.authorizeStream._type).toEqualTypeOf<"query">();
     return [
+      exported,
       // @ts-expect-error It must throw.
       streaming.hookAPI({ authorize: () => false }),
       // @ts-expect-error It is required.

@@ -12,7 +12,6 @@ import {
   readBody,
   setUpStream,
   textOf,
-  type ActionCtx,
 } from "../../test/support/setup.js";
 import { story } from "../../test/support/story.js";
 import { sleep } from "../time.js";

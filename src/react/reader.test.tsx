@@ -1,4 +1,4 @@
-/** The reader where other people's code meets it: what HTTP answers, how React mounts, what the database says. */
+/** How the reader reacts to what HTTP answers, how React mounts, and what the database says. */
 import { cleanup, waitFor } from "@testing-library/react";
 import { ConvexClient } from "convex/browser";
 import type { ConvexReactClient } from "convex/react";
@@ -29,7 +29,7 @@ import { retryWait } from "../browser/post.js";
 
 type Answer = (response: ServerResponse, attempt: number) => void;
 
-/** An HTTP server that answers each path as a test says, and remembers who asked. */
+/** An HTTP server that answers each path as a test says, and records the requests. */
 const requests: { path: string; authorization: string; body: unknown }[] = [];
 const answers = new Map<string, Answer>();
 const server = createServer((request, response) => {
@@ -48,7 +48,7 @@ let client: ConvexReactClient;
 let logged: string[];
 let paths = 0;
 
-/** A URL, with a secret in its query, that is answered like this. */
+/** A URL, with a secret in its query, with this answer. */
 function answering(answer: Answer) {
   const path = `/${++paths}`;
   answers.set(path, answer);
@@ -90,7 +90,7 @@ afterEach(async () => {
   await client.close();
 });
 
-/** Does something, and lets the time pass for which a reader is kept. */
+/** Does something, and lets the time pass for which an unused reader is kept. */
 function afterAWhile(act: () => void) {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   act();
@@ -121,7 +121,7 @@ describe("what HTTP answers", () => {
     ["400", 400, {}, "path of the route"],
     ["404", 404, {}, "path of the route"],
   ])(
-    "%s is refused, said once, and no text",
+    "%s is refused and reported once, and is not text",
     async (_, status, headers, help) => {
       const { url, path } = answering(text("Please log in.", status, headers));
       const { now, streamId } = await watch({ url });
@@ -142,41 +142,34 @@ describe("what HTTP answers", () => {
     },
   );
 
-  test.each([408, 425, 429, 500, 502, 503])(
-    "%i is asked again, when `Retry-After` says, and said once",
+  test.each([0, 408, 425, 429, 500, 502, 503])(
+    "%i is asked again, when `Retry-After` says, and reported once",
     async (status) => {
       const times: number[] = [];
       const { url } = answering((response, attempt) => {
         times.push(performance.now());
         const busy = { "Retry-After": "1" };
-        if (attempt < 3) text("busy", status, busy)(response, attempt);
-        else text("Hello.")(response, attempt);
+        if (attempt === 3) text("Hello.")(response, attempt);
+        // No answer at all.
+        else if (status === 0) response.destroy();
+        else text("busy", status, busy)(response, attempt);
       });
       const { now } = await watch({ url });
       await waitFor(() => expect(now().text).toBe("Hello."), {
         timeout: 20_000,
       });
       expect(times[1]! - times[0]!).toBeGreaterThan(990);
-      expect(logged).toEqual([expect.stringContaining("deployment's logs")]);
+      const advice = status === 0 ? "OPTIONS" : "deployment's logs";
+      expect(logged).toEqual([expect.stringContaining(advice)]);
       expect(logged[0]).not.toContain("hush");
     },
   );
-
-  test("no answer is asked again", async () => {
-    const { url } = answering((response, attempt) => {
-      if (attempt < 2) response.destroy();
-      else text("Hello.")(response, attempt);
-    });
-    const { now } = await watch({ url });
-    await waitFor(() => expect(now().text).toBe("Hello."), { timeout: 9000 });
-    expect(logged).toEqual([expect.stringContaining("OPTIONS")]);
-  });
 
   test.each([
     { head: 31_000, text: 0, requests: 2, said: ["within 30 s"] },
     { head: 0, text: 60_000, requests: 1, said: [] },
   ])(
-    "no head after 30 s is no answer; no text is a model that thinks: %j",
+    "no head within 30 s is no answer; no text is a model that thinks: %j",
     async (row) => {
       let write: () => void;
       const { url, path } = answering((response, attempt) => {
@@ -202,36 +195,53 @@ describe("what HTTP answers", () => {
     },
   );
 
-  test.each<Partial<WatchStreamOptions>>([
-    // As it may come out of a file. Some platforms' errors quote what they refuse.
-    { authToken: "hush\nhush" },
-    // A header's value is of one byte a character.
-    { headers: { "X-Extra": "hush Łukasz" } },
+  test.each<[string, Answer, Partial<WatchStreamOptions>, string[]]>([
+    ["204", text("", 204), {}, []],
+    ["205", text("", 205), {}, []],
+    [
+      "a `fetch` that gives no body",
+      text(""),
+      { fetch: () => Promise.resolve(new Response(null)) },
+      [],
+    ],
+    [
+      "a `fetch` that never answers",
+      text(""),
+      { fetch: () => new Promise(() => {}) },
+      [],
+    ],
+    // A token as it may be read from a file. Some platforms' errors quote it.
+    [
+      "a broken token",
+      text(""),
+      { authToken: "hush\nhush" },
+      ["was not asked", "0"],
+    ],
+    // A header's value has one byte for each character.
+    [
+      "a broken header",
+      text(""),
+      { headers: { "X-Extra": "hush Łukasz" } },
+      ["was not asked", "0"],
+    ],
+    ["no TextDecoder", text("Hello."), {}, ["polyfill"]],
   ])(
-    "a request that cannot be made is said once, without secrets: %j",
-    async (options) => {
-      const { url, path } = answering(text("Hello."));
+    "%s leaves the database, and is reported if it is a mistake",
+    async (what, answer, options, [said, times]) => {
+      if (what === "no TextDecoder") vi.stubGlobal("TextDecoder", undefined);
+      const { url, path } = answering(answer);
       const { now, streamId } = await watch({ url, ...options });
-      await waitFor(() => expect(logged).toHaveLength(1));
-      expect(logged[0]).toContain(`${path} was not asked`);
-      expect(logged[0]).not.toContain("hush");
-      expect(asked(path)).toHaveLength(0);
+      if (said) await waitFor(() => expect(logged).toHaveLength(1));
+      vi.unstubAllGlobals();
       await drive(streamId);
-      await waitFor(() => expect(now().text).toBe(story(3)));
+      await waitFor(() => expect(now().status).toBe("done"));
+      expect(now().text).toBe(story(3));
+      expect(logged).toHaveLength(said ? 1 : 0);
+      expect(logged.join()).toContain(said ?? "");
+      expect(logged.join()).not.toContain("hush");
+      if (times) expect(asked(path)).toHaveLength(Number(times));
     },
   );
-
-  test("without TextDecoder the text comes from the database, and this is reported", async () => {
-    const { url } = answering(text("Hello."));
-    vi.stubGlobal("TextDecoder", undefined);
-    const { now, streamId } = await watch({ url });
-    await waitFor(() =>
-      expect(logged).toEqual([expect.stringContaining("polyfill")]),
-    );
-    vi.unstubAllGlobals();
-    await drive(streamId);
-    await waitFor(() => expect(now().text).toBe(story(3)));
-  });
 
   test.each(["online", "pageshow", "visibilitychange"])(
     "%s ends the wait",
@@ -265,27 +275,6 @@ describe("what HTTP answers", () => {
       expect(losses).toBeLessThan(60);
     }
     expect(retryWait(3, 0)).not.toBe(retryWait(3, 1));
-  });
-
-  test.each([204, 205])("%i leads to the database at once", async (status) => {
-    const { url, path } = answering(text("", status));
-    const { now, streamId } = await watch({ url });
-    await waitFor(() => expect(asked(path)).toHaveLength(1));
-    await drive(streamId);
-    await waitFor(() => expect(now().status).toBe("done"));
-    expect(now().text).toBe(story(3));
-    expect(logged).toEqual([]);
-  });
-
-  test("a `fetch` that gives no body, or never answers, leaves the database", async () => {
-    for (const fetch of [
-      () => Promise.resolve(new Response(null)),
-      () => new Promise<Response>(() => {}),
-    ]) {
-      const { now, streamId } = await watch({ url: "http://x/", fetch });
-      await drive(streamId);
-      await waitFor(() => expect(now().text).toBe(story(3)));
-    }
   });
 });
 
@@ -373,8 +362,20 @@ describe("a request that was refused is made again", () => {
   });
 });
 
-describe("who asks", () => {
-  test('"auto" asks for a stream that has not begun, and for no other', async () => {
+describe("a stream is asked for", () => {
+  /** Watches the stream with a client that knows nothing yet. */
+  function onAnotherPage(
+    streamId: string,
+    url: string,
+    driven: boolean | "auto",
+  ) {
+    const other = newClient();
+    const reply = watchStream(other, chat.body, { streamId, url, driven });
+    open.push(reply, { close: () => void other.close() });
+    return reply;
+  }
+
+  test('by "auto" only if it has not begun', async () => {
     const { url, path } = answering((response) => {
       response.write("Hello.");
     });
@@ -382,34 +383,22 @@ describe("who asks", () => {
     await waitFor(() => expect(first.now().text).toBe("Hello."));
     await drive(first.streamId);
     await waitFor(() => expect(first.now().status).toBe("done"));
-    // Another page, where the stream has ended.
-    const other = newClient();
-    const later = watchStream(other, chat.body, {
-      streamId: first.streamId,
-      url,
-      driven: "auto",
-    });
+    const later = onAnotherPage(first.streamId, url, "auto");
     await waitFor(() => expect(later.getSnapshot().status).toBe("done"));
-    later.close();
-    await other.close();
     expect(asked(path)).toHaveLength(1);
   });
 
-  test("a page that was just loaded does not, if the stream has ended", async () => {
+  test("by a page that was just loaded only if it has not ended", async () => {
     const { url, path } = answering(() => {});
     const streamId = await client.mutation(chat.create, {});
     await drive(streamId);
-    const loaded = newClient();
-    const options = { streamId, url, driven: true };
-    const reply = watchStream(loaded, chat.body, options);
+    const reply = onAnotherPage(streamId, url, true);
     await waitFor(() => expect(reply.getSnapshot().text).toBe(story(3)));
     expect(reply.getSnapshot().status).toBe("done");
-    reply.close();
-    await loaded.close();
     expect(asked(path)).toHaveLength(0);
   });
 
-  test("a page without a connection to the database, all the same", async () => {
+  test("by a page without a connection to the database", async () => {
     const { url } = answering(text("Hello."));
     const alone = new ConvexClient("http://127.0.0.1:1", {
       webSocketConstructor: WebSocket as never,
@@ -422,7 +411,7 @@ describe("who asks", () => {
     await alone.close();
   });
 
-  test("with what the app adds to the query and to the request", async () => {
+  test("with what the app adds to the query and the request", async () => {
     const { url, path } = answering(text("Hello."));
     const { now, streamId } = await watch(
       { url, args: { model: "large" }, body: { model: "large" } },

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { type StreamPage, isFinal } from "../../src/shared.js";
 import { pass, useClock } from "../support/clock.js";
 import { setUpComponent, type Component } from "../support/component.js";
 import { api, internal } from "../../src/component/_generated/api.js";

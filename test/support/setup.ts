@@ -188,6 +188,8 @@ export async function setUpStream(options?: PersistentTextStreamingOptions) {
     app.respond(streamId, writer, faults);
   return {
     ...app,
+    /** The functions that take the id of a stream. */
+    byId: app,
     streamId,
     respond,
     /** What the reader of a response has seen so far. */
