@@ -409,7 +409,7 @@ export const packChunks = internalMutation({
 
 /**
  * Ends the draining of a stream that was ended from outside. If it is still draining,
- * its writer must be dead.
+ * its writer must be dead. What that saved meanwhile has not been packed.
  */
 export const close = internalMutation({
   args: { streamId: v.id("streams") },
@@ -418,6 +418,7 @@ export const close = internalMutation({
     const stream = await ctx.db.get(streamId);
     if (stream !== null && isDraining(stream)) {
       await ctx.db.patch(streamId, { writer: undefined });
+      await packLater(ctx, streamId);
     }
     return null;
   },

@@ -234,7 +234,7 @@ describe("append", () => {
   test.each([{ how: "ended from outside" }, { how: "timed out" }])(
     "readers of a stream that was $how do not wait forever for a dead writer's last words",
     async ({ how }) => {
-      const { streamId, append, read, tail, text, ...setup } =
+      const { streamId, append, read, tail, text, chunks, ...setup } =
         await claimedStream();
       await append(0, "Before. ");
       if (how === "ended from outside") await setup.abort(streamId);
@@ -246,6 +246,10 @@ describe("append", () => {
         await setup.cleanUp();
       }
       expect((await read(streamId, 0))?.draining).toBe(true);
+      // It saves some before it dies.
+      for (const start of [8, 608, 1208]) {
+        await append(start, "x".repeat(600));
+      }
       await pass(14_000);
       expect((await read(streamId, 0))?.draining).toBe(true);
       // A function that is due runs in the next millisecond.
@@ -253,8 +257,11 @@ describe("append", () => {
       await setup.t.finishInProgressScheduledFunctions();
       expect((await read(streamId, 0))?.draining).toBe(false);
       expect((await tail(streamId))?.draining).toBe(false);
+      await pass(1);
+      await setup.t.finishInProgressScheduledFunctions();
+      expect(await chunks(streamId)).toHaveLength(1);
       const before = await text();
-      expect(await append(8, "Too late.")).toBe(before.status);
+      expect(await append(1808, "Too late.")).toBe(before.status);
       expect(await text()).toEqual(before);
     },
   );

@@ -56,7 +56,9 @@ export async function experiment<Schedule>(
           (failures[invariant] ??= []).push(said);
         }
       }),
-      only === undefined ? { seed, numRuns } : { seed, numRuns: 1, path: only },
+      only === undefined
+        ? { seed, numRuns }
+        : { seed, numRuns: 1, path: only, endOnFailure: true },
     );
   } finally {
     const took = (performance.now() - begin) / 1000;
