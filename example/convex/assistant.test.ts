@@ -188,11 +188,20 @@ describe("the history", () => {
   });
 });
 
-test("a message is refused while the reply to the last is being written", async () => {
-  stubModel([says("Hello.")]);
+test("a message is refused while the last reply is being written; a retry replaces it", async () => {
+  stubModel([says("Hello.")], [says("Hello again.")]);
   const first = await send("A");
   await expect(send("B", first)).rejects.toThrow("still being written");
   await write(first.streamId);
+  const { conversationId } = first;
+  const turns = async () =>
+    (await app.alice.query(api.assistant.listTurns, { conversationId })) ?? [];
+  const messageId = (await turns())[0]!._id;
+  const again = await app.alice.mutation(api.assistant.retry, { messageId });
+  await write(again.streamId);
+  expect(await turns()).toMatchObject([
+    { streamId: again.streamId, earlierStreamIds: [first.streamId] },
+  ]);
   await send("B", first);
 });
 

@@ -1,4 +1,4 @@
-/** On every screen: axe's rules, nothing that scrolls sideways, and 44 px for a finger. */
+/** On every screen: axe's rules, no sideways scrolling, and 44 px for a finger. */
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
@@ -15,7 +15,7 @@ const screens = [
   { colorScheme: "dark", width: 360 },
 ] as const;
 
-/** What axe finds, serious or critical, and where. */
+/** Serious or critical problems that axe finds. */
 async function findings(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(async () => {
@@ -32,7 +32,7 @@ async function findings(page: Page): Promise<string[]> {
     );
 }
 
-/** What is wider than the screen, or than the list of messages. */
+/** Elements that scroll sideways. */
 async function scrollsSideways(page: Page): Promise<string[]> {
   return await page.evaluate(() =>
     [
@@ -47,7 +47,7 @@ async function scrollsSideways(page: Page): Promise<string[]> {
   );
 }
 
-/** The controls that are too small for a finger. Links inside a text are exempt. */
+/** Controls that are too small for a finger. Links in a text are exempt. */
 async function tooSmall(page: Page): Promise<string[]> {
   return await page.evaluate(() =>
     [
@@ -85,7 +85,7 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     await chat.send("Write a debounce function in TypeScript");
     await setup.demo.pace(100);
     await chat.grows(300);
-    // So slow that nothing changes while axe runs.
+    // Slow enough that nothing changes while axe runs.
     await setup.demo.pace(0.1);
     await isFineFor(chat.page);
     expect(await chat.status()).toBe("streaming");

@@ -18,7 +18,7 @@ export class AssistantChat extends Chat {
     await this.page.getByLabel("The model runs").selectOption(generation);
   }
 
-  /** How far the latest reply has got. */
+  /** The phase of the latest reply. */
   async phase(): Promise<Phase> {
     return await this.page.evaluate(() => {
       const article = [...document.querySelectorAll("article")].at(-1);

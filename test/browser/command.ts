@@ -33,7 +33,7 @@ export class Command {
     this.signal("SIGINT");
   }
 
-  /** For when a test has failed half way. */
+  /** For a test that has failed. */
   async kill(): Promise<void> {
     this.signal("SIGKILL");
     await this.exited;

@@ -1,4 +1,4 @@
-/** `npm run demo`, as somebody runs it who has just cloned the repository. */
+/** `npm run demo`, as run in a fresh clone. */
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { launchBrowser } from "./browser.js";
@@ -88,7 +88,7 @@ test("a port in use: the message names it and the option that changes it", async
       expect(await demo.exited).toBe(1);
       expect(demo.output).toContain(`Port ${taken.port}`);
       expect(demo.output).toMatch(new RegExp(`in use.* ${option} \\d+`));
-      // No stack trace for a user's mistake.
+      // A user's mistake gets no stack trace.
       expect(demo.output).not.toMatch(/^\s+at /m);
       await taken.release();
     }),

@@ -231,7 +231,7 @@ test("between the text and the commit that ends it", async () => {
 });
 
 test("while a follower goes through the pages of a long text", async () => {
-  // More than 8 MiB in UTF-8, of which a page has 4.
+  // More than 8 MiB in UTF-8. A page has 4.
   const sentences = 230_000;
   const text = story(sentences);
   const streamId = await create();

@@ -1,4 +1,4 @@
-/** The README's quick start, as it stands in example/minimal, with Vite and with Next.js: its page, its functions and the real `openai`. */
+/** The README's quick start (example/minimal) with Vite and Next.js: its page, its functions and the real `openai`. */
 import react from "@vitejs/plugin-react";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -83,7 +83,7 @@ describe.each([
     });
     complaints = complaintsOf(page);
     await page.goto(served.url);
-    // Next.js is installed first.
+    // Next.js may have to be installed first.
   }, 300_000);
   afterEach(() => {
     expect(complaints).toEqual([]);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createConnection, createServer, type AddressInfo } from "node:net";
 
-/** A server that does nothing but hold its port. */
+/** A server that only holds its port. */
 export async function holdPort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -11,7 +11,7 @@ export async function holdPort() {
   };
 }
 
-/** Ports that nobody listened on a moment ago. */
+/** Ports that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
   const held = await Promise.all(Array.from({ length: count }, holdPort));
   await Promise.all(held.map(({ release }) => release()));

@@ -1,11 +1,40 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll } from "vitest";
+import { projectPath, startParts } from "../local-deployment/demo-parts.js";
+import { sources } from "../support/sources.js";
 import { launchBrowser } from "./browser.js";
-import { FAST, startDemo, type Demo } from "./startDemo.js";
 
-/** The demo and the browser for a file of tests, and for each test a user. */
+const FAST = 400;
+
+/** The demo in this process, where a test can reach all of its parts. */
+async function startDemo() {
+  const { model, ...parts } = await startParts({
+    model: { tokensPerSecond: FAST, firstTokenMs: 50 },
+    // Tests make writers fail and kill actions, which is logged.
+    deployment: { log: () => {} },
+    vite: {
+      cacheDir: projectPath("node_modules/.vite-e2e"),
+      resolve: { alias: sources },
+      // Files do not change while the tests run, and pages must not reload by themselves.
+      server: { port: 0, hmr: false, watch: null },
+    },
+  });
+  return {
+    ...parts,
+    model: model!,
+    /** Sets how fast the model writes from now on. */
+    async pace(tokensPerSecond: number) {
+      await fetch(new URL("/pace", model!.baseURL), {
+        method: "POST",
+        body: JSON.stringify({ tokensPerSecond }),
+      });
+    },
+  };
+}
+
+/** The demo and a browser for a file of tests, with new users for each test. */
 export function useDemo() {
-  let demo: Demo | undefined;
+  let demo: Awaited<ReturnType<typeof startDemo>> | undefined;
   let browser: Browser | undefined;
   const contexts: BrowserContext[] = [];
 
@@ -21,7 +50,6 @@ export function useDemo() {
   });
   afterEach(async () => {
     await Promise.all(contexts.splice(0).map((context) => context.close()));
-    demo?.setKey("none-needed");
     await demo?.pace(FAST);
   });
   afterAll(async () => {
@@ -30,7 +58,7 @@ export function useDemo() {
   });
 
   return {
-    get demo(): Demo {
+    get demo() {
       return demo!;
     },
     /** The browser of a new user. Its pages share that user. */

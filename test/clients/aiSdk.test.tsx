@@ -28,7 +28,7 @@ const runs = (streamId: string): Promise<unknown> =>
   client.query(makeFunctionReference<"query">("chat:runs"), { streamId });
 afterEach(cleanup);
 
-// Each brings types of its own; what the tests use is the same in all.
+// Each has its own types, but what the tests use is the same in all.
 const versions = [
   ["5", useChat5 as unknown as typeof useChat6],
   ["6", useChat6],
@@ -44,7 +44,7 @@ const textOf = (message: UIMessage | undefined) =>
     .join("");
 
 describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
-  /** A page with a chat. `plan` says how replies are written. */
+  /** A page with a chat. `plan`: how replies are written. */
   function openChat(
     plan: Record<string, string>,
     options: {
@@ -200,7 +200,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   });
 
   test("a page that is left in mid-stream leaves no request open", async () => {
-    // Version 7 does that by itself.
+    // Version 7 stops by itself.
     const { send, half, streams, signals, unmount } = openChat(gated, {
       stopsAtUnmount: true,
     });
@@ -213,44 +213,33 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     await change("chat:goOn", { streamId: String(streams[0]) });
   });
 
-  test("a page that was loaded anew in mid-stream has one message, whole", async () => {
-    const first = openChat(gated);
-    first.send();
-    await first.half();
-    const streamId = String(first.streams[0]);
-    const messages = structuredClone(first.chat().messages);
-    first.unmount();
-    const second = openChat(gated, { activeStream: streamId, messages });
-    await second.half();
-    await change("chat:goOn", { streamId });
-    await waitFor(() => expect(second.reply()).toBe(REPLY), {
-      timeout: 20_000,
-    });
-    await second.ready();
-    expect(second.chat().messages.map(({ id }) => id)).toEqual(
-      messages.map(({ id }) => id),
-    );
-    expect(second.chat().messages[1]?.id).toBe(streamId);
-    expect(await runs(streamId)).toBe(1);
-  });
+  test.each(["a page that is reloaded", "another tab"])(
+    "%s in mid-stream has one message, whole, and the reply is written once",
+    async (name) => {
+      const first = openChat(gated);
+      first.send();
+      await first.half();
+      const streamId = String(first.streams[0]);
+      const messages = structuredClone(first.chat().messages);
+      if (name !== "another tab") first.unmount();
+      const second = openChat(gated, { activeStream: streamId, messages });
+      await second.half();
+      await change("chat:goOn", { streamId });
+      for (const tab of name === "another tab" ? [first, second] : [second]) {
+        await waitFor(() => expect(tab.reply()).toBe(REPLY), {
+          timeout: 20_000,
+        });
+        await tab.ready();
+        expect(tab.chat().messages.map(({ id }) => id)).toEqual([
+          messages[0]?.id,
+          streamId,
+        ]);
+      }
+      expect(await runs(streamId)).toBe(1);
+    },
+  );
 
-  test("two tabs read one reply, which is written once", async () => {
-    const first = openChat(gated);
-    first.send();
-    await first.half();
-    const streamId = String(first.streams[0]);
-    const second = openChat(gated, { activeStream: streamId });
-    await second.half();
-    await change("chat:goOn", { streamId });
-    for (const tab of [first, second]) {
-      await waitFor(() => expect(tab.reply()).toBe(REPLY), { timeout: 20_000 });
-      await tab.ready();
-      expect(tab.chat().messages.at(-1)?.id).toBe(streamId);
-    }
-    expect(await runs(streamId)).toBe(1);
-  });
-
-  test("a page that died before its request is made up for by the next", async () => {
+  test("if a page dies before its request, the next one makes it", async () => {
     const streamId = await client.mutation(create, {});
     const page = openChat({ reply: REPLY }, { activeStream: streamId });
     await waitFor(() => expect(page.reply()).toBe(REPLY), { timeout: 20_000 });
@@ -261,7 +250,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     ["error", "The writer failed."],
     ["timeout", "The writer stopped responding."],
     ["aborted", null],
-  ])("a stream that ended as %s is no success", async (status, message) => {
+  ])("a stream that ended as %s is not a success", async (status, message) => {
     const plan = status === "error" ? { reply: REPLY, failAt: "10" } : gated;
     const { chat, send, half, streams, finishes, errors } = openChat(plan);
     send();

@@ -208,7 +208,7 @@ const events: Event[] = [
     ),
     end: ({ deleted }) => ({ atLeast: "", status: deleted }),
   },
-  { name: "is there twice", clients: 2 },
+  { name: "runs twice", clients: 2 },
   {
     name: "reads 2 MB of all scripts",
     whole: LONG,

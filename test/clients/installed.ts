@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * A folder with packages that only some client's tests need, installed when they
+ * A folder with packages that only some clients need, installed when their tests
  * first run. `npm ci` does not fetch them, and removes them with `node_modules`.
  */
 export function installed(name: string, packages: readonly string[]): string {

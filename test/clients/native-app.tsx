@@ -13,7 +13,7 @@ const page = makeFunctionReference<
   StreamPage
 >("chat:page");
 
-// Renders without a screen. It comes without types.
+// Renders without a screen, and has no types.
 // eslint-disable-next-line @typescript-eslint/no-require-imports
 const { create } = require("react-test-renderer") as {
   create: (element: React.ReactElement) => { unmount(): void };
@@ -33,7 +33,7 @@ export class Shown {
     const { deployment, writeUrl, streamId } = place;
     this.client = new ConvexReactClient(deployment);
     const View = () => {
-      // As apps have it; React Native's appends a slash.
+      // As in apps. React Native's `URL` appends a slash.
       const url = new URL(writeUrl);
       const options = { incremental: true };
       this.history.note(

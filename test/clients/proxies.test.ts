@@ -1,4 +1,4 @@
-/** `readStream` behind proxies that hold responses back, with their default settings. */
+/** `readStream` behind proxies that hold responses back by default. */
 import compression from "compression";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -23,7 +23,7 @@ const create = makeFunctionReference<"mutation", Record<string, never>, string>(
 const SENTENCES = 60;
 const FIRST_TEXT_MS = 5000;
 
-/** Debian's nginx as a proxy; gives its URL. */
+/** Debian's nginx as a proxy. Returns its URL. */
 const nginx = (settings: string) => async (): Promise<string> => {
   const folder = mkdtempSync(join(tmpdir(), "nginx-"));
   const [port] = await freePorts(1);
@@ -117,7 +117,7 @@ describe.each([
       expect(all).toBe(story(SENTENCES));
       expect(text.status).toBe("done");
       expect(firstAfter).toBeLessThan(FIRST_TEXT_MS);
-      // It was not there all at once.
+      // It did not arrive all at once.
       expect(Date.now() - startedAt).toBeGreaterThan(2 * firstAfter);
       expect(warned).toHaveBeenCalledTimes(comes === "in pieces" ? 0 : 1);
     },

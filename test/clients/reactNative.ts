@@ -1,6 +1,6 @@
 /**
- * React Native's own JavaScript, through its Babel preset, over a native side that
- * is made of Node's sockets: requests, blobs, files and WebSockets.
+ * React Native's own JavaScript, compiled with its Babel preset, over native modules made
+ * of Node's sockets: requests, blobs, files and WebSockets.
  */
 import { readFile } from "node:fs/promises";
 import http from "node:http";
@@ -28,7 +28,7 @@ const PACKAGES = [
   "whatwg-fetch@3",
 ];
 
-/** Native modules get and give plain values, and tell what happens with events. */
+/** Native modules take and return plain values, and report with events. */
 type Emit = (event: string, argument: unknown) => void;
 
 interface NativeRequest {
@@ -58,7 +58,7 @@ function nativeModules(emit: Emit): Record<string, unknown> {
       response.on("data", (part: Buffer) => parts.push(part));
       response.on("error", fail);
       response.on("end", () => {
-        // A request that was cut off has an error and no end.
+        // A request that is cut off ends with an error instead.
         const body = Buffer.concat(parts);
         if (responseType === "blob") {
           const blobId = `blob${id}`;
@@ -100,7 +100,7 @@ function nativeModules(emit: Emit): Record<string, unknown> {
     FileReaderModule: {
       readAsText: ({ blobId }: { blobId: string }) =>
         Promise.resolve(
-          // As Foundation's and Java's decoders, it leaves a byte order mark in.
+          // Like Foundation's and Java's decoders, this keeps a byte order mark.
           blobs.get(blobId)?.toString("utf8"),
         ),
     },
@@ -127,7 +127,7 @@ function nativeModules(emit: Emit): Record<string, unknown> {
   };
 }
 
-/** Takes away what Hermes has not, or did not have for long. */
+/** Removes symbols that Hermes lacks, or lacked until recently. */
 const HERMES = `{
   const All = Symbol;
   globalThis.Symbol = (description) => All(description);
@@ -142,7 +142,7 @@ export type NativeApp = typeof app & {
   readonly expoFetch: (url: string, init: RequestInit) => Promise<Response>;
 };
 
-/** What `expo/fetch` is: its body is a stream. Its native side knows nothing of signals. */
+/** Like `expo/fetch`: the body is a stream, and the native side ignores signals. */
 const expoFetch: NativeApp["expoFetch"] = async (url, init) => {
   const controller = new AbortController();
   init.signal?.addEventListener("abort", () => controller.abort());
@@ -151,7 +151,7 @@ const expoFetch: NativeApp["expoFetch"] = async (url, init) => {
   return await fetch(url, { ...init, headers, signal });
 };
 
-/** An app on one version of React Native; and with what Expo adds, on that. */
+/** An app on one version of React Native, with or without Expo's additions. */
 export async function startReactNative(
   version: string,
   withExpo: boolean,
@@ -172,7 +172,7 @@ export async function startReactNative(
   vm.runInContext(HERMES, context);
   let emitter: { emit: Emit } | null = null;
   const natives = nativeModules((event, argument) => {
-    // Arrives later, as a message of another thread does.
+    // Arrives later, like a message from another thread.
     setImmediate(() => emitter?.emit(event, argument));
   });
   Object.assign(context, {
@@ -204,7 +204,7 @@ async function bundle(version: string): Promise<string> {
         path: require.resolve(join(reactNative, path.slice("$native/".length))),
       }));
       build.onLoad({ filter: /\.[jt]sx?$/ }, async ({ path }) => {
-        // Others are compiled as they are published.
+        // Other packages are published compiled.
         const isPackage = path.includes("/node_modules/");
         if (isPackage && !path.startsWith(reactNative)) return null;
         const { code } = await babel.transformAsync(

@@ -1,4 +1,4 @@
-/** `readStream` in a process of its own, which prints what it reads as lines of JSON. */
+/** `readStream` in a separate process, which prints what it reads as lines of JSON. */
 import { readStream } from "../../src/browser/index.js";
 
 const [url = "", streamId = "", from] = process.argv.slice(2);

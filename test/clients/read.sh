@@ -37,7 +37,7 @@ while :; do
     exit 1
     ;;
   *)
-    # Nobody is there, or something is wrong there: later, perhaps.
+    # The server is down or failing. Try again later.
     sleep 1
     continue
     ;;

@@ -20,7 +20,7 @@ const svelte: Plugin = {
   },
 };
 
-/** A module and all that it imports, as one script. */
+/** A module and its imports as one script. */
 export async function bundle(
   file: string,
   options: BuildOptions,
@@ -34,14 +34,14 @@ export async function bundle(
     write: false,
     jsx: "automatic",
     plugins: [svelte],
-    // The package says that its modules have no side effects; pages are nothing else.
+    // Package.json declares no side effects, but pages are nothing but side effects.
     ignoreAnnotations: true,
     logLevel: "error",
   });
   return outputFiles[0]!.text;
 }
 
-/** The scripts of the pages: of React 18 and 19, each production and development, and others. */
+/** The script of a page: React 18 or 19 in production or development, or the frameworks. */
 async function scriptOf(page: string): Promise<string> {
   if (page === "frameworks") {
     return await bundle("./page/frameworks.ts", {
@@ -69,7 +69,7 @@ async function scriptOf(page: string): Promise<string> {
   });
 }
 
-/** A page without a bundler; TypeScript alone has been at its files. */
+/** A page without a bundler: its files are only compiled from TypeScript. */
 const IMPORTS = {
   "/src/": "/dist/",
   "convex/values": "/node_modules/convex/dist/esm/values/index.js",
@@ -77,7 +77,7 @@ const IMPORTS = {
 const MODULES = `<script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
   <script type="module" src="/test/clients/page/modules.js"></script>`;
 
-/** Serves the clients' pages, each under its name. */
+/** Serves the clients' pages by name. */
 export async function servePages() {
   const scripts = new Map<string, Promise<string>>();
   const answer = async (url: string): Promise<[string, string]> => {

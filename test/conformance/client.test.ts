@@ -13,7 +13,7 @@ async function write(url: string, method: "PUT" | "POST", body: string) {
   expect(response.ok).toBe(true);
 }
 
-/** `fetch` over a network that cuts each of the first `cuts` live responses, before it is read or in the midst of it. */
+/** `fetch` over a network that cuts the first `cuts` live responses, before they are read or half way. */
 function cutting(cuts: number) {
   let live = 0;
   const cut: typeof fetch = async (input, init) => {
@@ -24,7 +24,7 @@ function cutting(cuts: number) {
       await response.body?.cancel();
       throw new TypeError("The connection was cut.");
     }
-    // As on a deployment whose action is killed: the body ends as if that were all.
+    // As when an action is killed: the body ends as if it were complete.
     return new Response(response.body && firstPiece(response.body), response);
   };
   return { fetch: cut, cutSoFar: () => Math.min(live, cuts) };
@@ -59,7 +59,7 @@ test.for<LiveMode>([true, "long-poll", "sse"])(
     reading.subscribeText(({ text }) => {
       read += text;
     });
-    // Each sentence is written when the one before it has been read.
+    // Each sentence is written after the previous one has been read.
     let written = "";
     for (const sentence of text.split(/(?<=\. )/)) {
       await write(url, "POST", sentence);

@@ -6,7 +6,7 @@ const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** Where the app of the conformance tests serves its HTTP actions. */
+    /** The URL of the HTTP actions of the app for the conformance tests. */
     conformanceUrl: string;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What is left out of the suite, by reason: whole groups, and tests by
- * `group > name`. Everything else is run: the package serves the reading of text.
+ * The groups and tests (`group > name`) of the suite that are left out, by reason. The
+ * package only serves readers of text.
  */
 export const leftOut: Record<string, string[]> = {
   "About writing, which the protocol leaves to the server: here it is stream() and generate().":

@@ -2,9 +2,9 @@ import { runConformanceTests } from "@durable-streams/server-conformance-tests";
 import { beforeEach, expect, inject, test, type RunnerTask } from "vitest";
 import { leftOut } from "./left-out.js";
 
-const own = "what is left out is there";
+const own = "all names that are left out exist";
 
-/** The names of the groups that a task is in, and its own: each by its whole path. */
+/** The full names of a task and of the groups it is in. */
 function pathsOf(task: RunnerTask): string[] {
   const outer = task.suite === undefined ? [] : pathsOf(task.suite);
   const last = outer.at(-1);

@@ -24,7 +24,7 @@ const oldest = [
   `convex@${lowestConvex}`,
   "react@18.3",
   "@types/react@18",
-  // The last one for so old a convex.
+  // The last version for such an old convex.
   "convex-test@0.0.48",
 ];
 const resolutions = {
@@ -41,7 +41,7 @@ beforeAll(async () => {
   );
 });
 
-/** Compiles the app's sources. Rejects with what the compiler says. */
+/** Compiles the app's sources. Rejects with the compiler's errors. */
 async function compile(app: string, version: string, resolution: Resolution) {
   const options = { ...compilerOptions, ...resolutions[resolution] };
   const include = ["convex", "src", "tests"];
@@ -51,7 +51,7 @@ async function compile(app: string, version: string, resolution: Resolution) {
   await run(app, "node", tsc);
 }
 
-// Of all combinations, as many as have every two things meet that could clash.
+// Every pair that could clash meets in one of these.
 const withNewest: [version: string, resolution: Resolution][] = [
   ["5.9", "bundler"],
   ["6.0", "bundler"],

@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { ConvexProvider, ConvexReactClient } from "convex/react";
 import { anyApi } from "convex/server";
-import { Component, StrictMode, type ReactNode } from "react";
+import { StrictMode, type ReactNode } from "react";
 import { createRoot } from "react-dom/client";
 import { afterAll, beforeAll, inject, test, vi } from "vitest";
 import { WebSocket } from "ws";
@@ -82,24 +82,10 @@ interface Body {
 const isFinal = ({ status }: Body) =>
   ["done", "error", "timeout"].includes(status);
 
-class Boundary extends Component<{
-  children: ReactNode;
-  onError: (error: Error) => void;
-}> {
-  override state = { hasFailed: false };
-  static getDerivedStateFromError = () => ({ hasFailed: true });
-  override componentDidCatch(error: Error) {
-    this.props.onError(error);
-  }
-  override render() {
-    return this.state.hasFailed ? null : this.props.children;
-  }
-}
-
-/** Longer than anything takes that comes to an end: a first token after 6 s, 4 s of silence from the database. */
+/** Longer than any page here takes that ends: the first token after 6 s, 4 s of silence from the database. */
 const STUCK_MS = 13_000;
 
-/** Shows a page until its stream has ended, or until nothing more can be expected. Returns what it shows then, and what it has asked for. */
+/** Shows a page until its stream has ended, or for `STUCK_MS`. Returns what it then shows, and what it asked for. */
 async function show(
   app: App,
   page: keyof App["pages"],
@@ -115,20 +101,18 @@ async function show(
   let thrown: Error | undefined;
   const Page = pages[page];
   const root = createRoot(document.createElement("div"), {
-    onCaughtError: () => {},
+    onUncaughtError: (error) => (thrown = error as Error),
   });
   root.render(
     <Mode>
       <ConvexProvider client={client}>
-        <Boundary onError={(error) => (thrown = error)}>
-          <Page
-            siteUrl={deployment.siteUrl}
-            driven
-            {...props}
-            streamId={streamId}
-            onBody={(body: Body) => (last = body)}
-          />
-        </Boundary>
+        <Page
+          siteUrl={deployment.siteUrl}
+          driven
+          {...props}
+          streamId={streamId}
+          onBody={(body: Body) => (last = body)}
+        />
       </ConvexProvider>
     </Mode>,
   );
@@ -137,7 +121,7 @@ async function show(
       timeout: STUCK_MS,
     })
     .catch(() => {});
-  // What an effect asks for has been asked for by then.
+  // By the time this has answered, the effects have made their requests.
   await call(app, "query", "statusOf", { streamId: real });
   root.unmount();
   if (thrown)
@@ -206,7 +190,7 @@ const ask = ({ deployment }: App, streamId: string, search = "") =>
     body: JSON.stringify({ streamId }),
   });
 
-/** Posts, and reads the answer to its end. Returns its status, and whether the app could add its headers. */
+/** Posts, and reads the whole answer. Returns its status, and whether the app could add its headers. */
 async function post(app: App, streamId: string): Promise<string> {
   const response = await ask(app, streamId);
   const text = await response.text();
@@ -243,22 +227,22 @@ type Row = [
   pattern: string,
   run: (app: App) => Promise<string>,
   published: string,
-  /** If it is another one. */
+  /** If it differs. */
   ours?: string,
 ];
-const nobody = "pending, nothing asked";
+const nothing = "pending, nothing asked";
 
 const page: Row[] = [
   ...["", null, undefined].flatMap((streamId): Row[] => [
     [
       `driven, with ${JSON.stringify(streamId)} for an id`,
       (app) => show(app, "Inline", { streamId }),
-      nobody,
+      nothing,
     ],
     [
       `not driven, without a URL, with ${JSON.stringify(streamId)} for an id`,
       (app) => show(app, "Follower", { streamId }),
-      nobody,
+      nothing,
     ],
   ]),
   [
@@ -345,7 +329,7 @@ const backend: Row[] = [
       await work(app, id, "Hi", " there. ", "Good", "bye");
       return `${await poll(app, id)}; ${await work(app, id)}`;
     },
-    "done: Hi there. Goodbye; somebody else writes it",
+    "done: Hi there. Goodbye; another writer has it",
   ],
   [
     "a worker that fails saves the rest in its `finally`",
@@ -380,7 +364,7 @@ const backend: Row[] = [
     "addChunk while stream() writes",
     async (app) => {
       const id = await create(app);
-      // Its head says that stream() has begun.
+      // Once its headers are here, stream() has started.
       const response = await ask(app, id, "?first=2000");
       const added = await throws(add(app, id));
       await response.text();
@@ -442,7 +426,7 @@ const missing: Row[] = [
   ["a POST for an unknown id", (app) => post(app, "none"), "500", "404"],
 ];
 
-test("a suite that runs all timers, with a stream that no one has begun", async ({
+test("a suite that runs all timers, with a stream that has not started", async ({
   expect,
 }) => {
   vi.useFakeTimers();

@@ -114,7 +114,7 @@ beforeAll(async () => {
   errors = compile(app);
 });
 
-/** What the compiler says of each file of the app, in strict mode. */
+/** The compiler's errors in each file of the app, in strict mode. */
 function compile(app: string): Map<string, string[]> {
   const { options } = ts.convertCompilerOptionsFromJson(
     {
@@ -128,7 +128,7 @@ function compile(app: string): Map<string, string[]> {
       verbatimModuleSyntax: true,
       strict: true,
       noUncheckedIndexedAccess: true,
-      // The AI SDK's own types want those of Node.
+      // The AI SDK's types need those of Node.
       skipLibCheck: true,
     },
     app,
@@ -150,7 +150,7 @@ function compile(app: string): Map<string, string[]> {
   return found;
 }
 
-/** Without the white space: excerpts are indented and wrapped anew. */
+/** Without white space, because excerpts are indented and wrapped differently. */
 const squeezed = (code: string) => code.replaceAll(/\s|,(?=\s*[)\]}])/g, "");
 const sources = ["example", "test/clients/frameworks"]
   .flatMap((folder) => filesIn(folder, /^(?!.*_generated).*\.tsx?$/))

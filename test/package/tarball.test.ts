@@ -77,7 +77,7 @@ test("publint finds nothing, not even a suggestion", async () => {
 });
 
 test("attw finds the types of every entry", async () => {
-  // `esm-only`: nothing here is CommonJS, nor is anything that it works with;
-  // and resolution as in Node 10 does not know `exports`.
+  // `esm-only`: neither the package nor its peers are CommonJS, and Node 10's
+  // resolution ignores `exports`.
   await run(repository, "npx", "attw", tarball, "--profile", "esm-only");
 });

@@ -1,7 +1,7 @@
 /**
- * A local deployment as a process of its own, which can be killed. Its options
- * are the first argument, as JSON; it says where it is in one line of JSON,
- * and ends with the process that started it.
+ * A local deployment in a separate process, which can be killed. The first argument has
+ * its options as JSON. It prints its URLs as one line of JSON, and ends with the process
+ * that started it.
  */
 import {
   startDeployment,

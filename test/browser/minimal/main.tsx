@@ -1,4 +1,4 @@
-/** The entry file of Vite's template for React, which the quick start leaves as it is. */
+/** The entry file of Vite's React template, which the quick start does not change. */
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import App from "../../../example/minimal/src/App";

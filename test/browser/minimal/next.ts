@@ -18,7 +18,7 @@ const LAYOUT = `export default function Layout({ children }: { children: React.R
 }
 `;
 
-/** Builds the quick start as an app of the newest Next.js, as the README says, and serves it. */
+/** Builds the quick start with the newest Next.js, as the README says, and serves it. */
 export async function serveWithNext(urls: { url: string; siteUrl: string }) {
   const app = installed("next", [
     ...["next@latest", "react@latest", "react-dom@latest", "convex@latest"],
@@ -36,7 +36,7 @@ export async function serveWithNext(urls: { url: string; siteUrl: string }) {
   cpSync(join(minimal, "convex"), join(app, "convex"), { recursive: true });
   mkdirSync(join(app, "app"), { recursive: true });
   writeFileSync(join(app, "app/layout.tsx"), LAYOUT);
-  // Otherwise it looks for an app around this one.
+  // Otherwise it searches the parent folders for an app.
   writeFileSync(
     join(app, "next.config.mjs"),
     "export default { turbopack: { root: import.meta.dirname } };\n",

@@ -1,53 +1,41 @@
 import {
+  anyApi,
   httpActionGeneric as httpAction,
   httpRouter,
-  makeFunctionReference,
+  type FunctionReference,
 } from "convex/server";
 import type { StreamId } from "../../../src/client/index.js";
 import { serveDurableStream } from "../../../src/durable/index.js";
 import { formatOffset } from "../../../src/protocol.js";
-import { streaming, type Written } from "./streams.js";
+import { streaming, type Place, type Written } from "./streams.js";
 
-type Place = { streamId: StreamId; contentType: string };
-const find = makeFunctionReference<"query", { path: string }, Place | null>(
-  "streams:find",
-);
-const put = makeFunctionReference<"mutation", Record<string, unknown>, Written>(
-  "streams:put",
-);
-const post = makeFunctionReference<
-  "mutation",
-  Record<string, unknown>,
-  Written
->("streams:post");
-const remove = makeFunctionReference<"mutation", { path: string }, number>(
-  "streams:remove",
-);
+const { streams } = anyApi as unknown as {
+  streams: Record<"find", FunctionReference<"query">> &
+    Record<"put" | "post" | "remove", FunctionReference<"mutation">>;
+};
 
-/** As an app does it: the URL says which stream, and the rest is the package's. */
+/** As in an app: it finds the stream by the URL, and the package does the rest. */
 const read = httpAction(async (ctx, request) => {
   const { pathname: path } = new URL(request.url);
-  const place = await ctx.runQuery(find, { path });
+  const place = (await ctx.runQuery(streams.find, { path })) as Place | null;
   const { streamId, contentType } = place ?? { streamId: "" as StreamId };
   return serveDurableStream(streaming, ctx, request, streamId, { contentType });
 });
 
-/** For the tests alone. */
+/** Only for the tests. */
 const write = httpAction(async (ctx, request) => {
   const { pathname: path } = new URL(request.url);
   if (request.method === "DELETE") {
-    return new Response(null, {
-      status: await ctx.runMutation(remove, { path }),
-    });
+    const status = (await ctx.runMutation(streams.remove, { path })) as number;
+    return new Response(null, { status });
   }
   const close = request.headers.get("Stream-Closed") === "true";
   const text = await textOf(request);
   const contentType =
     request.headers.get("Content-Type") ?? "application/octet-stream";
-  const written =
-    request.method === "PUT"
-      ? await ctx.runMutation(put, { path, contentType, text, close })
-      : await ctx.runMutation(post, { path, text, close });
+  const written = (await (request.method === "PUT"
+    ? ctx.runMutation(streams.put, { path, contentType, text, close })
+    : ctx.runMutation(streams.post, { path, text, close }))) as Written;
   return new Response(null, {
     status: written.status,
     headers: {
@@ -58,7 +46,7 @@ const write = httpAction(async (ctx, request) => {
   });
 });
 
-/** All of a request's body. Bytes that are no text become U+FFFD: streams here are text. */
+/** The body of a request. Bytes that are not text become U+FFFD. */
 async function textOf(request: Request): Promise<string> {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return decoder.decode(await request.arrayBuffer());

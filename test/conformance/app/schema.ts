@@ -2,7 +2,7 @@ import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 
 export default defineSchema({
-  /** Which stream is at which path. */
+  /** The stream at each path. */
   places: defineTable({
     path: v.string(),
     streamId: v.string(),

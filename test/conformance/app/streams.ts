@@ -1,7 +1,4 @@
-/**
- * What the suite needs of a writing side: the least of it, through the
- * component's own functions. The package serves the reading side alone.
- */
+/** The little that the suite needs to write streams. The package itself only serves readers. */
 import type schema from "./schema.js";
 import {
   componentsGeneric,
@@ -34,8 +31,11 @@ export const streaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
 );
 
-/** Where a stream is and how a request to write it went, as an HTTP status. */
+/** The result of a request to write, as an HTTP status. */
 export type Written = { status: number; offset: number; closed: boolean };
+
+/** Which stream is at a path. */
+export type Place = { streamId: StreamId; contentType: string };
 
 export const find = query({
   args: { path: v.string() },

@@ -122,7 +122,7 @@ export const work = action({
     const statusNow = () => ctx.runQuery(lib.getStreamStatus, { streamId });
     const save = (text: string, final: boolean) =>
       ctx.runMutation(lib.addChunk, { streamId, text, final });
-    if ((await statusNow()) !== "pending") return "somebody else writes it";
+    if ((await statusNow()) !== "pending") return "another writer has it";
     await ctx.runMutation(lib.setStreamStatus, {
       streamId,
       status: "streaming",

@@ -85,7 +85,7 @@ export function Follower(props: Props) {
   return <p>{labels[body.status]}</p>;
 }
 
-/** Shows a field of its own query where it has it. */
+/** Shows a further field that its query returns. */
 export function WithModel(props: Props & { token: string | null }) {
   const [status, setStatus] = useState<Status>("pending");
   const body: { text: string; status: Status; model?: string | undefined } =

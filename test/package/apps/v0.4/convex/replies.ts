@@ -1,12 +1,9 @@
 import {
   PersistentTextStreaming,
   streamBodyArgs,
-  vStreamId,
   type FlushBoundary,
   type FlushOptions,
   type PersistentTextStreamingOptions,
-  type StreamPage,
-  type StreamStatus,
   type StreamWriter,
 } from "@convex-dev/persistent-text-streaming";
 import { components } from "./_generated/api.js";
@@ -25,15 +22,6 @@ export const getPage = query({
   args: streamBodyArgs,
   handler: (ctx, { streamId, from }) =>
     streaming.getStreamBody(ctx, streamId, from),
-});
-
-export const readOn = query({
-  args: { streamId: vStreamId },
-  handler: async (ctx, { streamId }): Promise<number> => {
-    const page: StreamPage = await streaming.getStreamBody(ctx, streamId, 0);
-    const live: StreamStatus[] = ["pending", "streaming"];
-    return live.includes(page.status) ? page.from : page.next;
-  },
 });
 
 export async function* tokens(signal: AbortSignal): AsyncGenerator<string> {
