@@ -7,35 +7,37 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import process from "node:process";
 
-const client = ["badInput", "endings", "index"];
-const hooks = ["database-side.test.ts", "../react/reader.test.tsx"];
-/** The tests of each source, in its folder unless they say otherwise. */
+/** The tests of each source, the quickest first. The others have all tests of their folder. */
 const tests = {
   "client/claim": ["index", "endings"],
-  "client/errors": client,
+  "client/errors": ["badInput", "endings", "index"],
   "client/flush": ["flush", "endings", "saver"],
   "client/follow": ["resume", "readers"],
   "client/hook-api": ["routes"],
-  "client/index": client,
-  "client/options": client,
+  "client/index": ["index", "endings", "badInput"],
+  "client/options": ["badInput", "endings", "index"],
   "client/outcome": ["endings", "write"],
   "client/responses": ["responses", "readers", "resume"],
   "client/routes": ["routes"],
-  "client/saver": ["saver", "write", "endings"],
+  "client/saver": ["write", "saver", "endings"],
   "client/write": ["characters", "write", "badInput"],
-  "browser/database-side": hooks,
-  "browser/http-side": hooks,
-  "browser/lines": ["lines", "../react/useStreamLines.test.tsx"],
+  "component/cleanup": ["lib", "text"],
+  "component/deadlines": ["client/endings", "lib"],
+  "component/endings": ["client/endings", "lib"],
+  "component/lib": ["lib", "client/endings", "componentBadInput"],
+  "component/streams": ["lib", "client/endings"],
+  "component/text": ["text", "lib"],
+  "component/v03": ["lib", "text", "componentBadInput"],
+  "browser/database-side": ["database-side", "react/reader"],
+  "browser/http-side": ["database-side", "react/reader"],
+  "browser/lines": ["lines", "react/useStreamLines"],
   "browser/pace": ["pace"],
-  "browser/post": hooks,
+  "browser/post": ["database-side", "react/reader"],
   "browser/prefix": ["prefix", "database-side"],
   "browser/read-stream": ["read-stream"],
   "browser/request": ["read-stream"],
-  "browser/stream-reader": hooks,
-  "browser/watch-stream": hooks,
-};
-const testsOfFolder = {
-  component: ["../../test/component/*", "../client/endings"],
+  "browser/stream-reader": ["database-side", "react/reader"],
+  "browser/watch-stream": ["database-side", "react/reader"],
 };
 
 const [file = "", ...rest] = process.argv.slice(2);
@@ -44,11 +46,11 @@ if (name === undefined || rest.length > 0) {
   console.error("Usage: npm run test:mutation -- src/client/saver.ts[:10-20]");
   process.exit(1);
 }
-const chosen = (tests[name] ?? testsOfFolder[folder] ?? ["*"]).map((test) =>
-  `src/${folder}/${test}${test.includes(".test.") ? "" : ".test.ts"}`
-    .replace(/\w+\/\.\.\//, "")
-    .replace("src/../", ""),
-);
+const folderOf = folder === "component" ? "test/component" : `src/${folder}`;
+const chosen = (tests[name] ?? ["*"]).map((test) => {
+  const path = test.includes("/") ? `src/${test}` : `${folderOf}/${test}`;
+  return `${path}.test.${test.startsWith("react/") ? "tsx" : "ts"}`;
+});
 const report = `reports/${name.replace("/", "-")}`;
 mkdirSync("reports", { recursive: true });
 writeFileSync(
@@ -65,7 +67,7 @@ writeFileSync(
     ignoreStatic: true,
     // The text of errors is not behaviour.
     mutator: { excludedMutations: ["StringLiteral"] },
-    reporters: ["clear-text", "json"],
+    reporters: ["progress-append-only", "clear-text", "json"],
     jsonReporter: { fileName: `${report}.json` },
     clearTextReporter: { allowColor: false, logTests: false },
     concurrency: Number(process.env.CONCURRENCY ?? 2),
