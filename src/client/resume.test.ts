@@ -239,14 +239,6 @@ describe("the headers", () => {
     headers.get("Stream-Status"),
   ];
 
-  test("of a stream that has not been started", async () => {
-    const { resume, remove } = await setUpStream();
-    const response = await resume();
-    expect(streamHeaders(response)).toEqual([200, 0, 0, null, "pending"]);
-    await remove();
-    await textOf(response);
-  });
-
   test("of a live stream: where it starts, and how much of it is saved", async () => {
     const { resume, stop, body } = await growingStream();
     await pass(1000);

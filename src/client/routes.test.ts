@@ -24,8 +24,7 @@ import {
   StreamIdValidator,
 } from "./index.js";
 
-// Requests and calls that an attacker, a careless page or a browser may make,
-// and what each of them gets.
+// Requests and calls that an attacker, a careless page or a browser may make.
 
 useClock();
 
@@ -41,7 +40,7 @@ const schema = defineSchema({
 });
 const anything = (value: unknown) => value as never;
 
-/** The app: replies that their owner writes and stops, and followers read. */
+/** An app with replies, which their owner writes and stops, and followers read. */
 const chat = {
   create: mutationGeneric({
     args: { owner: v.string(), followers: v.array(v.string()) },
@@ -193,7 +192,7 @@ describe("the routes", () => {
     expect(head.headers.get("Stream-Closed")).toBe("true");
   });
 
-  test("two mounts and a corsRouter stand side by side", async () => {
+  test("two mounts and a corsRouter can be combined", async () => {
     expect(await textOf(await post(t, "/open"))).toBe("Open.");
     expect(await (await t.fetch("/other")).text()).toBe("Other.");
     expect(await textOf(await get(ann))).toBe("Open.");
@@ -206,110 +205,73 @@ describe("the routes", () => {
     headers: { "X-Key": key },
   });
   const wrong = /^Something went wrong/;
+  const large = (id: number) => `{"streamId":"${"x".repeat(id)}"}`;
 
-  type Request = [
-    what: string,
-    status: number,
-    error: RegExp | null,
-    ask: () => Promise<Response>,
-  ];
-  // Everything that a request can be answered with, and by whom.
-  const requests: Request[] = [
-    ...(
-      [
-        ["no body", undefined, 400, /JSON.*empty/],
-        ["an empty body", "", 400, /empty/],
-        ["no JSON", "streamId=x&other=1", 400, /not JSON: "streamId=x/],
-        ["half of its JSON", '{"streamId":', 400, /not JSON/],
-        ["null", "null", 400, /is null/],
-        ["a number", "7", 400, /is 7/],
-        ["text", '"text"', 400, /is "text"/],
-        ["an array", "[]", 400, /Array/],
-        ["no id", "{}", 400, /its streamId is undefined/],
-        ["a number for an id", '{"streamId":7}', 400, /is 7/],
-        ["null for an id", '{"streamId":null}', 400, /is null/],
-        ["a list of ids", '{"streamId":["x"]}', 400, /Array/],
-        [
-          "an id in a prototype",
-          '{"__proto__":{"streamId":"x"}}',
-          400,
-          /undef/,
-        ],
-        ["100,000 brackets", "[".repeat(100_000), 400, /not JSON/],
-        ["10 MB of anything", "x".repeat(1e7), 400, /at most 1048576/],
-        ["10 MB of ids", `{"streamId":"${"x".repeat(1e7)}"}`, 400, /at most/],
-        ["half a character", '{"streamId":"\\ud83d"}', 404, /no stream/],
-        [
-          "an id of 1 MB",
-          `{"streamId":"${"x".repeat(1e6)}"}`,
-          404,
-          /no stream/,
-        ],
-      ] as const
-    ).map(([what, body = null, status, error]): Request => [
-      `POST with ${what}`,
-      status,
-      error,
-      () => ann.fetch("/chat", { method: "POST", body }),
-    ]),
-    ...(
-      [
-        ["no id", "", 400, /names none/],
-        ["two ids", "?streamId=a&streamId=b", 400, /names 2/],
-        ["an empty id", "?streamId=", 404, /no stream ""/],
-        ["a zero byte", "?streamId=%00", 404, /no stream/],
-        ["a foreign id", "?streamId=nonsense", 404, /no stream "nonsense"/],
-      ] as const
-    ).map(([what, query, status, error]): Request => [
-      `GET with ${what}`,
-      status,
-      error,
-      () => t.fetch(`/open${query}`),
-    ]),
-    [
-      "POST with an id of another table",
-      404,
-      /no stream/,
-      () => t.fetch("/open", json({ streamId: replyId })),
-    ],
-    [
-      "GET with a bad offset",
-      400,
-      /whole number/,
-      () => ann.fetch(`/chat?streamId=${streamId}&offset=-2`),
-    ],
-    ["POST by a stranger", 403, /^Not yours\.$/, () => post(t)],
-    ["GET by a stranger", 403, /^Not yours\.$/, () => get(t)],
-    ["POST by a follower", 403, /^Not yours\.$/, () => post(as("bob"))],
-    ["GET by a follower", 200, null, () => get(as("bob"), "/chat", HEAD)],
-    ["POST where the rule breaks", 500, wrong, () => post(as("broken"))],
-    ["POST where the rule is false", 500, wrong, () => post(as("careless"))],
-    [
-      "a function that refuses with a ConvexError of a string",
+  type Case = [status: number, error: RegExp | null, ask: () => unknown];
+  /** Every kind of request, and its answer. */
+  const posts: Record<string, [string | null, number, RegExp]> = {
+    "no body": [null, 400, /JSON.*empty/],
+    "an empty body": ["", 400, /empty/],
+    "no JSON": ["streamId=x&other=1", 400, /not JSON: "streamId=x/],
+    "half of its JSON": ['{"streamId":', 400, /not JSON/],
+    null: ["null", 400, /is null/],
+    "a number": ["7", 400, /is 7/],
+    "an array": ["[]", 400, /Array/],
+    "no id": ["{}", 400, /its streamId is undefined/],
+    "a number for an id": ['{"streamId":7}', 400, /is 7/],
+    "a list of ids": ['{"streamId":["x"]}', 400, /Array/],
+    "a prototype": ['{"__proto__":{"streamId":"x"}}', 400, /undefined/],
+    "100,000 brackets": ["[".repeat(100_000), 400, /not JSON/],
+    "2 MB": [large(2e6), 400, /at most 1048576/],
+    "10 MB": [large(1e7), 400, /at most 1048576/],
+    "half a character": ['{"streamId":"\\ud83d"}', 404, /no stream/],
+    "an id of 1 MB": [large(1e6), 404, /no stream/],
+  };
+  const gets: Record<string, [string, number, RegExp]> = {
+    "no id": ["", 400, /names none/],
+    "two ids": ["?streamId=a&streamId=b", 400, /names 2/],
+    "an empty id": ["?streamId=", 404, /no stream ""/],
+    "a zero byte": ["?streamId=%00", 404, /no stream/],
+    "a foreign id": ["?streamId=nonsense", 404, /no stream "nonsense"/],
+  };
+  const rules: Record<string, Case> = {
+    "POST by a stranger": [403, /^Not yours\.$/, () => post(t)],
+    "GET by a stranger": [403, /^Not yours\.$/, () => get(t)],
+    "POST by a follower": [403, /^Not yours\.$/, () => post(as("bob"))],
+    "GET by a follower": [200, null, () => get(as("bob"), "/chat", HEAD)],
+    "a broken query as the rule": [500, wrong, () => post(as("broken"))],
+    "a query that returns false": [500, wrong, () => post(as("careless"))],
+    "a function that refuses": [
       403,
       /^No key to write\.$/,
       () => post(t, "/own", keyed("read")),
     ],
-    [
-      "a function that allows",
+    "a function that allows": [
       200,
       null,
       () => get(t, "/own", keyed("read", HEAD)),
     ],
-    [
-      "a function that returns false",
+    "a function that returns false": [
       500,
       wrong,
       () => get(t, "/own", keyed("false")),
     ],
-    [
-      "a function that throws",
+    "a function that throws": [
       500,
       wrong,
       () => post(t, "/own", keyed("boom")),
     ],
-    [
-      "a database that fails",
+    "an id of another table": [
+      404,
+      /no stream/,
+      () => t.fetch("/open", json({ streamId: replyId })),
+    ],
+    "a bad offset": [
+      400,
+      /whole number/,
+      () => ann.fetch(`/chat?streamId=${streamId}&offset=-2`),
+    ],
+    "a database that fails": [
       500,
       wrong,
       () => {
@@ -317,7 +279,20 @@ describe("the routes", () => {
         return get(t, "/open");
       },
     ],
-  ];
+  };
+  const requests = [
+    ...Object.entries(posts).map(([what, [body, ...answer]]) => [
+      `POST with ${what}`,
+      ...answer,
+      () => ann.fetch("/chat", { method: "POST", body }),
+    ]),
+    ...Object.entries(gets).map(([what, [query, ...answer]]) => [
+      `GET with ${what}`,
+      ...answer,
+      () => t.fetch(`/open${query}`),
+    ]),
+    ...Object.entries(rules).map(([what, answer]) => [what, ...answer]),
+  ] as [string, number, RegExp | null, () => Promise<Response>][];
 
   test.each(requests)("%s: %d", async (_, status, error, ask) => {
     const response = await settled(ask());
@@ -327,7 +302,7 @@ describe("the routes", () => {
       "Stream-Next-Offset",
     );
     expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
-    // Of a route for some origins, as of one for all of them.
+    // A route for some origins varies by origin; one for all has "*".
     expect(
       headers.get("Vary") ?? headers.get("Access-Control-Allow-Origin"),
     ).toMatch(/^(Origin|\*)$/);
@@ -358,7 +333,7 @@ describe("the routes", () => {
     ["/chat", "http://example.com", null, "Origin"],
     ["/chat", "null", null, "Origin"],
     ["/chat", null, null, "Origin"],
-    ["/open", "https://anybody.test", "*", null],
+    ["/open", "https://other.test", "*", null],
     ["/open", null, "*", null],
   ])("%s allows the origin %s: %s", async (path, origin, allowed, vary) => {
     const headers = new Headers({
@@ -428,7 +403,7 @@ describe("hookAPI", () => {
   });
 
   test.each([{}, { streamId: 7 }, { streamId: "x", from: "0" }, { id: "x" }])(
-    "arguments %j are refused before anybody is asked",
+    "arguments %j are refused before the rule is called",
     async (args) => {
       await expect(page(ann, args)).rejects.toThrow(/[Vv]alidat/);
       await expect(abort(ann, { ...args, more: 1 })).rejects.toThrow(/alidat/);

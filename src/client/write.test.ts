@@ -39,7 +39,14 @@ describe("a writer that throws", () => {
       },
     ],
     ["before its first token", "", () => Promise.reject(error)],
-    ["undefined", "", () => Promise.reject(undefined as never)],
+    [
+      "undefined",
+      "",
+      async () => {
+        await Promise.resolve();
+        throw undefined as unknown;
+      },
+    ],
     [
       "in mid-sentence, with text that is not saved yet",
       "One. Half a sen",

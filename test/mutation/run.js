@@ -20,7 +20,7 @@ const tests = {
   "client/responses": ["responses", "readers", "resume"],
   "client/routes": ["routes"],
   "client/saver": ["write", "saver", "endings"],
-  "client/write": ["characters", "write", "badInput"],
+  "client/write": ["write", "badInput"],
   "component/cleanup": ["lib", "text"],
   "component/deadlines": ["client/endings", "lib"],
   "component/endings": ["client/endings", "lib"],

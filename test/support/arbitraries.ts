@@ -24,13 +24,6 @@ export const tokens = (maxCharacters: number) =>
     .tuple(text(maxCharacters), fc.array(fc.nat(maxCharacters * 2)))
     .map(([whole, cuts]) => cutAt(whole, cuts));
 
-/** Text in pieces of whole characters, none of them empty. */
-export const pieces = (maxPieces: number, maxCharacters: number) =>
-  fc.array(
-    text(maxCharacters).filter((piece) => piece !== ""),
-    { maxLength: maxPieces },
-  );
-
 function cutAt(whole: string, cuts: number[]): string[] {
   const offsets = [0, ...cuts, whole.length]
     .map((cut) => Math.min(cut, whole.length))
