@@ -139,98 +139,121 @@ function parseLine<T>(
   });
 }
 
+/** A text, and the values of its lines as far as they are parsed. */
+interface ParsedText<T> {
+  text: string;
+  source: GrowingText | undefined;
+  parser: LineParser<T>;
+  values: T[];
+  /** For each value, the end of its line. */
+  ends: number[];
+  /** The values of a last line without a line break, once the text is done. */
+  last: T[] | null;
+  /**
+   * Results by their number of lines, the whole text's under -1, so that the same
+   * values are the same array. The one used last is at the end.
+   */
+  results: Map<number, readonly T[]>;
+}
+
+/** The results that a page may show in turn: the newest, and a deferred one. */
+const KEPT_RESULTS = 2;
+/** The texts that a page may show in turn: the newest, and a deferred one of another stream. */
+const KEPT_TEXTS = 2;
+
 /**
- * The values of the lines of a growing text, each parsed once. It only ever adds to
- * what it knows, so it may be asked in any order, even for older bodies, by renders
- * that React repeats or discards: the result is the same.
+ * The values of a body's complete lines, each line parsed once.
+ *
+ * React calls this in render, where nothing may change that another render could
+ * notice. All that changes here is a cache, like that of `useMemo`: an array that was
+ * returned stays as it is, and a result depends only on its own body, no matter which
+ * bodies other renders asked for, or whether React discarded them. If lines were parsed
+ * in an effect instead, they would show one render late, and on a server never.
  */
 export function createParsedLines<T>() {
-  let text = "";
-  let source: GrowingText | undefined;
-  let parser: LineParser<T>;
-  let values: T[] = [];
-  /** For each value, the end of its line. */
-  let ends: number[] = [];
-  /** The values of a last line without a line break, once the text is done. */
-  let last: T[] | null = null;
-  /**
-   * The newest results by their number of lines, the whole text's under -1, so that
-   * the same values are the same array.
-   */
-  let results = new Map<number, readonly T[]>();
+  let texts: ParsedText<T>[] = [];
 
-  function clear(): void {
-    text = "";
-    values = [];
-    ends = [];
-    last = null;
-    results = new Map();
-  }
-
-  /** Parses the new part of a text. */
-  function readOn(
-    longer: string,
-    from: GrowingText | undefined,
-    parse: ParseLine<T> | LineSchema<T>,
-    onInvalid: LineOptions<T>["onInvalid"],
-  ): void {
-    // From the same source, a shorter text is an older one. Comparing would copy it.
-    const isSame = from !== undefined && from === source;
-    source = from;
-    if (!isSame && !longer.startsWith(text) && !text.startsWith(longer)) {
-      clear();
-    }
-    if (text === "") parser = new LineParser(parse, onInvalid, !!from?.start);
-    Object.assign(parser, { parse, onInvalid });
-    if (longer.length <= text.length) return;
-    const fresh = isSame
-      ? from.from(text.length).slice(0, longer.length - text.length)
-      : longer.slice(text.length);
-    for (const value of parser.push(fresh)) {
-      values.push(value);
-      ends.push(parser.offset);
-    }
-    text = longer;
-    last = null;
-    results.delete(-1);
-  }
-
-  /** The values of a body's complete lines: the same array until there are more. */
+  /** The same array until there are more lines. */
   return (
     body: { text: string; status: StreamStatus },
     parse: ParseLine<T> | LineSchema<T>,
     onInvalid: LineOptions<T>["onInvalid"],
   ): readonly T[] => {
-    const { length } = body.text;
-    try {
-      readOn(body.text, sources.get(body), parse, onInvalid);
-      const isWhole = body.status === "done" && length === text.length;
-      if (isWhole) last ??= [...parser.end()];
-      let count = ends.length;
-      while (count > 0 && ends[count - 1]! > length) count--;
-      const rest = (isWhole && last) || [];
-      const key = rest.length > 0 ? -1 : count;
-      let result = results.get(key);
-      if (result === undefined) {
-        const all = values.slice(0, count);
-        all.push(...rest);
-        results.set(key, (result = all));
-        // The oldest is the first.
-        for (const old of results.keys()) {
-          if (results.size > KEPT_RESULTS) results.delete(old);
-        }
-      }
-      return result;
-    } catch (error) {
-      // React renders again after an error, and must not find the line read.
-      clear();
-      throw error;
-    }
+    const { text, status } = body;
+    const source = sources.get(body);
+    const parsed: ParsedText<T> = texts.find(
+      (one) => source !== undefined && one.source === source,
+    ) ??
+      texts.find((one) => isSameText(one.text, text, status)) ?? {
+        text: "",
+        source,
+        parser: new LineParser(parse, onInvalid),
+        values: [],
+        ends: [],
+        last: null,
+        results: new Map(),
+      };
+    const others = texts.filter((one) => one !== parsed);
+    // React renders again after an error, and must not find the line read.
+    texts = others;
+    Object.assign(parsed.parser, { parse, onInvalid });
+    readOn(parsed, text, source);
+    const result = resultOf(parsed, text.length, status);
+    texts = [parsed, ...others].slice(0, KEPT_TEXTS);
+    return result;
   };
 }
 
-/** The results that a page may still show, deferred or not. */
-const KEPT_RESULTS = 4;
+/** Whether a body's text continues a known one, or is its beginning. */
+function isSameText(known: string, text: string, status: StreamStatus) {
+  // A text that is done has no continuation.
+  return (
+    text.startsWith(known) || (status !== "done" && known.startsWith(text))
+  );
+}
+
+/** Parses the new part of a text, if there is one. */
+function readOn<T>(
+  parsed: ParsedText<T>,
+  text: string,
+  source: GrowingText | undefined,
+): void {
+  const known = parsed.text.length;
+  if (text.length <= known) return;
+  if (known === 0) parsed.parser.isCut = !!source?.start;
+  // Slicing the text itself would copy all of it.
+  const isSame = source !== undefined && source === parsed.source;
+  const fresh = isSame
+    ? source.from(known).slice(0, text.length - known)
+    : text.slice(known);
+  for (const value of parsed.parser.push(fresh)) {
+    parsed.values.push(value);
+    parsed.ends.push(parsed.parser.offset);
+  }
+  Object.assign(parsed, { text, source, last: null });
+  parsed.results.delete(-1);
+}
+
+/** The values of the first `length` code units. */
+function resultOf<T>(
+  parsed: ParsedText<T>,
+  length: number,
+  status: StreamStatus,
+): readonly T[] {
+  const { text, parser, values, ends, results } = parsed;
+  const isWhole = status === "done" && length === text.length;
+  if (isWhole) parsed.last ??= [...parser.end()];
+  let count = ends.length;
+  while (count > 0 && ends[count - 1]! > length) count--;
+  const rest = (isWhole && parsed.last) || [];
+  const key = rest.length > 0 ? -1 : count;
+  const result = results.get(key) ?? [...values.slice(0, count), ...rest];
+  results.delete(key);
+  results.set(key, result);
+  const [oldest] = results.keys();
+  if (results.size > KEPT_RESULTS) results.delete(oldest!);
+  return result;
+}
 
 /** The texts behind snapshots. They give access to the new part without touching the rest. */
 const sources = new WeakMap<object, GrowingText>();

@@ -2,7 +2,14 @@
 import { cleanup, render, waitFor } from "@testing-library/react";
 import { ConvexProvider, type ConvexReactClient } from "convex/react";
 import * as React from "react";
-import { StrictMode, startTransition, useEffect, useState } from "react";
+import {
+  memo,
+  StrictMode,
+  startTransition,
+  useDeferredValue,
+  useEffect,
+  useState,
+} from "react";
 import { createRoot, hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -13,7 +20,13 @@ import {
   writeUrl,
 } from "../../test/support/hook.js";
 import { story } from "../../test/support/story.js";
-import { useStream, useStreamBody, type UseStreamOptions } from "./index.js";
+import type { StreamState } from "../shared.js";
+import {
+  useStream,
+  useStreamBody,
+  useStreamLines,
+  type UseStreamOptions,
+} from "./index.js";
 
 let client: ConvexReactClient;
 let streamId: string;
@@ -168,6 +181,59 @@ test("50 readers show the same in every frame, those that a transition mounts to
     { timeout: 20_000 },
   );
   expect(frames.filter((shown) => shown.size > 1)).toEqual([]);
+  root.unmount();
+  vi.unstubAllGlobals();
+});
+
+test("deferred lines: each is parsed once, and every render has those of its own body", async () => {
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
+  const all = Array.from({ length: 60 }, (_, i) => `line ${i}`);
+  const parsed: string[] = [];
+  const parse = (line: string) => {
+    parsed.push(line);
+    return line;
+  };
+  const renders: { text: string; lines: readonly string[] }[] = [];
+  const note = (text: string, lines: readonly string[]) =>
+    void renders.push({ text, lines });
+  let arrive = (_: StreamState) => {};
+  const Line = memo(function Line({ line }: { line: string }) {
+    spend(6);
+    return <li>{line}</li>;
+  });
+  function Lines() {
+    const [body, setBody] = useState<StreamState>({
+      text: "",
+      status: "streaming",
+    });
+    useEffect(() => {
+      arrive = setBody;
+    }, []);
+    const deferred = useDeferredValue(body);
+    const lines = useStreamLines(deferred, parse);
+    note(deferred.text, lines);
+    return lines.map((line) => <Line key={line} line={line} />);
+  }
+  const place = document.createElement("div");
+  const root = createRoot(place);
+  root.render(
+    <StrictMode>
+      <Lines />
+    </StrictMode>,
+  );
+  let arrived = 0;
+  const next = () => {
+    const text = all.slice(0, ++arrived).join("\n") + "\n";
+    arrive({ text, status: "streaming" });
+    if (arrived < all.length) requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+  const shown = () => place.querySelectorAll("li").length;
+  await waitFor(() => expect(shown()).toBe(all.length), { timeout: 20_000 });
+  expect(parsed).toEqual(all);
+  for (const { text, lines } of renders) {
+    expect(text).toBe(lines.map((line) => `${line}\n`).join(""));
+  }
   root.unmount();
   vi.unstubAllGlobals();
 });

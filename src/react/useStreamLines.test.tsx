@@ -15,7 +15,8 @@ function showLines<T>(
 ) {
   const seen: (readonly T[])[] = [];
   function Lines({ body }: { body: StreamState }) {
-    seen.push(useStreamLines<T>(body, parse, options));
+    // What a render was given may not change any more.
+    seen.push(Object.freeze(useStreamLines<T>(body, parse, options)));
     return null;
   }
   const page = (body: StreamState) => (
@@ -73,12 +74,48 @@ test("each line is parsed once, and the array is the same until there are more",
   expect(parse.mock.calls.map(([line]) => line)).toEqual(["1", "2", "3"]);
 });
 
-test("another stream starts clean", () => {
+/** The bodies of one reader. */
+function bodies() {
+  const prefix = createPrefix();
+  return (text: string, offset = 0, status: StreamState["status"] = "done") => {
+    prefix.save(offset, text);
+    const body = { text: prefix.text, status };
+    nameSource(body, prefix.source);
+    return body;
+  };
+}
+
+test.each([
+  ["plain bodies", () => (text: string) => ({ text, status: "done" as const })],
+  ["bodies of readers", bodies],
+])("another stream starts clean: %s", (_, stream) => {
   const { show } = showLines();
-  show("1\n2", "done");
-  expect(show("", "pending")).toEqual([]);
-  expect(show("1\n2\n3\n", "done")).toEqual([1, 2, 3]);
-  expect(show("7\n")).toEqual([7]);
+  for (const texts of [
+    ["1\n2"],
+    ["", "1\n2\n3\n4"],
+    ["1", "1\n2\n3\n"],
+    ["", "7\n"],
+  ]) {
+    const next = stream();
+    for (const text of texts) {
+      const values = text.split("\n").filter((line) => line !== "");
+      expect(show(next(text))).toEqual(values.map(Number));
+    }
+  }
+});
+
+test("two streams that are shown in turn, one of them deferred, are each parsed once", () => {
+  const parse = vi.fn((line: string) => Number(line));
+  const { show } = showLines(parse);
+  const before = bodies()("1\n2\n");
+  const next = bodies();
+  const array = show(before);
+  for (const text of ["", "1\n", "1\n3\n", "1\n3\n4\n"]) {
+    show(next(text, 0, "streaming"));
+    expect(show(before)).toBe(array);
+  }
+  expect(show(next(""))).toEqual([1, 3, 4]);
+  expect(parse).toHaveBeenCalledTimes(5);
 });
 
 test("an older body gets its older array, and nothing is parsed again", () => {
@@ -93,18 +130,10 @@ test("an older body gets its older array, and nothing is parsed again", () => {
 });
 
 test("the half line with which the end of a text begins is left out", () => {
-  const prefix = createPrefix();
-  const { show, seen } = showLines((line) => line);
-  for (const [from, text] of [
-    [7, "alf"],
-    [10, " a line\nwhole\n"],
-  ] as const) {
-    prefix.save(from, text);
-    const body = { text: prefix.text, status: "streaming" as const };
-    nameSource(body, prefix.source);
-    show(body);
-  }
-  expect(seen.at(-1)).toEqual(["whole"]);
+  const { show } = showLines((line) => line);
+  const body = bodies();
+  expect(show(body("alf", 7))).toEqual([]);
+  expect(show(body(" a line\nwhole\n", 10))).toEqual(["whole"]);
 });
 
 describe("a line that cannot be parsed", () => {
