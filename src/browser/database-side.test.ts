@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { pass, useClock } from "../../test/support/clock.js";
 import { SwitchingComponent } from "../../test/support/switching.js";
 import { createDatabaseSide, type QueryResult } from "./database-side.js";
+import { readStream } from "./index.js";
 import { createPrefix } from "./prefix.js";
 import type { Source, Watcher } from "./stream-reader.js";
 import { addWatcher, readerFor, removeWatcher } from "./watch-stream.js";
@@ -227,4 +228,49 @@ test("a refused reader that was closed asks again when it is back: a function ma
   await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(2));
   removeWatcher(watcher);
   reader.close();
+});
+
+describe("no timer is left, even if `fetch` ignores its signal,", () => {
+  const url = "https://app.test/chat";
+  const fetch = vi.fn(() => new Promise<Response>(() => {}));
+
+  test.each([
+    [
+      "by a reader that is closed",
+      () => {
+        const source = { query: "chat:body", streamId: "a", url, fetch };
+        const watcher: Watcher = {
+          source: { ...source, driven: true },
+          onChange: () => {},
+        };
+        const unanswered = (() => ({
+          localQueryResult: () => undefined,
+          onUpdate: () => () => {},
+        })) as never;
+        addWatcher(readerFor({}, unanswered, watcher.source!), watcher);
+        return () => removeWatcher(watcher);
+      },
+    ],
+    [
+      "by `readStream` that is aborted",
+      () => {
+        const controller = new AbortController();
+        const { signal } = controller;
+        const options = { streamId: "a", drive: true, fetch, signal };
+        const reading = readStream(url, options).next();
+        reading.catch(() => {});
+        return () => controller.abort();
+      },
+    ],
+  ])("%s", async (_, read) => {
+    vi.useFakeTimers();
+    fetch.mockClear();
+    const leave = read();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(fetch).toHaveBeenCalledOnce();
+    leave();
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
 });

@@ -14,7 +14,7 @@ import {
   type PostOptions,
   type Verdict,
 } from "./post.js";
-import { textOf, CROWDED_MS, makeRoom } from "./request.js";
+import { makeRoomUntil, textOf } from "./request.js";
 import type { StreamProblem } from "./stream-reader.js";
 
 /**
@@ -99,18 +99,16 @@ export function createHttpSide(on: {
       }
       if (signal.aborted) return;
       sent = requestKey(source, headers);
-      const crowded = setInterval(makeRoom, CROWDED_MS);
       try {
-        response = await (source.fetch ?? fetch)(source.url, {
+        const responding = (source.fetch ?? fetch)(source.url, {
           method: "POST",
           body: JSON.stringify({ ...source.body, streamId }),
           headers,
           signal,
         });
+        response = await makeRoomUntil(responding, signal);
       } catch {
         return end({ then: "waiting" }, " did not answer.");
-      } finally {
-        clearInterval(crowded);
       }
       const { body, status } = response;
       const verdict = verdictOn(response);
@@ -120,7 +118,8 @@ export function createHttpSide(on: {
       }
       // None: another writer has started the stream, or the platform does not stream.
       if (!body) return end(OVER);
-      if (signal.aborted) return;
+      // It arrived although it was aborted.
+      if (signal.aborted) return void body.cancel().catch(() => {});
       clearTimeout(timer);
       let offset = Number(response.headers.get(START_OFFSET)) || 0;
       try {
@@ -152,8 +151,8 @@ export function createHttpSide(on: {
     /** Sends a refused request again if it would now be different. */
     async askIfChanged(): Promise<void> {
       const { refusal } = side;
-      const source = on.source();
-      if (!source || !refusal || !mayChange) return;
+      const source = refusal && mayChange && on.source();
+      if (!source) return;
       let key = sent;
       try {
         key = requestKey(source, await requestHeaders(source));
@@ -198,14 +197,20 @@ export function createHttpSide(on: {
   function flow(length: number): void {
     newsAt = performance.now();
     side.received += length;
-    if (side.state !== "flowing") {
-      // A false alarm, so the next pause may be longer.
-      if (side.received > length)
-        quietMs = Math.min(2 * quietMs, MOST_QUIET_MS);
-      enter("flowing");
-    }
-    clearTimeout(timer);
-    timer = setTimeout(() => enter("quiet"), quietMs);
+    if (side.state === "flowing") return;
+    // A false alarm, so the next pause may be longer.
+    if (side.received > length) quietMs = Math.min(2 * quietMs, MOST_QUIET_MS);
+    enter("flowing");
+    awaitSilence(quietMs);
+  }
+
+  /** Sets one timer again and again. One for each token would cost more than its text. */
+  function awaitSilence(time: number): void {
+    timer = setTimeout(() => {
+      const left = newsAt + quietMs - performance.now();
+      if (left > 0) awaitSilence(left);
+      else enter("quiet");
+    }, time);
   }
 
   function conclude(verdict: Verdict, message = "", status?: number): void {

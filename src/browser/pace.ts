@@ -14,6 +14,8 @@ const LONGEST_RENDERING_MS = 1000;
 const updates = new Set<() => void>();
 /** The requested frame. */
 let frame: object | null = null;
+/** The one that the timer waits for. */
+let awaited: object | null = null;
 let renderingSince: number | null = null;
 let pausedUntil = 0;
 
@@ -57,11 +59,20 @@ function onFrame(): void {
 }
 
 function requestFrame(): void {
-  const mine = (frame = {});
-  const run = () => {
-    clearTimeout(timer);
+  const requested = (frame = {});
+  globalThis.requestAnimationFrame?.(() => {
+    if (frame === requested) onFrame();
+  });
+  if (awaited === null) awaitFrame();
+}
+
+/** In case no frame comes. Setting a timer for each would cost more than the update. */
+function awaitFrame(): void {
+  const mine = (awaited = frame);
+  if (mine === null) return;
+  setTimeout(() => {
+    awaited = null;
     if (frame === mine) onFrame();
-  };
-  const timer = setTimeout(run, NO_FRAME_MS);
-  globalThis.requestAnimationFrame?.(run);
+    if (awaited === null) awaitFrame();
+  }, NO_FRAME_MS);
 }

@@ -16,12 +16,14 @@ export class GrowingText {
     /** The offset where the text starts. */
     public start = 0,
   ) {
-    this.tail = text.slice(-TAIL);
+    this.tail = text.length <= 2 * TAIL ? text : text.slice(-TAIL);
   }
 
   append(piece: string): void {
     this.text += piece;
-    this.tail += piece;
+    // A short text is not kept twice.
+    const isShort = this.text.length <= 2 * TAIL;
+    this.tail = isShort ? this.text : this.tail + piece;
     if (this.tail.length > 2 * TAIL) this.tail = this.tail.slice(-TAIL);
   }
 

@@ -8,11 +8,10 @@ import {
 } from "./post.js";
 import { backOff, now, pause, throwIfAborted } from "../time.js";
 import {
-  CROWDED_MS,
   driven,
   giveWay,
   listenForWakes,
-  makeRoom,
+  makeRoomUntil,
   ReadStreamError,
   resumed,
   textOf,
@@ -490,14 +489,14 @@ class Leg {
         headers.set("Content-Type", "application/json");
       }
       isFinal = false;
-      const request = options.fetch ?? fetch;
-      const crowded =
-        this.way === "drive" ? setInterval(makeRoom, CROWDED_MS) : undefined;
-      const response = await request(url, {
+      const responding = (options.fetch ?? fetch)(url, {
         ...init,
         headers,
         signal,
-      }).finally(() => clearInterval(crowded));
+      });
+      const response = await (this.way === "drive"
+        ? makeRoomUntil(responding, signal)
+        : responding);
       if (signal.aborted) {
         // It arrived anyway.
         await response.body?.cancel();

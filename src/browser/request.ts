@@ -232,8 +232,8 @@ export function withQuery(
   return `${address}?${[...parts, ...[...left.keys()].map(take)].join("&")}`;
 }
 
-/** A request that drives and has no answer after this long (ms) may be waiting for a connection. */
-export const CROWDED_MS = 1000;
+/** A request that drives and has no response after this long (ms) may be waiting for a connection. */
+const CROWDED_MS = 1000;
 /** The ends of responses that follow a stream, the oldest first. */
 const followers = new Set<() => void>();
 
@@ -248,11 +248,28 @@ export function giveWay(end: () => void): () => void {
   return () => void followers.delete(end);
 }
 
-/** Ends the oldest response that follows. */
-export function makeRoom(): void {
-  const [oldest] = followers;
-  followers.delete(oldest!);
-  oldest?.();
+/**
+ * The response to a request that drives. While it waits, responses that follow end one
+ * by one.
+ *
+ * @param signal The request's own. A `fetch` that ignores it would wait forever.
+ */
+export async function makeRoomUntil(
+  response: Promise<Response>,
+  signal: AbortSignal,
+): Promise<Response> {
+  const timer = setInterval(() => {
+    const [oldest] = followers;
+    followers.delete(oldest!);
+    oldest?.();
+  }, CROWDED_MS);
+  const stop = () => clearInterval(timer);
+  signal.addEventListener("abort", stop);
+  try {
+    return await response;
+  } finally {
+    stop();
+  }
 }
 
 /** Starts or stops calling back when the network or the page is back, so that waiting can end. */

@@ -73,6 +73,8 @@ export interface Source
 export interface Watcher {
   /** What it wants to read; null until it says so. */
   source: Source | null;
+  /** Whether nothing is to be requested for it yet. */
+  isMounting?: boolean;
   /** The reader in use, once it has been added. */
   reader?: StreamReader;
   /** Called when it is added, and for each change. */
@@ -91,8 +93,8 @@ export interface Surroundings {
   isBlank: boolean | undefined;
   /** Whether the page has never been connected to the database. */
   isNew: boolean;
-  /** The streams that this page has requested over HTTP. */
-  asked: Set<string>;
+  /** The streams that this page knows to have begun. */
+  begun: Set<string>;
 }
 
 export interface StreamReader extends Surroundings {
@@ -138,7 +140,7 @@ export function createReader(
   surroundings: Surroundings,
   before?: StreamReader,
 ): StreamReader {
-  const { key, watch, isBlank, asked } = surroundings;
+  const { watch, isBlank, begun } = surroundings;
   const streamId = source.streamId || "";
   const watchers = new Set<Watcher>();
   const report = createReport();
@@ -146,7 +148,7 @@ export function createReader(
   const prefix = createPrefix(isSame ? before.prefix : undefined);
   /** Whether to ask without waiting for the database. A request that was wanted stays wanted. */
   let isDriven = false;
-  /** Whether the database may have the first word, and whether the time for that runs. */
+  /** Whether to hear the database first, and whether the time for that is running. */
   let isPatient = surroundings.isNew;
   let isWaiting = false;
   /** Whether HTTP ended cleanly, and the database said nothing after that. */
@@ -161,7 +163,7 @@ export function createReader(
     change: () => {
       const { state, received } = http;
       if (received && state !== "flowing") database.continueFrom(prefix.end);
-      if (received || state === "over") asked.add(key);
+      if (received || state === "over") begun.add(streamId);
       settle();
       changed();
     },
@@ -199,8 +201,8 @@ export function createReader(
   /** The source of a watcher that drives, or did when the request was wanted. */
   function findDriver(): (Source & { url: string }) | null {
     let found: Source | null = null;
-    for (const { source } of watchers) {
-      if (!source?.url) continue;
+    for (const { source, isMounting } of watchers) {
+      if (!source?.url || isMounting) continue;
       if (source.driven) found = source;
       else if (isDriven) found ??= source;
     }
@@ -215,6 +217,7 @@ export function createReader(
     const { status } = prefix;
     // If no one is left, open sources stay open for a while.
     if (!streamId || watchers.size === 0) return;
+    if (status !== "pending") begun.add(streamId);
     if (isFinal(status) || prefix.isOverruled) http.abort();
     if (http.state === "flowing" || database.isComplete()) {
       database.close();
@@ -230,14 +233,15 @@ export function createReader(
     database.page?.status === "pending" && !database.page.claimed;
 
   /**
-   * Whether the stream may not have begun. A page that created the stream is
-   * connected to the database, and asks at once. A page that is not connected yet has
-   * just loaded, so the stream may already have ended.
+   * Whether the stream may need a writer. A page that created the stream is connected
+   * to the database, and asks at once: the first token is not delayed by a query. A
+   * page that is not connected yet has just loaded, so the stream may already have
+   * ended.
    */
   function mayAsk(): boolean {
     if (prefix.status !== "pending" || http.refusal) return false;
     if (database.page) return isUnclaimed();
-    if (!isDriven || asked.has(key)) return false;
+    if (!isDriven || begun.has(streamId)) return false;
     if (!isPatient || database.failure || database.answer === null) return true;
     if (!isWaiting) {
       isWaiting = true;
@@ -299,7 +303,7 @@ export function createReader(
   };
 
   function retry(): void {
-    asked.delete(key);
+    begun.delete(streamId);
     database.failure = null;
     database.close();
     http.retry();
@@ -338,11 +342,12 @@ export function createReader(
       expectWriter(report, streamId, () => false);
     },
 
-    update({ source }: Watcher): void {
-      if (!source) return;
+    update({ source, isMounting }: Watcher): void {
+      if (!source || isMounting) return;
       if (source.driven === true && source.url) isDriven = true;
       if (!hasDynamicHeaders(source)) void http.askIfChanged();
-      settleSoon();
+      // Every render of a hook comes here, for each token that it shows.
+      if (http.state !== "flowing") settleSoon();
     },
 
     close(): void {

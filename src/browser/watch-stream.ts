@@ -23,7 +23,7 @@ import {
  * may bring it back.
  */
 const LINGER_MS = 5000;
-/** How many unused readers are kept per client, and how many requested streams are remembered. */
+/** How many unused readers are kept per client, and how many streams are remembered. */
 const LINGERING = 50;
 const REMEMBERED = 1000;
 
@@ -52,22 +52,25 @@ export type Client =
       ): () => void;
     });
 
-/** The state per client: readers (the one left last at the end), and requested streams. */
+/** What is kept per client. */
 interface Kept {
+  /** The readers, the one that was left last at the end. */
   readers: Map<string, StreamReader>;
-  asked: Set<string>;
+  /** The streams that have begun. */
+  begun: Set<string>;
 }
 const kept = new WeakMap<object, Kept>();
 
 /** What a source reads, as a string. */
 function identityOf({ query, streamId, incremental, tail, args }: Source) {
-  const name =
-    (query as Record<symbol, unknown>)[Symbol.for("functionName")] ??
-    String(query);
-  return JSON.stringify(
-    [name, streamId, incremental === true, tail, args],
-    (_, value: unknown) => (typeof value === "bigint" ? String(value) : value),
-  );
+  const nameKey = Symbol.for("functionName");
+  const { [nameKey]: name = query } = query as Record<symbol, unknown>;
+  const further =
+    args &&
+    JSON.stringify(args, (_, value: unknown) =>
+      typeof value === "bigint" ? String(value) : value,
+    );
+  return [name, streamId, incremental === true, tail, further].join(" ");
 }
 
 /**
@@ -89,16 +92,15 @@ export function readerFor(
   }
   let record = kept.get(client);
   if (!record) {
-    kept.set(client, (record = { readers: new Map(), asked: new Set() }));
+    kept.set(client, (record = { readers: new Map(), begun: new Set() }));
   }
-  const { readers, asked } = record;
-  if (asked.size > REMEMBERED) asked.clear();
+  const { readers, begun } = record;
   const key = `${identity} ${source.url}`;
   const surroundings: Surroundings = {
     client,
     identity,
     key,
-    asked,
+    begun,
     watch: (args) => watchQuery(source.query as never, args as never),
     isBlank,
     isNew: client.connectionState?.().hasEverConnected === false,
@@ -123,7 +125,8 @@ const stageOf = (reader: StreamReader) => {
 
 /** Lets a watcher show a reader's state, or that of the one in use that reads the same. */
 export function addWatcher(reader: StreamReader, watcher: Watcher): void {
-  const { client, key } = reader;
+  const { client, key, begun } = reader;
+  if (begun.size > REMEMBERED) begun.clear();
   const readers = kept.get(client)?.readers;
   const inUse = readers?.get(key) ?? reader;
   if (isBehind(inUse, reader)) inUse.adopt(reader);

@@ -266,7 +266,7 @@ export function useStreamLines<T = unknown>(
   parse: ParseLine<T> | LineSchema<T> = JSON.parse,
   options?: LineOptions<T>,
 ): readonly T[] {
-  // A cache that only grows, so the result of a render depends only on its own body.
+  // A cache that no render can notice, as `createParsedLines` explains.
   const [linesOf] = useState(() => createParsedLines<T>());
   return linesOf(body, parse, options?.onInvalid);
 }
@@ -299,28 +299,34 @@ function useReader(source: Source): Snapshot {
   const painted = useRef<View>(null);
   const watcher = useRef<Watcher>({
     source: null,
+    isMounting: true,
     onChange: (inUse) => {
       // React does not render again what the page already shows.
       if (inUse.view !== painted.current) rendering();
       show((last) => (last.view === inUse.view ? last : shown(inUse)));
     },
-  }).current;
+  });
   useEffectBeforePaint(() => {
-    // Only this effect runs when a <Suspense> boundary shows its content again. On the
-    // first mount there is no source yet, so nothing is requested until the effects that
-    // sign the user in have run.
-    addWatcher(reader, watcher);
+    const mine = watcher.current;
+    // Only layout effects run when a <Suspense> boundary shows its content again.
+    addWatcher(reader, mine);
     return () => {
-      removeWatcher(watcher);
+      removeWatcher(mine);
       rendered();
     };
   }, [reader]);
-  useEffect(() => {
-    watcher.source = source;
+  // Before paint, because React schedules a task of its own for other effects.
+  useEffectBeforePaint(() => {
     painted.current = now.view;
-    watcher.reader?.update(watcher);
+    watcher.current.source = source;
+    watcher.current.reader?.update(watcher.current);
     rendered();
   });
+  useEffect(() => {
+    // By now, the effects that sign the user in have run.
+    watcher.current.isMounting = false;
+    watcher.current.reader?.update(watcher.current);
+  }, []);
   if (now.view.thrown !== null) throw now.view.thrown.error;
   return now.view.snapshot;
 }

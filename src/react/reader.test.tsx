@@ -296,6 +296,20 @@ describe("in development, it says", () => {
     expect(logged).toEqual([expect.stringContaining("optimistic")]);
   });
 
+  test.each([
+    ["fails", chat.refused, "Elsewhere this error is thrown"],
+    ["answers null", chat.missing, "before the message is found"],
+  ])(
+    "that the query %s while the text arrives over HTTP",
+    async (_, query, help) => {
+      const { url } = answering(text("Hello."));
+      const { now } = await watch({ url }, query);
+      await waitFor(() => expect(logged).toHaveLength(1));
+      expect(logged[0]).toContain(help);
+      expect(now().text).toBe("Hello.");
+    },
+  );
+
   test("that bytes are held back", async () => {
     const { url, path } = answering((response) => response.flushHeaders());
     const { now, streamId } = await watch({ url });
@@ -486,16 +500,25 @@ describe("one reader", () => {
     await other.close();
   });
 
-  test("knows what it has asked for: a later mount waits for the database", async () => {
-    const { url, path } = answering(text("Hello."));
-    const { now, streamId, watching } = await watch({ url });
-    await waitFor(() => expect(now().text).toBe("Hello."));
-    afterAWhile(() => watching.close());
-    await drive(streamId);
-    const later = mount(client, { url: new URL(url), driven: true, streamId });
-    await waitFor(() => expect(later.history.last.text).toBe(story(3)));
-    expect(asked(path)).toHaveLength(1);
-  });
+  test.each([
+    ["HTTP", text("Hello."), "Hello."],
+    ["the database, while HTTP hangs", () => {}, story(3)],
+  ])(
+    "knows from %s that a stream has begun: a later mount does not ask",
+    async (_, answer, first) => {
+      const { url, path } = answering(answer);
+      const { now, streamId, watching } = await watch({ url });
+      await waitFor(() => expect(asked(path)).toHaveLength(1));
+      if (first === story(3)) await drive(streamId);
+      await waitFor(() => expect(now().text).toBe(first));
+      afterAWhile(() => watching.close());
+      await drive(streamId);
+      const props = { url: new URL(url), driven: true, streamId };
+      const later = mount(client, props);
+      await waitFor(() => expect(later.history.last.text).toBe(story(3)));
+      expect(asked(path)).toHaveLength(1);
+    },
+  );
 
   test("works with ConvexClient", async () => {
     const streamId = await client.mutation(chat.create, {});

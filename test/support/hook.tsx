@@ -44,6 +44,9 @@ export const chat = {
   refused: makeFunctionReference<"query", { streamId: string }, StreamBody>(
     "chat:refused",
   ),
+  missing: makeFunctionReference<"query", { streamId: string }, StreamBody>(
+    "chat:missing",
+  ),
   withModel: makeFunctionReference<
     "query",
     { streamId: string; model: string },

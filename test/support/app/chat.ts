@@ -81,6 +81,12 @@ export const refused = query({
   },
 });
 
+/** As an app answers for a message that it does not find. */
+export const missing = query({
+  args: { streamId: StreamIdValidator },
+  handler: () => null,
+});
+
 export const noteRequest = mutation({
   args: { streamId: v.string(), authorization: v.string(), extra: v.string() },
   handler: async (ctx, args) => {
