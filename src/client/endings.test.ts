@@ -8,7 +8,6 @@ import {
 import { ConvexError, v, type Value } from "convex/values";
 import { describe, expect, test } from "vitest";
 import page from "../../docs/endings.md?raw";
-import { internal } from "../component/_generated/api.js";
 import { pass, settled, useClock } from "../../test/support/clock.js";
 import {
   errorsLogged,
@@ -18,6 +17,7 @@ import {
   textOf,
   writes,
 } from "../../test/support/setup.js";
+import { sleep } from "../time.js";
 import {
   vOnCompleteArgs,
   type BackgroundWriter,
@@ -25,7 +25,7 @@ import {
   type StreamId,
 } from "./index.js";
 
-// How streams end, and what the app is told.
+// How streams end, and what the app learns of it.
 
 useClock();
 
@@ -37,7 +37,7 @@ type Callback = (
 
 type OnEnd = FunctionReference<"mutation", "internal", OnCompleteArgs, unknown>;
 
-/** An app with an `onComplete`, which notes what it is told and what the stream then reads. */
+/** An app with an `onComplete` that records its arguments and the stream's text. */
 function appWith(onCall: Callback = () => {}) {
   const told: (Partial<OnCompleteArgs> & { text: string })[] = [];
   const onEnd = internalMutationGeneric({
@@ -70,13 +70,19 @@ function appWith(onCall: Callback = () => {}) {
     );
   const info = (streamId: StreamId) =>
     app.t.query((ctx) => streaming.getStreamInfo(ctx, streamId));
-  const check = () =>
-    app.inComponent(async (ctx) => {
-      await ctx.scheduler.runAfter(0, internal.lib.cleanupExpiredStreams, {});
-    });
   const rows = () =>
     app.inComponent((ctx) => ctx.db.query("callbacks").collect());
-  return { ...app, create, info, check, rows, told };
+  /** Lets time pass, and runs what is due. */
+  const after = async (minutes: number) => {
+    await pass(minutes * MINUTE_MS);
+    await app.finishScheduled();
+  };
+  /** Runs a writer that takes the stream over. */
+  const takeOver = (streamId: StreamId, writer: BackgroundWriter) =>
+    app.act((ctx) =>
+      streaming.generate(ctx, streamId, writer, { takeOver: true }),
+    );
+  return { ...app, create, info, rows, told, after, takeOver };
 }
 type App = ReturnType<typeof appWith>;
 
@@ -148,16 +154,12 @@ const endings: Record<
     end: async (app, streamId) => {
       const claim = { streamId, writer: "w", timeoutMs: MINUTE_MS };
       await app.t.mutation(app.lib.claim, claim);
-      await pass(2 * MINUTE_MS);
-      await app.finishScheduled();
+      await app.after(2);
     },
     error: { message: "The writer stopped responding." },
   },
   "No one claims it for 20 minutes": {
-    end: async (app) => {
-      await pass(21 * MINUTE_MS);
-      await app.finishScheduled();
-    },
+    end: (app) => app.after(21),
     error: { message: "The writer stopped responding." },
   },
   "Someone deletes it": { end: (app, id) => app.remove(id) },
@@ -235,8 +237,7 @@ describe("onComplete", () => {
     expect((await app.body(streamId)).status).toBe("done");
     expect(app.told).toEqual([]);
     expect(String(errors.mock.calls)).toContain("chat:onEnd");
-    await pass(10 * MINUTE_MS);
-    await app.finishScheduled();
+    await app.after(10);
     expect(app.told).toMatchObject([{ status: "done", text: "Text." }]);
     expect(await app.rows()).toEqual([]);
   });
@@ -250,8 +251,7 @@ describe("onComplete", () => {
     });
     await app.abort(await app.create("context"));
     for (let hour = 0; hour < 48; hour++) {
-      await pass(60 * MINUTE_MS);
-      await app.finishScheduled();
+      await app.after(60);
       if (hour === 23) expect(calls).toBe(6);
     }
     expect(calls).toBe(6);
@@ -261,21 +261,19 @@ describe("onComplete", () => {
     expect(String(errors.mock.calls)).toContain("is not run again");
   });
 
-  test("whose result does not fit its returns has written nothing", async () => {
+  test("whose result does not fit its returns has written nothing, and is owed", async () => {
     errorsLogged();
     const app = appWith();
     await app.abort(await app.create(undefined, "chat:rubbish"));
-    expect(
-      await app.t.run((ctx) => ctx.db.query("notes" as never).collect()),
-    ).toEqual([]);
+    const notes = app.t.run((ctx) => ctx.db.query("notes" as never).collect());
+    expect(await notes).toEqual([]);
     expect(await app.rows()).toHaveLength(1);
   });
 
   test("that was renamed is logged by name, and owed", async () => {
     const errors = errorsLogged();
     const app = appWith();
-    const streamId = await app.create(undefined, "chat:renamed");
-    await app.abort(streamId);
+    await app.abort(await app.create(undefined, "chat:renamed"));
     expect(String(errors.mock.calls)).toContain("chat:renamed");
     expect(await app.rows()).toMatchObject([{ owed: { status: "aborted" } }]);
   });
@@ -298,13 +296,10 @@ describe("onComplete", () => {
       { text: "", final: "done" },
       { text: "", final: "done", owe: true },
     ]);
-    expect(await app.info(streamId)).toMatchObject({
-      status: "done",
-      length: 4,
-    });
+    const ended = { status: "done", length: 4 };
+    expect(await app.info(streamId)).toMatchObject(ended);
     expect(app.told).toEqual([]);
-    await pass(3 * MINUTE_MS);
-    await app.finishScheduled();
+    await app.after(3);
     expect(app.told).toMatchObject([{ status: "done", text: "Text" }]);
   });
 
@@ -323,7 +318,7 @@ describe("onComplete", () => {
     { context: () => {}, error: /Convex value/ },
     { context: new Date(), error: /Convex value/ },
   ])(
-    "a context that cannot be kept is refused: %#",
+    "a context that cannot be stored is refused: %#",
     async ({ context, error }) => {
       const app = appWith();
       await expect(app.create(context as never)).rejects.toThrow(error);
@@ -343,17 +338,10 @@ describe("takeOver", () => {
       reason = signal.reason;
     });
     await pass(1000);
-    const second = app.act((ctx) =>
-      app.streaming.generate(
-        ctx,
-        streamId,
-        async (append) => {
-          const { text } = await app.streaming.getStreamBody(ctx, streamId);
-          await append(`Two, after ${JSON.stringify(text)}.`);
-        },
-        { takeOver: true },
-      ),
-    );
+    const second = app.takeOver(streamId, async (append) => {
+      const { text } = await app.body(streamId);
+      await append(`Two, after ${JSON.stringify(text)}.`);
+    });
     expect(await settled(second)).toBe(true);
     expect(await settled(first)).toBe(true);
     expect(String(reason)).toContain("done");
@@ -361,111 +349,77 @@ describe("takeOver", () => {
     expect(app.told).toHaveLength(1);
   });
 
-  const attempt = (
-    app: App,
-    streamId: StreamId,
-    texts: string[],
-    error?: Error,
-  ) =>
-    settled(
-      app.act((ctx) =>
-        app.streaming.generate(
-          ctx,
-          streamId,
-          async (append) => {
-            for (const text of texts) await append(text);
-            if (error) throw error;
-          },
-          { takeOver: true },
-        ),
-      ),
-    );
-
   test("a claim that arrives late, or again, takes nothing back", async () => {
-    const app = appWith();
-    const streamId = await app.create();
-    const { claim, append } = app.streaming.component.lib;
+    const { create, t, lib } = appWith();
+    const streamId = await create();
     const claimAs = (writer: string) =>
-      app.act((ctx) =>
-        ctx.runMutation(claim, { streamId, writer, takeOver: true }),
-      );
+      t.mutation(lib.claim, { streamId, writer, takeOver: true });
     await claimAs("first");
     await claimAs("second");
     expect(await claimAs("first")).toMatchObject({ claimed: false });
     const open = { streamId, start: 0, text: "", final: "open" as const };
-    await app.act((ctx) =>
-      ctx.runMutation(append, { ...open, writer: "second" }),
-    );
+    await t.mutation(lib.append, { ...open, writer: "second" });
     expect(await claimAs("second")).toMatchObject({ claimed: false });
     expect(await claimAs("third")).toMatchObject({ claimed: true });
     expect(await claimAs("third")).toMatchObject({ claimed: true });
   });
 
+  const writesAndThrows =
+    (text: string, error: Error): BackgroundWriter =>
+    async (append) => {
+      await append(text);
+      throw error;
+    };
+
   test("a writer that throws twice and then succeeds writes one text", async () => {
     const app = appWith();
     const streamId = await app.create();
     for (const text of ["One. ", "Two. "]) {
-      const failing = attempt(app, streamId, [text], new Error("429"));
+      const writer = writesAndThrows(text, new Error("429"));
+      const failing = settled(app.takeOver(streamId, writer));
       await expect(failing).rejects.toThrow("429");
-      expect(await app.page(streamId, 0)).toMatchObject({
-        status: "streaming",
-        claimed: true,
-      });
+      const open = { status: "streaming", claimed: true };
+      expect(await app.page(streamId, 0)).toMatchObject(open);
       expect(app.told).toEqual([]);
     }
-    expect(await attempt(app, streamId, ["Three."])).toBe(true);
-    expect(app.told).toMatchObject([
-      { status: "done", text: "One. Two. Three." },
-    ]);
-    expect(await attempt(app, streamId, ["Four."])).toBe(false);
+    expect(await app.takeOver(streamId, writes("Three."))).toBe(true);
+    const text = "One. Two. Three.";
+    expect(app.told).toMatchObject([{ status: "done", text }]);
+    expect(await app.takeOver(streamId, writes("Four."))).toBe(false);
   });
 
   test("a stream that no writer takes over ends with the last one's error", async () => {
     const app = appWith();
     const streamId = await app.create();
-    const error = new ConvexError("Too busy.");
-    await expect(attempt(app, streamId, ["One. "], error)).rejects.toThrow();
-    await pass(3 * MINUTE_MS);
-    await app.finishScheduled();
-    expect(app.told).toMatchObject([
-      {
-        status: "error",
-        error: {
-          kind: "WriterFailed",
-          message: "Too busy.",
-          data: "Too busy.",
-        },
-        text: "One. ",
-      },
-    ]);
+    const message = "Too busy.";
+    const writer = writesAndThrows("One. ", new ConvexError(message));
+    const failing = settled(app.takeOver(streamId, writer));
+    await expect(failing).rejects.toThrow();
+    await app.after(3);
+    const error = { kind: "WriterFailed", message, data: message };
+    expect(app.told).toMatchObject([{ status: "error", error, text: "One. " }]);
   });
 });
 
 describe("signs of life", () => {
-  test("a silent writer lives as long as it wants, a dead one ends in time", async () => {
+  test("a silent writer may be silent for long, a dead one ends in time", async () => {
     const app = appWith();
     const silent = await app.create("silent");
-    let go!: () => void;
     const writing = app.generate(silent, async (append) => {
       await append("Text.");
-      await new Promise<void>((resolve) => (go = resolve));
+      await sleep(11 * MINUTE_MS);
     });
     await pass(10 * MINUTE_MS);
     expect((await app.body(silent)).status).toBe("streaming");
-    go();
     await settled(writing);
     expect(app.told).toMatchObject([{ status: "done", context: "silent" }]);
 
-    const dead = await app.create("dead");
-    await app.t.mutation(app.lib.claim, {
-      streamId: dead,
-      writer: "w",
-      timeoutMs: 2 * MINUTE_MS,
-    });
+    const streamId = await app.create("dead");
+    const claim = { streamId, writer: "w", timeoutMs: 2 * MINUTE_MS };
+    await app.t.mutation(app.lib.claim, claim);
     await pass(1.9 * MINUTE_MS);
     expect(app.told).toHaveLength(1);
-    await pass(1.1 * MINUTE_MS);
-    await app.finishScheduled();
+    await app.after(1.1);
     expect(app.told[1]).toMatchObject({ status: "timeout", context: "dead" });
   });
 
@@ -480,8 +434,7 @@ describe("signs of life", () => {
     );
     expect(await jobs()).toHaveLength(1);
     for (const id of ids) await app.abort(id);
-    await pass(60 * MINUTE_MS);
-    await app.finishScheduled();
+    await app.after(60);
     expect(await jobs()).toHaveLength(1);
   });
 });
@@ -528,11 +481,11 @@ test.each([0, NaN, -1, 8_640_000_000, "2"])(
 );
 
 test.each([-0.5, -1, NaN, 2 ** 60])("tail: %d is refused", async (tail) => {
-  const app = appWith();
-  const streamId = await app.create();
-  await expect(
-    app.t.query((ctx) => app.streaming.getStreamBody(ctx, streamId, { tail })),
-  ).rejects.toThrow("tail must be a whole number");
+  const { t, streaming, streamId } = await setUpStream();
+  const reading = t.query((ctx) =>
+    streaming.getStreamBody(ctx, streamId, { tail }),
+  );
+  await expect(reading).rejects.toThrow("tail must be a whole number");
 });
 
 test("getStreamBody with a tail", async () => {

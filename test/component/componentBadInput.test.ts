@@ -2,10 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { useClock } from "../support/clock.js";
 import { setUpComponent } from "../support/component.js";
 import { api, internal } from "../../src/component/_generated/api.js";
-import type { Id } from "../../src/component/_generated/dataModel.js";
 
-// Arguments that a function cannot mean: an error that says so, and nothing
-// that is saved changes.
+// Invalid arguments get an error that explains them, and what is saved stays.
 
 useClock();
 
@@ -38,51 +36,40 @@ afterEach(async () => {
   expect(await setup.tables()).toEqual(before);
 });
 
-/** Each function that takes a stream's id, with arguments that it would take. */
+type Call = (id: unknown, more?: object) => Promise<unknown>;
+type Lib = typeof api.lib;
+const mutation =
+  (name: keyof Lib, args: object = {}): Call =>
+  (streamId, more) =>
+    setup.t.mutation(
+      api.lib[name] as Lib["abort"],
+      anything({ streamId, ...args, ...more }),
+    );
+const query =
+  (name: keyof Lib): Call =>
+  (streamId, more) =>
+    setup.t.query(
+      api.lib[name] as Lib["tail"],
+      anything({ streamId, ...more }),
+    );
+
+/** Each function that takes a stream's id, with valid arguments. */
 const functions = {
-  claim: (id: unknown, more = {}) =>
-    setup.t.mutation(
-      api.lib.claim,
-      anything({ streamId: id, writer: "another", ...more }),
-    ),
-  append: (id: unknown, more = {}) =>
-    setup.t.mutation(
-      api.lib.append,
-      anything({
-        streamId: id,
-        writer: "writer",
-        start: 6,
-        text: "x",
-        ...more,
-      }),
-    ),
-  addChunk: (id: unknown, more = {}) =>
-    setup.t.mutation(
-      api.lib.addChunk,
-      anything({ streamId: id, text: "x", final: false, ...more }),
-    ),
-  setStreamStatus: (id: unknown, more = {}) =>
-    setup.t.mutation(
-      api.lib.setStreamStatus,
-      anything({ streamId: id, status: "done", ...more }),
-    ),
-  abort: (id: unknown, more = {}) =>
-    setup.t.mutation(api.lib.abort, anything({ streamId: id, ...more })),
-  getStreamStatus: (id: unknown, more = {}) =>
-    setup.t.query(api.lib.getStreamStatus, anything({ streamId: id, ...more })),
-  read: (id: unknown, more = {}) =>
-    setup.t.query(api.lib.read, anything({ streamId: id, ...more })),
-  tail: (id: unknown, more = {}) =>
-    setup.t.query(api.lib.tail, anything({ streamId: id, ...more })),
-  getStreamText: (id: unknown, more = {}) =>
-    setup.t.query(api.lib.getStreamText, anything({ streamId: id, ...more })),
-  deleteStream: (id: unknown, more = {}) =>
-    setup.t.mutation(api.lib.deleteStream, anything({ streamId: id, ...more })),
+  claim: mutation("claim", { writer: "another" }),
+  append: mutation("append", { writer: "writer", start: 6, text: "x" }),
+  addChunk: mutation("addChunk", { text: "x", final: false }),
+  setStreamStatus: mutation("setStreamStatus", { status: "done" }),
+  abort: mutation("abort"),
+  deleteStream: mutation("deleteStream"),
+  getStreamStatus: query("getStreamStatus"),
+  getStreamText: query("getStreamText"),
+  read: query("read"),
+  tail: query("tail"),
 };
 type Name = keyof typeof functions;
 const names = Object.keys(functions) as Name[];
 
-/** What those functions say of an id that names no stream which do not throw. */
+/** The answers about a missing stream. The other functions throw. */
 const answers: Partial<Record<Name, unknown>> = {
   claim: { claimed: false, status: null },
   abort: null,
@@ -95,7 +82,7 @@ describe.each(names)("%s", (name) => {
   const call = functions[name];
 
   test.each([undefined, null, 7, true, {}, [], 7n, new ArrayBuffer(1)])(
-    "takes no %s for an id",
+    "refuses %s as an id",
     async (id) => {
       await expect(call(id)).rejects.toThrow(/[Vv]alidat|streamId/);
     },
@@ -129,7 +116,7 @@ describe.each(names)("%s", (name) => {
     }
   });
 
-  test("takes no argument that it does not know", async () => {
+  test("refuses an unknown argument", async () => {
     await expect(call(setup.pending, { other: 1 })).rejects.toThrow(
       /[Vv]alidat|other/,
     );
@@ -182,7 +169,7 @@ describe("other arguments", () => {
     );
   });
 
-  test("the internal functions take no stream's id for granted", async () => {
+  test("the internal functions ignore a stream that is gone", async () => {
     const gone = await setup.create();
     await setup.t.run((ctx) => ctx.db.delete(gone));
     const streamId = gone;
@@ -195,13 +182,13 @@ describe("other arguments", () => {
       cursor: null,
     });
     await setup.finishScheduled();
-    // What ran is no change.
+    // That they ran is not a change.
     before.jobs = (await setup.tables()).jobs;
   });
 });
 
 describe("an app that calls the functions itself", () => {
-  // These do change something.
+  // These calls change something.
   afterEach(async () => {
     before = await setup.tables();
   });
@@ -209,36 +196,29 @@ describe("an app that calls the functions itself", () => {
   test.each(["pending", "streaming"] as const)(
     "a stream with text that is set to %s is not claimed: its writer could never save",
     async (status) => {
-      const { t, streaming, claim, text, add } = setup;
-      await t.mutation(api.lib.setStreamStatus, {
-        streamId: streaming,
-        status,
-      });
+      const { setStatus, streaming, claim, text, add } = setup;
+      await setStatus(streaming, status);
       expect(await claim(streaming)).toEqual({ claimed: false, status });
       expect(await text(streaming)).toEqual({ text: "Saved, too.", status });
-      // It goes on as it was begun.
+      // It continues as it began.
       await add(streaming, " More.", true);
-      expect(await text(streaming)).toEqual({
-        text: "Saved, too. More.",
-        status: "done",
-      });
+      const written = { text: "Saved, too. More.", status: "done" };
+      expect(await text(streaming)).toEqual(written);
     },
   );
 
   test("a stream without text that is set to pending again can be claimed", async () => {
-    const { t, pending, claim } = setup;
-    for (const status of ["streaming", "pending"] as const) {
-      await t.mutation(api.lib.setStreamStatus, { streamId: pending, status });
-    }
+    const { setStatus, pending, claim } = setup;
+    await setStatus(pending, "streaming");
+    await setStatus(pending, "pending");
     expect((await claim(pending)).claimed).toBe(true);
   });
 
   test("a claimed stream that is set to pending stays its writer's", async () => {
-    const { t, claimed, claim, append, text } = setup;
-    const streamId: Id<"streams"> = claimed;
-    await t.mutation(api.lib.setStreamStatus, { streamId, status: "pending" });
-    expect((await claim(streamId, "another")).claimed).toBe(false);
-    expect(await append(streamId, 6, " More.", "done")).toBe("done");
-    expect((await text(streamId)).text).toBe("Saved. More.");
+    const { setStatus, claimed, claim, append, text } = setup;
+    await setStatus(claimed, "pending");
+    expect((await claim(claimed, "another")).claimed).toBe(false);
+    expect(await append(claimed, 6, " More.", "done")).toBe("done");
+    expect((await text(claimed)).text).toBe("Saved. More.");
   });
 });
