@@ -249,10 +249,10 @@ export function giveWay(end: () => void): () => void {
 }
 
 /**
- * The response to a request that drives. While it waits, responses that follow end one
- * by one.
+ * Waits for the response to a request that drives. If that takes long, responses that
+ * follow a stream are ended, one by one, to free a connection.
  *
- * @param signal The request's own. A `fetch` that ignores it would wait forever.
+ * @param signal The request's signal. A `fetch` that ignores it never settles.
  */
 export async function makeRoomUntil(
   response: Promise<Response>,

@@ -146,7 +146,7 @@ export function createReader(
   const report = createReport();
   const isSame = before?.streamId === streamId;
   const prefix = createPrefix(isSame ? before.prefix : undefined);
-  /** Whether to ask without waiting for the database. A request that was wanted stays wanted. */
+  /** Whether someone has driven with `true`. A request that was wanted stays wanted. */
   let isDriven = false;
   /** Whether to hear the database first, and whether the time for that is running. */
   let isPatient = surroundings.isNew;
