@@ -332,19 +332,27 @@ describe("takeOver", () => {
     const app = appWith();
     const streamId = await app.create();
     let reason: unknown;
-    const first = app.generate(streamId, async (append, signal) => {
-      await append("One. ");
-      await fired(signal);
-      reason = signal.reason;
-    });
+    const saves: unknown[] = [];
+    const first = app.generate(
+      streamId,
+      async (append, signal) => {
+        await append("One. ");
+        await fired(signal);
+        reason = signal.reason;
+      },
+      ({ args }) => void saves.push(args.text),
+    );
     await pass(1000);
     const second = app.takeOver(streamId, async (append) => {
       const { text } = await app.body(streamId);
       await append(`Two, after ${JSON.stringify(text)}.`);
+      await sleep(5000);
     });
     expect(await settled(second)).toBe(true);
     expect(await settled(first)).toBe(true);
-    expect(String(reason)).toContain("done");
+    // The first writer makes no last save.
+    expect(saves).toEqual([undefined, "One. "]);
+    expect(String(reason)).toContain("was taken over by another writer");
     expect((await app.body(streamId)).text).toBe('One. Two, after "One. ".');
     expect(app.told).toHaveLength(1);
   });

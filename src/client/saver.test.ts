@@ -133,7 +133,7 @@ describe("when saving keeps failing", () => {
     // The reader keeps what arrived over HTTP.
     expect(await seen.end()).toContain(`${tokens - 1}. `);
     expect(Date.now() - began).toBeLessThan(3 * MINUTE);
-    expect(saves.length).toBeLessThan(30);
+    expect(saves).toHaveLength(22);
     expect(state.tokens).toBe(tokens);
     expect(state.firedAt - began).toBeGreaterThan(60_000);
     expect(String(state.reason)).toMatch(
@@ -145,18 +145,28 @@ describe("when saving keeps failing", () => {
     expect(logged).toHaveBeenCalledOnce();
   });
 
-  test("once a commit works again, the status is error, with all the text, and then the signal fires", async () => {
-    let broken = true;
-    const { state, seen, body, logged } = await brokenStream(() => broken);
-    await pass(26_000);
-    expect((await body()).status).toBe("pending");
-    expect(state.firedAt).toBeNaN();
-    broken = false;
-    const text = await seen.end();
-    expect(state.firedAt).not.toBeNaN();
-    expect(await body()).toEqual({ text, status: "error" });
-    expect(logged).toHaveBeenCalledOnce();
-  });
+  test.each([
+    ["error", "if nothing else ended the stream"],
+    ["aborted", "if it was stopped meanwhile"],
+  ])(
+    "once a commit works again, the status is %s, with all the text, and then the signal fires: %s",
+    async (status) => {
+      let broken = true;
+      const { state, seen, body, abort, logged } = await brokenStream(
+        () => broken,
+      );
+      await pass(26_000);
+      expect((await body()).status).toBe("pending");
+      expect(state.firedAt).toBeNaN();
+      if (status === "aborted") await abort();
+      broken = false;
+      const text = await seen.end();
+      expect(state.firedAt).not.toBeNaN();
+      expect(String(state.reason)).toContain("it cannot be saved");
+      expect(await body()).toEqual({ text, status });
+      expect(logged).toHaveBeenCalledOnce();
+    },
+  );
 
   test("a writer that has returned is done once a commit works again", async () => {
     const { stream, body } = await setUpStream();
@@ -167,11 +177,17 @@ describe("when saving keeps failing", () => {
     expect(await body()).toEqual({ text: "One. Two", status: "done" });
   });
 
-  test("generate rejects with the reason", async () => {
+  test("generate rejects with the reason, and an append that waits for room too", async () => {
     const { generate } = await setUpStream();
     const { faults } = brokenWhile(() => true);
-    const generating = settled(generate(writes("One. "), faults));
-    await expect(generating).rejects.toThrow("The commit was refused.");
+    let rejected: unknown;
+    const generating = generate(async (append) => {
+      rejected = await append("x".repeat(2_000_000)).catch(
+        (error: unknown) => error,
+      );
+    }, faults);
+    await expect(settled(generating)).rejects.toThrow("it cannot be saved");
+    expect(String(rejected)).toContain("it cannot be saved");
   });
 });
 
@@ -268,9 +284,12 @@ describe("when text is saved", () => {
   async function savesOf(
     flush: "line" | FlushOptions | undefined,
     appends: [number, string][],
+    latency = 0,
   ) {
     const { generate } = await setUpStream({ flush });
-    const { saves, faults } = watchSaves();
+    const { saves, faults } = watchSaves(() =>
+      latency > 0 ? sleep(latency) : undefined,
+    );
     let began = 0;
     const generating = generate(async (append) => {
       began = Date.now();
@@ -291,6 +310,7 @@ describe("when text is saved", () => {
     flush?: "line" | FlushOptions;
     appends: [number, string][];
     saves: [number, string][];
+    latency?: number;
   }>([
     {
       when: "at the end of a sentence",
@@ -321,6 +341,26 @@ describe("when text is saved", () => {
         [1000, "abc"],
         [2200, "d"],
       ],
+    },
+    {
+      when: "by its age, if it arrives during a save",
+      latency: 600,
+      appends: [
+        [0, "One. "],
+        [300, "x"],
+      ],
+      saves: [
+        [0, "One. "],
+        [1300, "x"],
+      ],
+    },
+    {
+      when: "as if nothing had been appended, after an empty string",
+      appends: [
+        [0, ""],
+        [900, "no boundary"],
+      ],
+      saves: [[1900, "no boundary"]],
     },
     {
       when: "as soon as there are 1,000 characters",
@@ -370,8 +410,8 @@ describe("when text is saved", () => {
         [3550, "abc"],
       ],
     },
-  ])("$when", async ({ flush, appends, saves }) => {
-    expect(await savesOf(flush, appends)).toEqual(saves);
+  ])("$when", async ({ flush, appends, saves, latency }) => {
+    expect(await savesOf(flush, appends, latency)).toEqual(saves);
   });
 
   test.each([-1000, -30_000, -60 * MINUTE])(
@@ -412,6 +452,8 @@ describe("when text is saved", () => {
       1024 * 1024,
       1_200_001 - 1024 * 1024,
     ]);
+    const [first] = await savesOf(undefined, [[0, line.repeat(6)]]);
+    expect(first?.[1]).toHaveLength(1024 * 1024);
   });
 
   test("with a pause between a fast writer's commits", async () => {
@@ -523,22 +565,44 @@ describe("what it costs", () => {
     },
   );
 
-  test("a steady text without boundaries rarely asks for the status: its commits bring it", async () => {
-    const { act, metered, streaming, streamId, body } = await setUpStream();
-    const cost = await settled(
-      act(async (actionCtx) => {
-        const { ctx, cost } = metered(actionCtx);
-        await streaming.generate(ctx, streamId, async (append) => {
-          for (let i = 0; i < 1000; i++) {
-            await append(`${i} `);
-            await sleep(30);
-          }
-        });
-        return cost;
-      }),
-    );
-    expect((await body()).status).toBe("done");
-    expect(cost.mutations).toBeLessThan(35);
-    expect(cost.queries).toBeLessThan(5);
-  });
+  test.each([
+    { of: "tokens", text: " ", latency: 0 },
+    { of: "sentences", text: ". ", latency: 0 },
+    { of: "sentences, saved slowly", text: ". ", latency: 3000 },
+  ])(
+    "a steady text of $of rarely asks for the status: its commits bring it",
+    async ({ text, latency }) => {
+      const { act, metered, streaming, streamId, body } = await setUpStream();
+      const cost = { queries: 0, mutations: 0, documents: 0 };
+      const writing = act(
+        (ctx) =>
+          streaming.generate(
+            metered(ctx, cost).ctx,
+            streamId,
+            async (append) => {
+              for (let i = 0; i < 1000; i++) {
+                await append(`${i}${text}`);
+                await sleep(30);
+              }
+            },
+          ),
+        () => (latency > 0 ? sleep(latency) : undefined),
+      );
+      await settled(writing);
+      expect((await body()).status).toBe("done");
+      expect(cost.mutations).toBeLessThan(text === " " ? 35 : 80);
+      expect(cost.queries).toBeLessThan(5);
+    },
+  );
+
+  test.each([1000, 120_000])(
+    "a silent writer shows at least four signs of life in a timeoutMs of %i",
+    async (timeoutMs) => {
+      const { generate } = await setUpStream({ timeoutMs });
+      const { saves, faults } = watchSaves();
+      await settled(generate(() => sleep(10 * timeoutMs), faults));
+      expect(saves.length).toBeGreaterThan(40);
+      expect(saves.length).toBeLessThanOrEqual(51);
+    },
+  );
 });

@@ -160,10 +160,9 @@ export class Saver {
    * fail, the text is saved alone, then the stream is ended again, and then it is
    * ended with the callback left for later.
    *
-   * @returns The stream's status, or null if it was deleted or taken over.
    * @throws The error of the last attempt, if it cannot be saved.
    */
-  async finish(last: LastSave): Promise<StreamStatus | null> {
+  async finish(last: LastSave): Promise<void> {
     this.ending = last;
     this.stopTimers();
     await this.inFlight;
@@ -171,7 +170,7 @@ export class Saver {
     await this.watching;
     let refusals = 0;
     while (this.failures < LAST_ATTEMPTS) {
-      if (this.isGone) return null;
+      if (this.isGone) return;
       if (this.failures > 0) await sleep(this.notBefore - now());
       const { length } = this.unsaved;
       if (length > COMMIT_LIMIT_CHARS) {
@@ -181,8 +180,7 @@ export class Saver {
       } else {
         const owe = refusals > 1 ? { owe: true } : {};
         const status = await this.commit(length, { ...last, ...owe });
-        if (status === "takenOver") return null;
-        if (status !== undefined) return status;
+        if (status !== undefined) return;
         refusals++;
       }
     }
@@ -268,11 +266,8 @@ export class Saver {
       return undefined;
     }
     this.failures = 0;
-    if (status === "takenOver") {
-      this.heard(status);
-      return status;
-    }
-    // Whether or not the stream was ended from outside, the text is saved.
+    // Even if the stream was ended from outside, the text is saved. If it was deleted
+    // or taken over, the text no longer matters.
     this.unsaved.drop(length);
     this.fresh = this.unsaved.text;
     this.attempted = 0;

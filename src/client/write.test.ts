@@ -213,19 +213,23 @@ describe("a stream that ends from outside during its writer's pause", () => {
     expect(logged).not.toHaveBeenCalled();
   });
 
-  test.each(endings)(
-    "$how: the signal fires within about a second, at any time",
-    async ({ end }) => {
+  test.each([
+    ...endings.map((ending) => ({ ...ending, flush: {}, and: "" })),
+    // The next save is far away.
+    { ...endings[0], flush: { maxDelayMs: 4000 }, and: " with unsaved text" },
+  ])(
+    "$how$and: the signal fires within about a second, at any time",
+    async ({ end, flush, and }) => {
       const silences = [0, 100, 400, 600, 950, 1700, 30_000];
       const starts = [0, 300, 600, 900];
       for (const [start, silence] of starts.flatMap((start) =>
         silences.map((silence) => [start, silence] as const),
       )) {
-        const app = await setUpStream();
+        const app = await setUpStream({ flush });
         let firedAt = Infinity;
         const seen = await app.stream(async (append, signal) => {
           await sleep(start);
-          await append("So far. ");
+          await append(and === "" ? "So far. " : "So far");
           signal.addEventListener("abort", () => (firedAt = Date.now()));
           await untilStopped(signal);
         });
@@ -354,18 +358,23 @@ describe("a stream that ends from outside during its writer's pause", () => {
     const { generate, abort, body } = await setUpStream();
     const large = "中文 ".repeat(700_000);
     const first = deferred();
+    let longest = 0;
     const generating = generate(
       async (append, signal) => {
         void append("One. ");
         void append(large);
         await untilStopped(signal);
       },
-      ({ args }) => (args.text === "One. " ? first.promise : undefined),
+      ({ args: { text = "" } }) => {
+        longest = Math.max(longest, String(text).length);
+        return text === "One. " ? first.promise : undefined;
+      },
     );
     await pass(10);
     await abort();
     first.resolve();
     await settled(generating);
+    expect(longest).toBeLessThanOrEqual(1024 * 1024);
     const { text, status } = await body();
     expect(text === "One. " + large).toBe(true);
     expect(status).toBe("aborted");
@@ -384,16 +393,22 @@ describe("a stream that ends from outside during its writer's pause", () => {
     expect(await settled(generating)).toBe(true);
   });
 
-  test("generate leaves no timer behind", async () => {
-    const { generate, abort } = await setUpStream();
-    const generating = generate((_append, signal) => untilStopped(signal));
-    await pass(100);
-    await abort();
-    await settled(generating);
-    // In Node, a timer would keep the action alive. Two are the deployment's: one
-    // closes the stream in case its writer has died, one checks for dead streams.
-    expect(vi.getTimerCount()).toBe(2);
-  });
+  test.each([true, false])(
+    "generate leaves no timer behind (aborted: %s)",
+    async (isAborted) => {
+      const { generate, abort } = await setUpStream();
+      const generating = generate((append, signal) => {
+        void append("Half a");
+        return isAborted ? untilStopped(signal) : sleep(200);
+      });
+      await pass(100);
+      if (isAborted) await abort();
+      await settled(generating);
+      // In Node, a timer would keep the action alive. The deployment has one to check
+      // for dead streams, and one to close the stream in case its writer has died.
+      expect(vi.getTimerCount()).toBeLessThanOrEqual(isAborted ? 2 : 1);
+    },
+  );
 
   test("the signal fires as soon when the clock is set back", async () => {
     const { generate, abort } = await setUpStream();
