@@ -118,7 +118,7 @@ export interface StreamReader extends Surroundings {
 }
 
 /** Whether a reader shows a stream as done, although the database has not said so. */
-export const tookAsDone = ({ prefix, view }: StreamReader): boolean =>
+const tookAsDone = ({ prefix, view }: StreamReader): boolean =>
   isFinal(view.snapshot.status) && !isFinal(prefix.status);
 
 /**

@@ -9,7 +9,6 @@ import type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
 import { addressOf } from "./request.js";
 import {
   createReader,
-  tookAsDone,
   type Snapshot,
   type Source,
   type StreamReader,
@@ -117,10 +116,11 @@ const isBehind = (reader: StreamReader, before: StreamReader | undefined) =>
   (endOf(before) > endOf(reader) || stageOf(before) > stageOf(reader));
 const endOf = ({ prefix: { start }, view }: StreamReader) =>
   (start ?? 0) + view.snapshot.text.length;
-const stageOf = (reader: StreamReader) => {
-  const { status } = reader.view.snapshot;
-  if (isFinal(status)) return tookAsDone(reader) ? 2 : 3;
-  return status === "streaming" ? 1 : 0;
+/** 0 for pending, 1 for streaming, 2 for taken as done, 3 for an end that the database has reported. */
+const stageOf = ({ prefix, view }: StreamReader) => {
+  const { status } = view.snapshot;
+  const hasBegun = status !== "pending";
+  return +hasBegun + +isFinal(status) + +isFinal(prefix.status);
 };
 
 /** Lets a watcher show a reader's state, or that of the one in use that reads the same. */

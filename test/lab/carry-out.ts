@@ -6,14 +6,7 @@ import { textOf } from "../../src/browser/request.js";
 import type { Action } from "./action.js";
 import { LabClock } from "./lab-clock.js";
 import { Deployment } from "./lab-backend.js";
-import type { Fault } from "./happenings.js";
-import {
-  failedToFetch,
-  nothingSent,
-  serve,
-  untilAborted,
-  type Sent,
-} from "./connections.js";
+import { failedToFetch, Sent, serve, untilAborted } from "./connections.js";
 import { Manuscript } from "./manuscript.js";
 import { Browser } from "./client.js";
 import { HookReader } from "./page.js";
@@ -57,26 +50,19 @@ export async function carryOut(schedule: Schedule): Promise<Run> {
   const clock = new LabClock();
   const run = new Run(clock, schedule);
   const onRejection = (reason: unknown) => run.rejections.push(reason);
-  const { fetch } = globalThis;
-  const { error, warn } = console;
   process.on("unhandledRejection", onRejection);
-  // These runs are full of errors, which are logged.
-  console.error = console.warn = () => {};
   globalThis.fetch = run.fetch;
   try {
     await clock.during(() => run.carryOut());
     return run;
   } finally {
-    globalThis.fetch = fetch;
-    Object.assign(console, { error, warn });
     process.off("unhandledRejection", onRejection);
   }
 }
 
 /** One schedule, and everything that came of it. */
 export class Run {
-  /** What actually happened, as opposed to what was planned. */
-  readonly happenings = new Set<Fault>();
+  readonly happenings = new Set<string>();
   readonly callers: Caller[] = [];
   readonly readers: Reader[] = [];
   /** The hooks, and how many of their requests were answered. */
@@ -353,7 +339,7 @@ export class Run {
     }
     const caller = this.newCaller(plan);
     const { action, manuscript } = caller;
-    const sent = (caller.sent = nothingSent());
+    const sent = (caller.sent = new Sent());
     const writer = manuscript.writer(action);
     const name = `action ${this.callers.length - 1}`;
     this.start(this.writing, name, 0, async () => {
@@ -408,7 +394,7 @@ export class Run {
     const { deployment, clock, happenings } = this;
     const { streaming, streamId, app } = deployment;
     const wasOver = deployment.isOver;
-    const note = (fault: Fault) => {
+    const note = (fault: string) => {
       if (this.isWriterAlive && !wasOver) happenings.add(fault);
     };
     const setStatus = streaming.component.lib.setStreamStatus;
@@ -526,7 +512,7 @@ export class Run {
     const ending = deployment.changes.findIndex(
       ({ tail }) => tail && isFinal(tail.status),
     );
-    const notes: Partial<Record<Fault, boolean>> = {
+    const notes: Record<string, boolean> = {
       "writer's action died": action.fate === "died",
       "writer threw": manuscript.ended === "threw",
       "left open for the next writer":
@@ -539,7 +525,7 @@ export class Run {
       "text of more than one document": Math.max(...lengths) > 64 * 1024,
     };
     for (const [fault, happened] of Object.entries(notes)) {
-      if (happened) happenings.add(fault as Fault);
+      if (happened) happenings.add(fault);
     }
   }
 }

@@ -1,5 +1,4 @@
 import { TimerCount, type LabClock, type Owner } from "./lab-clock.js";
-import type { Fault } from "./happenings.js";
 import type { PagePlan, Span } from "./schedule.js";
 
 /** Everything on the pages of a run. React renders it together, so the timers cannot be told apart. */
@@ -33,8 +32,10 @@ export class Client {
   constructor(
     private readonly clock: LabClock,
     private readonly browser: Browser,
-    private readonly happenings: Set<Fault>,
-    private readonly plan: Omit<PagePlan, "incremental" | "strict" | "changes">,
+    private readonly happenings: Set<string>,
+    private readonly plan: Pick<PagePlan, "lags" | "failing"> & {
+      down: readonly Span[];
+    },
     /** The app's query. */
     private readonly query: (question: Question) => Promise<unknown>,
   ) {

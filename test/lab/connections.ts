@@ -3,22 +3,15 @@ import type { Deployment } from "./lab-backend.js";
 import type { ConnectionPlan } from "./schedule.js";
 
 /** What an action sent as its response, whether or not it arrived. */
-export interface Sent {
-  text: string;
+export class Sent {
+  text = "";
   /** Whether the action closed the body. */
-  closed: boolean;
+  closed = false;
   /** Whether the platform gave the body up because the client had left. */
-  cancelled: boolean;
+  cancelled = false;
   /** The status of the response; null before there is one. */
-  status: number | null;
+  status: number | null = null;
 }
-
-export const nothingSent = (): Sent => ({
-  text: "",
-  closed: false,
-  cancelled: false,
-  status: null,
-});
 
 /** What `fetch` says when a connection fails. */
 export const failedToFetch = () => new TypeError("Failed to fetch");
@@ -38,7 +31,7 @@ export async function serve(
   connection: ConnectionPlan,
   request: { url: string; method?: string; signal: AbortSignal | null },
   handler: (ctx: Deployment["app"], request: Request) => Promise<Response>,
-  sent: Sent = nothingSent(),
+  sent = new Sent(),
 ): Promise<Response> {
   const { url, method = "GET" } = request;
   const client = new AbortController();

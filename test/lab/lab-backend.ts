@@ -23,7 +23,6 @@ import type { ComponentApi } from "../../src/component/_generated/component.js";
 import { type StreamStatus, isFinal } from "../../src/shared.js";
 import { Action } from "./action.js";
 import type { LabClock } from "./lab-clock.js";
-import type { Fault } from "./happenings.js";
 import type { ActionPlan, Schedule } from "./schedule.js";
 
 /** The `context` of the app's `onComplete`. */
@@ -92,7 +91,7 @@ export class Deployment {
 
   private constructor(
     readonly clock: LabClock,
-    readonly happenings: Set<Fault>,
+    readonly happenings: Set<string>,
     private readonly t: ReturnType<
       typeof convexTest<typeof schemaOfApp.tables>
     >,
@@ -105,7 +104,7 @@ export class Deployment {
 
   static async create(
     clock: LabClock,
-    happenings: Set<Fault>,
+    happenings: Set<string>,
     schedule: Schedule,
   ): Promise<Deployment> {
     const { lateness, callback } = schedule;

@@ -1,7 +1,7 @@
 import { ConvexProvider, type ConvexReactClient } from "convex/react";
 import { makeFunctionReference } from "convex/server";
 import { StrictMode, useLayoutEffect } from "react";
-import { createRoot, type Root } from "react-dom/client";
+import { createRoot } from "react-dom/client";
 import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
 import {
@@ -24,13 +24,13 @@ const query = makeFunctionReference<
 >("chat:body");
 
 /** The database must be silent this long before a hook may take the end of HTTP for the stream's. */
-export const LAST_WORD_MS = 4000;
+const LAST_WORD_MS = 4000;
 /** How long an error page is shown before the component is mounted again. */
 const ERROR_PAGE_MS = 100;
 
-interface Props {
+export interface Props {
   url: string;
-  driven: boolean;
+  driven: boolean | "auto";
   streamId: StreamId | undefined;
   incremental: boolean;
   authToken: string;
@@ -45,13 +45,41 @@ function View(props: Props & { onShow: (body: StreamState) => void }) {
   return null;
 }
 
+/** A component on a page. */
+export interface Mounted {
+  render(props: Props): void;
+  unmount(): void;
+}
+export type Mount = (
+  client: Client,
+  strict: boolean,
+  onShow: (body: StreamState, props: Props) => void,
+  onError: () => void,
+) => Mounted;
+
+/** Mounts a component with React. */
+export const mountWithReact: Mount = (client, strict, onShow, onError) => {
+  const section = document.createElement("section");
+  const root = createRoot(section, { onUncaughtError: onError });
+  return {
+    unmount: () => root.unmount(),
+    render: (props) => {
+      const view = (
+        <ConvexProvider client={client as unknown as ConvexReactClient}>
+          <View {...props} onShow={(body) => onShow(body, props)} />
+        </ConvexProvider>
+      );
+      root.render(strict ? <StrictMode>{view}</StrictMode> : view);
+    },
+  };
+};
+
 /** A component that shows the stream with `useStream`. */
 export class HookReader {
   /** How often it has started to drive the stream. Each time, it may send one request. */
   drives = 0;
   private readonly client: Client;
-  /** Null while it is not mounted. */
-  private root: Root | null = null;
+  private mounted: Mounted | null = null;
   private props: Props;
 
   constructor(
@@ -60,7 +88,8 @@ export class HookReader {
     readonly reader: Reader,
     private readonly plan: PagePlan,
     url: string,
-    driven: boolean,
+    driven: boolean | "auto",
+    private readonly mountView: Mount = mountWithReact,
   ) {
     const { clock, happenings, streamId, streaming, app } = deployment;
     const body = ({ streamId, from }: Question) =>
@@ -93,32 +122,30 @@ export class HookReader {
   private get isWhole(): boolean {
     const { tail } = this.deployment;
     const { text, status } = this.reader;
-    if (this.root === null || !isFinal(status)) return false;
+    if (this.mounted === null || !isFinal(status)) return false;
     if (tail === null || tail === undefined) return tail === null;
     // The writer's last words may still come.
     return isFinal(tail.status) && !tail.draining && text.length >= tail.offset;
   }
 
   private mount(): void {
-    if (this.root !== null) return;
+    if (this.mounted !== null) return;
     const { clock } = this.deployment;
-    const root = (this.root = createRoot(document.createElement("section"), {
-      onUncaughtError: () => {
-        if (this.plan.failing.length === 0) {
-          this.reader.complain("failure", "threw");
-        }
-        void clock
-          .asNobody(() => clock.wait(ERROR_PAGE_MS))
-          .then(() => this.root === root && this.begin());
-      },
-    }));
+    const { client, plan, reader, show } = this;
+    const mounted = this.mountView(client, plan.strict, show, () => {
+      if (plan.failing.length === 0) reader.complain("failure", "threw");
+      void clock
+        .asNobody(() => clock.wait(ERROR_PAGE_MS))
+        .then(() => this.mounted === mounted && this.begin());
+    });
+    this.mounted = mounted;
     this.begin();
   }
 
   unmount(): void {
-    const { root } = this;
-    this.root = null;
-    this.deployment.clock.as(this.browser, () => root?.unmount());
+    const { mounted } = this;
+    this.mounted = null;
+    this.deployment.clock.as(this.browser, () => mounted?.unmount());
   }
 
   /** Renders a new component. */
@@ -172,9 +199,9 @@ export class HookReader {
     }
   }
 
-  private show(body: StreamState, { streamId }: Props): void {
+  private readonly show: Parameters<Mount>[2] = (body, { streamId }) => {
     const { reader } = this;
-    if (this.root === null) return;
+    if (this.mounted === null) return;
     if (streamId === undefined) {
       reader.beginAnew();
       if (body.text !== "" || body.status !== "pending") {
@@ -185,7 +212,7 @@ export class HookReader {
     reader.showAll(body.text);
     this.noteGuess(body.status);
     reader.showStatus(body.status);
-  }
+  };
 
   /** While the database is out of reach, a clean end of HTTP may count as `done`. */
   private noteGuess(status: StreamStatus): void {
@@ -203,14 +230,7 @@ export class HookReader {
   }
 
   private render(): void {
-    const { props, root, client, deployment, browser, plan } = this;
-    const view = (
-      <ConvexProvider client={client as unknown as ConvexReactClient}>
-        <View {...props} onShow={(body) => this.show(body, props)} />
-      </ConvexProvider>
-    );
-    deployment.clock.as(browser, () =>
-      root?.render(plan.strict ? <StrictMode>{view}</StrictMode> : view),
-    );
+    const { props, mounted, deployment, browser } = this;
+    deployment.clock.as(browser, () => mounted?.render(props));
   }
 }

@@ -1,247 +1,237 @@
 import fc from "fast-check";
-import { readStream } from "../../src/browser/index.js";
-import type { Source } from "../../src/browser/stream-reader.js";
 import { resume } from "../../src/client/follow.js";
 import { START_OFFSET } from "../../src/protocol.js";
 import { cutLength, isFinal, statusOf03 } from "../../src/shared.js";
 import { SwitchingComponent } from "../support/switching.js";
 import { Action } from "./action.js";
+import type { Run } from "./carry-out.js";
 import { Browser, Client, type Question } from "./client.js";
 import { serve, untilAborted } from "./connections.js";
-import type { Fault } from "./happenings.js";
 import type { Deployment } from "./lab-backend.js";
+import { check } from "./invariants.js";
 import type { Outcome } from "./lab.js";
 import { LabClock } from "./lab-clock.js";
 import { storyOf } from "./manuscript.js";
-import { Shown } from "./readers.js";
-import * as plan from "./schedule.js";
+import { HookReader, type Mount, type Props } from "./page.js";
+import { Reader } from "./readers.js";
+import {
+  CALM,
+  connection,
+  page,
+  rarely,
+  some,
+  STABLE,
+  type Value,
+} from "./schedule.js";
 
-const { rarely, some, STABLE } = plan;
+/** The invariants of readers. */
+const HOLD = /^(readers|statuses|nothing(Goes|Stays))/;
 const MINUTE_MS = 60_000;
 
-/** What happens to the readers of a stream that only pretends to have a backend. */
+/** What happens to readers of a stream that only pretends to have a backend. */
 export const readings = fc.record({
-  /** After each pause, so much text is appended. */
-  pieces: some(fc.tuple(rarely(2, 0, fc.nat(2500)), fc.nat(60)), 10),
-  scale: fc.constantFrom(1, 1, 40),
-  status: fc.constantFrom("done", "done", "error", "aborted", "timeout"),
-  /** How much later text is saved. */
+  /** So many pieces of this length are appended, this far apart. */
+  count: fc.integer({ min: 1, max: 10 }),
+  length: fc.oneof(fc.nat(60), fc.nat(2400)),
+  interval: fc.integer({ min: 1, max: 2500 }),
+  /** How much later they are saved. */
   lag: fc.nat(2000),
+  status: fc.constantFrom("done", "done", "error", "aborted", "timeout"),
   /** If it is not done: how much is never saved, and how long it drains. */
   lost: rarely(5, 0, fc.nat(500)),
   drain: rarely(3, 0, fc.nat(4000)),
-  /** When another session starts it. */
+  /** When another session starts it, if no reader has. */
   startsAt: fc.nat(3000),
   driven: fc.constantFrom<(boolean | "auto")[]>(true, "auto", false),
-  /** Whether `readStream` drives, too. */
-  drives: fc.boolean(),
-  page: plan.page,
+  page,
   /** The lengths of pages. */
   sizes: some(fc.integer({ min: 2, max: 3000 }), 4),
   requests: fc.array(
     fc.record({
       status: fc.constantFrom(200, 200, 200, 205, 401, 503),
-      connection: plan.connection(600),
+      connection: connection(600),
     }),
     { maxLength: 5 },
   ),
 });
-type Reading = typeof readings extends fc.Arbitrary<infer T> ? T : never;
+type Reading = Value<typeof readings>;
 
-/** Shows a stream with a reader of the page, and reads it with `readStream`, until both have everything. */
-export async function readAlone(reading: Reading): Promise<Outcome> {
-  const clock = new LabClock();
-  const happenings = new Set<Fault>();
-  const { error, warn } = console;
-  console.error = console.warn = () => {};
-  try {
-    const verdicts = await clock.during(() => read(reading, clock, happenings));
-    return { happenings, verdicts };
-  } finally {
-    Object.assign(console, { error, warn });
+/** A stream whose state follows from the time. To readers it is a deployment. */
+class PretendedStream {
+  readonly streamId = "stream";
+  readonly happenings = new Set<string>();
+  readonly listeners = new Set<() => void>();
+  readonly whole: string;
+  private startedAt = Infinity;
+  private pagesRead = 0;
+
+  constructor(
+    readonly clock: LabClock,
+    private readonly plan: Reading,
+  ) {
+    const { count, length, startsAt } = plan;
+    const story = storyOf(count * length + 1);
+    this.whole = story.slice(0, cutLength(story, count * length));
+    void clock.wait(startsAt).then(() => this.start());
   }
-}
 
-async function read(
-  { page, scale, lag, sizes, ...reading }: Reading,
-  clock: LabClock,
-  happenings: Set<Fault>,
-): Promise<Outcome["verdicts"]> {
-  const isDone = reading.status === "done";
-  const [lost, drain] = isDone ? [0, 0] : [reading.lost, reading.drain];
-  const story = storyOf(reading.pieces.length * 60 * scale + 1);
-  const clients: Client[] = [];
-  let [at, end, pagesRead, startedAt] = [0, 0, 0, Infinity];
-  const arrivals = reading.pieces.map(([pause, length]) => {
-    end = cutLength(story, end + length * scale);
-    return { at: (at += pause), end };
-  });
-  const whole = story.slice(0, end);
-  const savable = cutLength(whole, Math.max(0, end - lost));
-  const readable = (time = clock.time) =>
-    arrivals.findLast(({ at }) => startedAt + at <= time)?.end ?? 0;
-  const saved = () => Math.min(savable, readable(clock.time - lag));
-  const timeLeft = () => startedAt + at + lag - clock.time;
-  const start = () => {
-    if (startedAt < Infinity) return;
-    startedAt = clock.time;
-    for (const moment of [...arrivals, { at: at - drain }]) {
-      void clock.wait(moment.at + lag).then(() => {
-        for (const client of clients) client.askAll();
+  private start(): void {
+    if (this.startedAt < Infinity) return;
+    this.startedAt = this.clock.time;
+    const { count, interval, lag, drain } = this.plan;
+    const saves = Array.from({ length: count }, (_, i) => i * interval + lag);
+    for (const time of [...saves, saves.at(-1)! - drain]) {
+      void this.clock.wait(time).then(() => {
+        for (const listener of this.listeners) listener();
       });
     }
-  };
-  void clock.wait(reading.startsAt).then(start);
+  }
 
-  /** Answers the app's query, and the reads of `resume`. */
-  const query = ({ from }: Omit<Question, "streamId">) => {
-    const isOver = timeLeft() <= drain;
-    const begun = saved() > 0 ? "streaming" : "pending";
-    const status = isOver ? reading.status : begun;
-    if (from === undefined) {
-      return { text: whole.slice(0, saved()), status: statusOf03(status) };
-    }
-    const size = sizes[pagesRead++ % sizes.length]!;
-    const end = cutLength(
-      whole,
-      Math.max(from, Math.min(saved(), from + size)),
-    );
-    const upToDate = end >= saved();
-    return {
-      ...{ text: whole.slice(from, end), from, upToDate },
-      next: upToDate && !isOver ? Math.max(from, end - size) : end,
-      status: upToDate ? status : ("streaming" as const),
-      ...{ claimed: startedAt < Infinity && timeLeft() > 0 },
-      draining: isOver && timeLeft() > 0,
-    };
+  get readable(): number {
+    return this.lengthAt(this.clock.time);
+  }
+
+  private lengthAt(time: number): number {
+    const { count, interval, length } = this.plan;
+    const pieces = Math.floor((time - this.startedAt) / interval) + 1;
+    return cutLength(this.whole, Math.min(count, Math.max(0, pieces)) * length);
+  }
+
+  get tail() {
+    const { clock, startedAt, whole, plan } = this;
+    const isDone = plan.status === "done";
+    const savable = whole.length - (isDone ? 0 : plan.lost);
+    const saved = Math.min(savable, this.lengthAt(clock.time - plan.lag));
+    const savedAt = startedAt + (plan.count - 1) * plan.interval + plan.lag;
+    const isOver = clock.time >= savedAt - (isDone ? 0 : plan.drain);
+    const claimed = startedAt < Infinity && clock.time < savedAt;
+    const offset = cutLength(whole, saved);
+    const begun = offset > 0 ? ("streaming" as const) : ("pending" as const);
+    const status = isOver ? plan.status : begun;
+    return { offset, status, claimed, draining: isOver && claimed };
+  }
+
+  get changes() {
+    return [{ tail: this.tail }];
+  }
+
+  read(from: number) {
+    const { offset: saved, ...state } = this.tail;
+    const { sizes } = this.plan;
+    const size = sizes[this.pagesRead++ % sizes.length]!;
+    const last = cutLength(this.whole, Math.min(saved, from + size));
+    const text = this.whole.slice(from, last);
+    const end = from + text.length;
+    const page = { ...state, text, from, next: end, upToDate: end >= saved };
+    if (!page.upToDate) return { ...page, status: "streaming" as const };
+    if (!isFinal(page.status)) page.next = Math.max(from, end - size);
+    return page;
+  }
+
+  readonly streaming = {
+    getStreamBody: async (
+      _: unknown,
+      _id: string,
+      range: Partial<Question>,
+    ) => {
+      if (range.from !== undefined) return this.read(range.from);
+      const { offset, status } = this.tail;
+      const text = this.whole.slice(0, offset);
+      return { text, status: statusOf03(status) };
+    },
   };
 
-  const write = () => {
-    if (startedAt < Infinity) return new Response(null, { status: 205 });
-    start();
-    let next = 0;
+  /** Answers the request that starts the stream. */
+  write(): Response {
+    if (this.startedAt < Infinity) return new Response(null, { status: 205 });
+    this.start();
+    const { whole, startedAt, clock, plan } = this;
+    let [end, piece] = [0, 0];
     const body = new ReadableStream({
       pull: async (controller) => {
-        const from = arrivals[next - 1]?.end ?? 0;
-        const arrival = arrivals[next++];
-        if (!arrival) return controller.close();
-        await clock.wait(startedAt + arrival.at - clock.time);
-        const text = whole.slice(from, arrival.end);
+        if (piece === plan.count) return controller.close();
+        await clock.wait(startedAt + piece++ * plan.interval - clock.time);
+        const text = whole.slice(end, (end = this.readable));
         controller.enqueue(new TextEncoder().encode(text));
       },
     });
     return new Response(body, { headers: { [START_OFFSET]: "0" } });
+  }
+}
+
+/** Mounts a component without React. With another token, it is in another provider. */
+const mountAlone =
+  (other: Client): Mount =>
+  (client, _strict, onShow) => {
+    let component: SwitchingComponent | undefined;
+    let shown: Props;
+    return {
+      unmount: () => component?.unmount(),
+      render: (props) => {
+        shown = props;
+        const source = { ...props, query: "chat:body" };
+        const provider = props.authToken === "first" ? client : other;
+        component ??= new SwitchingComponent(provider, source, (view) =>
+          onShow(view.snapshot, shown),
+        );
+        component.update(source, provider);
+      },
+    };
   };
+
+/** Shows a stream in a component, and reads it with `readStream`, until both have everything. */
+export async function readAlone(reading: Reading): Promise<Outcome> {
+  const clock = new LabClock();
+  const stream = new PretendedStream(clock, reading);
+  const deployment = stream as unknown as Deployment;
+  const { happenings } = stream;
   const requests = [...reading.requests];
-  const fetch = async (url: string, { method, signal }: RequestInit) => {
+  globalThis.fetch = async (input, { method = "GET", signal = null } = {}) => {
+    const url = String(input);
     const { status = 200, connection = STABLE } = requests.shift() ?? {};
     const isPost = method === "POST";
     if (isPost && status !== 200) return new Response(null, { status });
-    const surroundings = { clock, happenings } as unknown as Deployment;
-    const action = new Action(surroundings, plan.CALM);
-    const stream = { read: (from: number) => Promise.resolve(query({ from })) };
-    const request = { url, method: method ?? "GET", signal: signal ?? null };
+    const action = new Action(deployment, CALM);
+    const read = (from: number) => Promise.resolve(stream.read(from));
+    const handle = (_ctx: unknown, request: Request) =>
+      isPost
+        ? Promise.resolve(stream.write())
+        : resume({ read } as never, request, "stream", {});
     const response = await clock.asNobody(() =>
-      serve(surroundings, action, connection, request, (_ctx, request) =>
-        isPost
-          ? Promise.resolve(write())
-          : resume(stream as never, request, "stream", {}),
-      ),
+      serve(deployment, action, connection, { url, method, signal }, handle),
     );
-    return untilAborted(response, request.signal);
+    return untilAborted(response, signal);
   };
-
   const browser = new Browser();
-  const [client, other] = [page, { ...page, down: [] }].map(
-    (plan) =>
-      new Client(clock, browser, happenings, plan, (question) =>
-        Promise.resolve(query(question)),
-      ),
-  ) as [Client, Client];
-  clients.push(client, other);
-  const written = () => ({ whole, readable: readable() });
-  const shown = new Shown("the component", written);
-  let props: Source = {
-    ...{ query: "chat:body", streamId: "stream", fetch },
-    ...{ url: "https://app.test/chat", driven: reading.driven },
-    incremental: page.incremental,
-  };
-  let component: SwitchingComponent | null = null;
-  const mount = () => {
-    shown.beginAnew();
-    component = new SwitchingComponent(client, props, ({ snapshot }) => {
-      if (!props.streamId) return shown.beginAnew();
-      shown.showAll(snapshot.text);
-      const { status } = snapshot;
-      shown.hasGuessed ||= status === "done" && query({}).status !== "done";
-      shown.showStatus(status);
-    });
-  };
-  const unmount = () => {
-    component?.unmount();
-    component = null;
-  };
-  const update = (changes: Partial<Source>, client?: Client) => {
-    props = { ...props, ...changes };
-    component?.update(changes, client);
-  };
-  const change = ({ what }: plan.PageChange) => {
-    if (what === "token") update({ authToken: "second" }, other);
-    if (what === "drive") update({ driven: true });
-    if (what === "follow") update({ driven: false });
-    if (what === "other query") update({ incremental: !props.incremental });
-    if (what === "no stream") update({ streamId: undefined });
-    if (what === "online") window.dispatchEvent(new Event("online"));
-    if (what === "hidden") clock.isHidden = true;
-    if (what === "unmounted") unmount();
-  };
-  const undo = ({ what }: plan.PageChange) => {
-    if (what === "no stream") update({ streamId: "stream" });
-    if (what === "hidden") clock.show();
-    if (what === "unmounted" && component === null) mount();
-  };
-
-  const text = new Shown("readStream", written);
+  const [component, text] = ["component", "readStream"].map(
+    (name) => new Reader(name, deployment, () => stream),
+  ) as [Reader, Reader];
+  const readers = [component, text];
+  const { page, driven } = reading;
   const url = "https://app.test/chat";
-  const { drives: drive } = reading;
-  const stream = readStream(url, { streamId: "stream", fetch, drive });
-  let isRead = false;
-  clock.as(browser, () => {
-    mount();
-    for (const one of page.changes) {
-      void clock.wait(one.at).then(() => clock.as(browser, () => change(one)));
-      const until = one.at + ("for" in one ? one.for : 0);
-      void clock.wait(until).then(() => clock.as(browser, () => undo(one)));
-    }
-    void (async () => {
-      for await (const piece of stream) text.show(text.text.length, piece);
-      text.showStatus(stream.status);
-    })()
-      .catch((error: Error & { status?: number }) => {
-        if (error.status !== 401) text.complain("failure", String(error));
-      })
-      .then(() => (isRead = true));
+  const stuck: string[] = [];
+  await clock.during(async () => {
+    const other = new Client(
+      ...([clock, browser, happenings, { ...page, down: [] }] as const),
+      (question) => stream.streaming.getStreamBody(null, "", question),
+    );
+    stream.listeners.add(other.askAll);
+    const hook = new HookReader(
+      ...([deployment, browser, component, page, url, driven] as const),
+      mountAlone(other),
+    );
+    void hook.read();
+    void text.resume("app.test");
+    const haveEnded = () => readers.every(({ ended }) => ended);
+    await clock.runUntil(haveEnded, 30 * MINUTE_MS);
+    if (!haveEnded()) stuck.push(`${component.status}, ${text.status}`);
+    component.alive = false;
+    hook.unmount();
+    await clock.runUntil(() => false, MINUTE_MS);
   });
-  const isWhole = () =>
-    isRead && isFinal(shown.status) && shown.text.length >= savable;
-  await clock.runUntil(isWhole, 30 * MINUTE_MS);
-  const stuck = isWhole() ? null : `${shown.status}, ${shown.text.length}`;
-  // Nothing changes any more.
-  await clock.runUntil(() => false, MINUTE_MS);
-  const { status } = reading;
-  const isRight = [status, statusOf03(status)].includes(shown.status);
-  clock.as(browser, unmount);
-  await clock.runUntil(() => false, MINUTE_MS);
-  const { timers, subscriptions } = browser;
-  const isLeft = timers.armed > 0 || subscriptions > 0;
-  return {
-    ...Object.fromEntries(
-      [shown, text].flatMap(({ complaints }) =>
-        complaints.map(({ of, says }) => [of, says]),
-      ),
-    ),
-    nothingGoesOnForEver: stuck,
-    readersEndAsTheStream: isRight ? null : `${shown.status}, not ${status}`,
-    nothingStaysOfAPage: isLeft ? `${timers.armed}, ${subscriptions}` : null,
-  };
+  const { offset, status } = stream.tail;
+  const chunks = [{ text: stream.whole.slice(0, offset) }];
+  const stored = { chunks, stream: { status } };
+  const run = { readers, browser, deployment, stored, stuck, hooks: [] };
+  return { happenings, verdicts: check(run as unknown as Run, HOLD) };
 }

@@ -4,7 +4,8 @@ import fc from "fast-check";
 // the run unless stated otherwise. Lists of lags and pauses are used in turn, over and
 // over. A failing schedule is shrunk towards the first of several choices.
 
-type Value<Arbitrary> = Arbitrary extends fc.Arbitrary<infer T> ? T : never;
+export type Value<Arbitrary> =
+  Arbitrary extends fc.Arbitrary<infer T> ? T : never;
 
 /** Mostly `usual`, and something else in one case out of `parts`. */
 export const rarely = <const T, U>(
