@@ -1,47 +1,74 @@
 /**
- * A target in a process of its own: the local deployment with the target's app.
- * What is measured at a client is measured from outside of it.
+ * A target in its own process: the local deployment with the target's app. What is
+ * measured at a client is measured from outside of it.
  */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Counters } from "../test/local-deployment/deployment.js";
-import type { Memory } from "../test/local-deployment/memory.js";
-import type { WriterRecord } from "./apps/writer.js";
-import type { FollowingCase, FollowingResult } from "./following.js";
-import type { TargetName } from "./targets.js";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { createBirpc, type BirpcReturn } from "birpc";
+import {
+  startDeployment,
+  type LocalDeployment,
+} from "../test/local-deployment/deployment.js";
+import { meeting } from "./apps/writer.js";
+import { atRest, following, type FollowingCase } from "./replies.js";
+import { targets, type Target, type TargetName } from "./targets.js";
 
-/** What a host can be asked to do. */
-export interface Tasks {
-  start(): Promise<{ url: string; siteUrl: string }>;
-  call(path: string, args?: Record<string, unknown>): Promise<unknown>;
-  counters(): Promise<Counters>;
-  reset(): Promise<void>;
-  /** Resolves when the deployment does nothing any more. */
-  atRest(): Promise<void>;
-  /** How long commits take from now on (ms). */
-  commitDelay(ms: number): Promise<void>;
-  /** Sets the deployment's clock so far ahead (ms). */
-  setClock(aheadMs: number): Promise<void>;
-  /** What the writer of a stream has noted. */
-  record(streamId: string): Promise<WriterRecord>;
-  /** The most memory that the process had so far (bytes). */
-  peakMemory(): Promise<number>;
-  /** What it has now, once its garbage has been collected. */
-  memory(): Promise<Memory>;
-  /** How long the process has been computing so far (ms). */
-  computed(): Promise<number>;
-  following(what: FollowingCase): Promise<FollowingResult>;
+export type Tasks = ReturnType<typeof tasksOf>;
+export type Host = BirpcReturn<Tasks> & { url: string; siteUrl: string };
+
+export async function startTarget({ app, component }: Target) {
+  return await startDeployment({
+    functionsDir: app,
+    components: { [component.name]: component.folder },
+    log: (line) => {
+      // Only what went wrong, so that the tables can be read.
+      if (/failed|error/i.test(line)) console.error(line);
+    },
+  });
 }
 
-export interface Question {
-  id: number;
-  task: keyof Tasks;
-  args: unknown[];
+/** What a host can be asked to do. Times are in ms, memory is in bytes. */
+export function tasksOf(deployment: LocalDeployment, target: Target) {
+  const { url, siteUrl, counters } = deployment;
+  return {
+    start: () => ({ url, siteUrl }),
+    call: (path: string, args?: Record<string, string>) =>
+      deployment.call(path, args),
+    counters: () => counters.read(),
+    reset: () => void counters.reset(),
+    atRest: () => atRest(counters),
+    commitDelay: (commitDelayMs: number) =>
+      void deployment.faults.set({ commitDelayMs }),
+    setClock: (aheadMs: number) => deployment.setClock(aheadMs),
+    /** What the writer of a stream has noted. */
+    record: (streamId: string) => meeting.records.get(streamId)!,
+    memory,
+    peakMemory: () => process.resourceUsage().maxRSS * 1024,
+    /** How long the process has been computing so far. */
+    computed: () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1000;
+    },
+    following: (what: FollowingCase) => following(deployment, target, what),
+  };
 }
 
-export type Answer = { id: number } & ({ value: unknown } | { error: string });
+export type Memory = Awaited<ReturnType<typeof memory>>;
 
-export type Host = Tasks & { url: string; siteUrl: string };
+/** The memory of this process, once its garbage has been collected. */
+export async function memory() {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  // What is finalized in one round releases more in the next.
+  for (let round = 0; round < 3; round++) {
+    gc();
+    await new Promise((goOn) => setTimeout(goOn, 20));
+  }
+  const { rss, heapUsed } = process.memoryUsage();
+  return { rss, heap: heapUsed };
+}
 
 /** Starts a host, and ends it when `use` is done. */
 export async function withHost<Result>(
@@ -53,41 +80,37 @@ export async function withHost<Result>(
     [name],
     { execArgv: ["--import", "tsx"], serialization: "advanced" },
   );
-  const waiting = new Map<number, (answer: Answer) => void>();
-  child.on("message", (answer: Answer) => {
-    waiting.get(answer.id)?.(answer);
-    waiting.delete(answer.id);
-  });
   const died = new Promise<never>((_, reject) => {
     child.once("exit", (code) =>
       reject(new Error(`The process of "${name}" ended with code ${code}.`)),
     );
   });
-  let questions = 0;
-  const ask = (task: keyof Tasks) =>
-    async function (...args: unknown[]): Promise<unknown> {
-      const id = questions++;
-      const answered = new Promise<Answer>((resolve) =>
-        waiting.set(id, resolve),
-      );
-      child.send({ id, task, args } satisfies Question);
-      const answer = await answered;
-      if ("error" in answer)
-        throw new Error(`${name}, ${task}: ${answer.error}`);
-      return answer.value;
-    };
-  const tasks = new Proxy({} as Tasks, {
-    get: (_, task) => ask(task as keyof Tasks),
-  });
-  const used = tasks
-    .start()
-    .then(({ url, siteUrl }) =>
-      use(Object.assign(Object.create(tasks) as Tasks, { url, siteUrl })),
-    );
+  const tasks = createBirpc<Tasks>(
+    {},
+    {
+      post: (message) => child.send(message as object),
+      on: (listener) => child.on("message", listener),
+      timeout: -1,
+    },
+  );
   try {
+    const used = tasks
+      .start()
+      .then((urls) => use(Object.assign(Object.create(tasks) as Host, urls)));
     return await Promise.race([used, died]);
   } finally {
     died.catch(() => {});
     if (child.connected) child.disconnect();
   }
+}
+
+/** What the forked process does. */
+export async function serve(): Promise<void> {
+  const target = targets[process.argv[2] as TargetName];
+  const deployment = await startTarget(target);
+  createBirpc<object, Tasks>(tasksOf(deployment, target), {
+    post: (message) => process.send?.(message),
+    on: (listener) => process.on("message", listener),
+  });
+  process.on("disconnect", () => process.exit());
 }

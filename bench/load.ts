@@ -1,7 +1,7 @@
 /** `npm run load`: many streams at once, for a long time, in one table. */
 import { cpus, loadavg, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { load, type LoadCase, type Sample } from "./load/workload.js";
+import { load, type LoadCase, type Sample } from "./workload.js";
 
 const USAGE = `npm run load -- [options]
 
@@ -11,32 +11,34 @@ const USAGE = `npm run load -- [options]
   --resumers <n>     streams that are read with readStream, too (100)
   --sentences <n>    of each stream (30); then it is deleted, and the next begins
   --every <ms>       from one sentence of a stream to the next (5000)
-  --minutes <n>      for so long (30)
+  --seconds <n>      for so long (1800)
   --help`;
 
+const what: LoadCase = {
+  streams: 500,
+  followers: 2000,
+  connections: 100,
+  resumers: 100,
+  sentences: 30,
+  every: 5000,
+  seconds: 1800,
+};
 const { values } = parseArgs({
   options: {
-    streams: { type: "string", default: "500" },
-    followers: { type: "string", default: "2000" },
-    connections: { type: "string", default: "100" },
-    resumers: { type: "string", default: "100" },
-    sentences: { type: "string", default: "30" },
-    every: { type: "string", default: "5000" },
-    minutes: { type: "string", default: "30" },
-    help: { type: "boolean", default: false },
+    help: { type: "boolean" },
+    ...Object.fromEntries(
+      Object.keys(what).map((name) => [name, { type: "string" as const }]),
+    ),
   },
 });
-if (values.help) {
+const { help, ...numbers } = values as Record<string, string | true>;
+if (help) {
   console.log(USAGE);
   process.exit();
 }
-const { help: _, minutes, ...numbers } = values;
-const what = {
-  ...Object.fromEntries(
-    Object.entries(numbers).map(([name, value]) => [name, Number(value)]),
-  ),
-  seconds: Number(minutes) * 60,
-} as unknown as LoadCase;
+for (const [name, value] of Object.entries(numbers)) {
+  what[name as keyof LoadCase] = Number(value);
+}
 
 const result = await load(what, (line) => console.error(line));
 const { before, during, after, lag } = result;
@@ -45,9 +47,8 @@ const MB = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
 const row = (when: string, { deployment, readers }: Sample) =>
   `| ${when} | ${MB(deployment.rss)} | ${MB(deployment.heap)} | ${MB(readers.rss)} | ${MB(readers.heap)} |`;
 /** Ten of the samples, evenly over the time. */
-const shown = during.filter(
-  (_, i) => i % Math.max(1, Math.ceil(during.length / 10)) === 0,
-);
+const step = Math.max(1, Math.ceil(during.length / 10));
+const shown = during.filter((_, i) => i % step === 0);
 const [cpu] = cpus();
 console.log(`${JSON.stringify(what)}
 ${cpu?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, load ${loadavg()[1]?.toFixed(1)}; node ${process.versions.node}
@@ -57,6 +58,6 @@ ${result.streams} streams, ${result.readings} readings; lag p50 ${lag.p50} ms, p
 | when | deployment, RSS | heap | readers, RSS | heap |
 | --- | --: | --: | --: | --: |
 ${row("before", before)}
-${shown.map((sample) => row(`${Math.round(sample.at / 6) / 10} min`, sample)).join("\n")}
+${shown.map((sample) => row(`${(sample.at / 60).toFixed(1)} min`, sample)).join("\n")}
 ${row("after all were deleted", after)}`);
 process.exitCode = result.problems.length > 0 ? 1 : 0;

@@ -6,9 +6,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { format } from "prettier";
-import { isWorse, type Row } from "./rows.js";
 import { sections } from "./sections.js";
-import { markdown, withSections } from "./table.js";
+import { isWorse, markdown, withSections, type Row } from "./table.js";
 import { versionOf } from "./targets.js";
 
 const USAGE = `npm run bench -- [sections] [options]
@@ -46,7 +45,11 @@ for (const [name, measure] of Object.entries(sections)) {
 
 if (values.json)
   console.log(JSON.stringify({ ...circumstances(), rows }, null, 2));
-else console.log(`${markdown(rows)}\n\n${JSON.stringify(circumstances())}`);
+else {
+  // Prettier aligns the tables.
+  const tables = await format(markdown(rows), { parser: "markdown" });
+  console.log(`${tables}\n${JSON.stringify(circumstances())}`);
+}
 if (values.write) {
   const file = new URL("../docs/benchmarks.md", import.meta.url);
   const text = withSections(readFileSync(file, "utf8"), rows);

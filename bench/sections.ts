@@ -1,18 +1,23 @@
-/** What is measured, section by section, and which rows come of it. */
-import { driving, firstByte } from "./driving.js";
-import type { FollowingCase, FollowingResult } from "./following.js";
-import { beside, clicks, long } from "./beside.js";
-import { heap, rendering } from "./hook.js";
-import type { Hook } from "./hook/beside-page.js";
+/** What is measured, section by section, and the rows that come of it. */
+import type { Counters } from "../test/local-deployment/deployment.js";
 import { withHost, type Host } from "./bench-host.js";
-import { many } from "./many.js";
-import { minute, type ReadBy } from "./minute.js";
-import { opening } from "./opening.js";
-import { costOfThousand } from "./prices.js";
-import { emptyDay, fallback, silence, unwritten } from "./idle.js";
-import { rowsOf, type Row } from "./rows.js";
-import { sizeOf } from "./size.js";
-import { medians } from "./statistics.js";
+import { beside, clicks, heap, long, rendering } from "./browser.js";
+import { combined, costOfThousand, median, sizeOf } from "./figures.js";
+import type { HookName } from "./hook/bench-page.js";
+import {
+  driving,
+  emptyDay,
+  fallback,
+  firstByte,
+  many,
+  minute,
+  opening,
+  silence,
+  unwritten,
+  type FollowingCase,
+  type ReadBy,
+} from "./replies.js";
+import { rowsOf, type Row, type Unit } from "./table.js";
 import { targets, type TargetName } from "./targets.js";
 
 export interface Scope {
@@ -23,215 +28,164 @@ export interface Scope {
 }
 
 type Section = (scope: Scope) => Promise<Row[]>;
+type Results<Figures> = Partial<Record<TargetName, Figures>>;
 
-/** Milliseconds from token to token: a fast model, and one as they mostly are. */
+/** Milliseconds from token to token, of a fast model and of a usual one. */
 const FAST = 5;
 const USUAL = 1000 / 60;
 
 const CLAIM =
   "A commit claims the stream before the model is asked, so that two tabs or a retry do not run it twice. The published package only reads the status.";
-
-const DISTANCE =
-  "Commits are 400 ms apart, because each commit, and each update it causes, is a billed call. The slowest characters arrive no later.";
 const OTHERS =
   "The machine had other work, which moves these times by up to a factor of two: compare what the same takes alone.";
-const AT_LINES =
-  "This package also saves at line breaks, so that lists, tables and code do not wait for a full stop.";
+const PACE =
+  "At this pace a sentence takes longer than `minDelayMs`, so both packages save once per sentence, this one also at line breaks. A follower also asks again where a page ends.";
+
+const figure = <Name extends string>(
+  name: Name,
+  metric: string,
+  unit: Unit,
+  rest: Pick<Row, "reason" | "better" | "noise"> = {},
+) => ({ name, metric, unit, ...rest });
+
+// What several sections count.
+const commits = figure("commits", "commits", "count");
+const runs = figure("queryRuns", "query runs", "count", { reason: PACE });
+const calls = figure("functionCalls", "function calls", "count", {
+  reason: PACE,
+});
+const documents = figure("documentsRead", "documents read", "count");
+const bytesRead = figure("bytesRead", "bytes read", "bytes");
+const bytesWritten = figure("bytesWritten", "bytes written", "bytes");
+const bytesPushed = figure("bytesPushed", "bytes pushed", "bytes");
 
 /** Runs something with one target after the other, each in a fresh process. */
 async function each<Result>(
   names: readonly TargetName[],
   run: (host: Host, name: TargetName) => Promise<Result>,
-): Promise<Partial<Record<TargetName, Result>>> {
-  const results: Partial<Record<TargetName, Result>> = {};
+): Promise<Results<Result>> {
+  const results: Results<Result> = {};
   for (const name of names) {
     results[name] = await withHost(name, (host) => run(host, name));
   }
   return results;
 }
 
-/** The same, a few times over: the median of each figure. In turn, so that what else the machine does falls on all of them. */
+/** The same a few times, with the median of each figure. In turn, so that other work of the machine affects all of them. */
 async function inTurn<Name extends string>(
   names: readonly TargetName[],
   times: number,
   run: (host: Host, name: TargetName) => Promise<Record<Name, number>>,
-): Promise<Partial<Record<TargetName, Record<Name, number>>>> {
-  const rounds: Partial<Record<TargetName, Record<Name, number>>>[] = [];
+): Promise<Results<Record<Name, number>>> {
+  const rounds: Results<Record<Name, number>>[] = [];
   for (let i = 0; i < times; i++) rounds.push(await each(names, run));
   return Object.fromEntries(
     names.map((name) => [
       name,
-      medians(rounds.flatMap((round) => round[name] ?? [])),
+      combined(
+        rounds.flatMap((round) => round[name] ?? []),
+        median,
+      ),
     ]),
   );
 }
 
 const following: Section = async ({ quick, report }) => {
-  const all: TargetName[] = ["ours", "dropIn", "published", "agent"];
-  const texts = quick ? [200, 2000, 8000] : [200, 2000, 8000, 50_000];
-  const crowds = quick ? [10] : [10, 100, 1000];
   const rows: Row[] = [];
-  const add = async (
-    what: Omit<FollowingCase, "clock">,
-    title: string,
-    rowsFor: (
-      title: string,
-      results: Partial<Record<TargetName, FollowingResult>>,
-    ) => Row[],
-  ) => {
-    report(`following: ${title}`);
-    const results = await each(all, (host) =>
-      host.following({ ...what, clock: "stopped" }),
-    );
-    rows.push(...rowsFor(title, results));
-  };
-  for (const tokens of texts) {
-    const title = `${tokens.toLocaleString("en")} tokens at 200/s`;
-    await add({ tokens, pace: FAST, followers: 1 }, title, costRows);
-  }
-  await add(
-    { tokens: 2000, pace: USUAL, followers: 1 },
-    "2,000 tokens at 60/s",
-    costRows,
+  const perCharacter = figure(
+    "perCharacter",
+    "bytes pushed per character",
+    "perCharacter",
   );
-  for (const followers of crowds) {
-    await add(
-      { tokens: 2000, pace: FAST, followers },
-      `2,000 tokens at 200/s, ${followers.toLocaleString("en")} followers`,
-      crowdRows,
-    );
-  }
-  return rows;
-};
-
-function priced(results: Partial<Record<TargetName, FollowingResult>>) {
-  return Object.fromEntries(
-    Object.entries(results).map(([name, result]) => [
-      name,
-      {
-        ...result,
-        perCharacter: result.bytesPushed / result.characters,
-        cost: costOfThousand(result),
-      },
-    ]),
-  );
-}
-
-const pushed = {
-  name: "perCharacter",
-  metric: "bytes pushed per character",
-  unit: "perCharacter",
-} as const;
-const cost = {
-  name: "cost",
-  metric: "price of 1,000 replies",
-  unit: "dollars",
-} as const;
-const calls = {
-  name: "functionCalls",
-  metric: "function calls",
-  unit: "count",
-  reason:
-    "At this pace a sentence takes longer than `minDelayMs`, so both packages save once per sentence, this one also at line breaks. A follower also asks again where a page ends.",
-} as const;
-const runs = {
-  name: "queryRuns",
-  metric: "query runs",
-  unit: "count",
-  reason: calls.reason,
-} as const;
-
-function costRows(
-  title: string,
-  results: Partial<Record<TargetName, FollowingResult>>,
-): Row[] {
-  return rowsOf("Following a reply", title, priced(results), [
-    { name: "commits", metric: "commits", unit: "count" },
+  const cost = figure("cost", "price of 1,000 replies", "dollars");
+  const ofCrowd = [runs, calls, perCharacter, cost];
+  const ofOne = [
+    commits,
     runs,
     calls,
-    { name: "documentsRead", metric: "documents read", unit: "count" },
+    documents,
     {
-      name: "bytesRead",
-      metric: "bytes read",
-      unit: "bytes",
+      ...bytesRead,
       reason:
         "A chunk is a page of about 500 characters that grows in place, and each commit reads it. The published package's many small chunks cost more from the second page on.",
     },
     {
-      name: "bytesWritten",
-      metric: "bytes written",
-      unit: "bytes",
+      ...bytesWritten,
       reason:
-        "Each commit rewrites the newest page, and a finished reply is packed into as few documents as possible. That is what makes reading cheap. The extra bytes cost less than two cents per 1,000 replies.",
+        "Each commit rewrites the newest page, and a finished reply is packed into as few documents as possible. That is what makes reading cheap.",
     },
-    pushed,
+    perCharacter,
     cost,
-  ]);
-}
-
-function crowdRows(
-  title: string,
-  results: Partial<Record<TargetName, FollowingResult>>,
-): Row[] {
-  return rowsOf("Following a reply", title, priced(results), [
-    runs,
-    calls,
-    pushed,
-    cost,
-  ]);
-}
+  ];
+  const number = (count: number) => count.toLocaleString("en");
+  const add = async (
+    what: FollowingCase,
+    title: string,
+    figures: typeof ofOne,
+  ) => {
+    report(`following: ${title}`);
+    const results = await each(
+      ["ours", "dropIn", "published", "agent"],
+      async (host) => {
+        const result = await host.following(what);
+        return {
+          ...result,
+          perCharacter: result.bytesPushed / result.characters,
+          cost: costOfThousand(result),
+        };
+      },
+    );
+    rows.push(...rowsOf("Following a reply", title, results, figures));
+  };
+  for (const tokens of quick ? [200, 2000, 8000] : [200, 2000, 8000, 50_000]) {
+    const title = `${number(tokens)} tokens at 200/s`;
+    await add({ tokens, pace: FAST, followers: 1 }, title, ofOne);
+  }
+  const usual = { tokens: 2000, pace: USUAL, followers: 1 };
+  await add(usual, "2,000 tokens at 60/s", ofOne);
+  for (const followers of quick ? [10] : [10, 100, 1000]) {
+    const title = `2,000 tokens at 200/s, ${number(followers)} followers`;
+    await add({ tokens: 2000, pace: FAST, followers }, title, ofCrowd);
+  }
+  return rows;
+};
 
 const drive: Section = async ({ quick, report }) => {
-  const names: TargetName[] = ["ours", "published"];
   const tokens = quick ? 400 : 1000;
   const rows: Row[] = [];
-  for (const commitDelay of [0, 20, 100]) {
-    const what = `commits of ${commitDelay} ms`;
+  for (const delay of [0, 20, 100]) {
+    const what = `commits of ${delay} ms`;
     report(`driving: ${what}`);
-    const results = await inTurn(names, quick ? 1 : 3, async (host) => {
-      await firstByte(host, 0, 3); // Once for all that is loaded only then.
-      const paced = await driving(host, { tokens, pace: FAST, commitDelay });
-      const unpaced = await driving(host, {
-        tokens: 2 * tokens,
-        pace: 0,
-        commitDelay,
-      });
-      return {
-        firstByte: await firstByte(host, commitDelay, 10),
-        ...paced,
-        overPace: paced.took / (paced.took - paced.beyond),
-        speed: unpaced.tokensPerSecond,
-      };
-    });
+    const results = await inTurn(
+      ["ours", "published"],
+      quick ? 1 : 3,
+      async (host) => {
+        await firstByte(host, 0, 3); // Loads everything once.
+        const paced = await driving(host, delay, { tokens, pace: FAST });
+        const eager = { tokens: 2 * tokens, pace: 0 };
+        const { tokensPerSecond: speed } = await driving(host, delay, eager);
+        return {
+          ...paced,
+          firstByte: await firstByte(host, delay, 10),
+          speed,
+        };
+      },
+    );
     rows.push(
       ...rowsOf("Driving a reply", what, results, [
-        {
-          name: "firstByte",
-          metric: "request to first byte",
-          unit: "ms",
-          reason: CLAIM,
-        },
-        { name: "appendP50", metric: "an append waits, p50", unit: "ms" },
-        { name: "appendP99", metric: "an append waits, p99", unit: "ms" },
-        {
-          name: "appendMax",
-          metric: "an append waits, at most",
-          unit: "ms",
+        figure("firstByte", "request to first byte", "ms", { reason: CLAIM }),
+        figure("appendP50", "an append waits, p50", "ms"),
+        figure("appendP99", "an append waits, p99", "ms"),
+        figure("appendMax", "an append waits, at most", "ms", {
           reason:
             "The longest of a thousand waits is a pause of the process, garbage collection for one.",
-        },
-        {
-          name: "beyond",
-          metric: `${tokens} tokens at 200/s: ms beyond that`,
-          unit: "ms",
+        }),
+        figure("beyond", `${tokens} tokens at 200/s: ms beyond that`, "ms", {
           reason: `${CLAIM} The response ends only after the last text and the status are saved.`,
-        },
-        {
-          name: "speed",
-          metric: "tokens, if the writer never pauses",
-          unit: "perSecond",
+        }),
+        figure("speed", "tokens, if the writer never pauses", "perSecond", {
           better: "more",
-        },
+        }),
       ]),
     );
   }
@@ -247,22 +201,22 @@ const open: Section = async ({ quick, report }) => {
     opening(host, targets[name], { replies, tokens }),
   );
   return rowsOf("Opening a chat", what, results, [
-    { name: "documentsRead", metric: "documents read", unit: "count" },
-    { name: "bytesRead", metric: "bytes read", unit: "bytes" },
+    documents,
+    bytesRead,
     {
-      name: "bytesPushed",
-      metric: "bytes pushed",
-      unit: "bytes",
+      ...bytesPushed,
       reason:
         "Each page says where it starts and where the next one does, about 25 bytes.",
     },
-    { name: "took", metric: "until all are there", unit: "ms" },
+    figure("took", "until all are there", "ms"),
   ]);
 };
 
 const hook: Section = async ({ quick, report }) => {
   const names = ["ours", "dropIn", "published"] as const;
+  type Name = (typeof names)[number];
   const rows: Row[] = [];
+  const section = "The hook in Chromium";
   for (const [speed, tokens] of [
     [60, quick ? 100 : 500],
     [500, quick ? 500 : 2000],
@@ -270,23 +224,16 @@ const hook: Section = async ({ quick, report }) => {
     const what = `${speed} tokens a second`;
     report(`hook: ${what}`);
     const results = await inTurn(names, quick ? 1 : 3, (host, name) =>
-      rendering(host, name as (typeof names)[number], tokens, 1000 / speed),
+      rendering(host, name as Name, tokens, 1000 / speed),
     );
     rows.push(
-      ...rowsOf("The hook in Chromium", what, results, [
-        { name: "renders", metric: "renders per 1,000 tokens", unit: "count" },
-        {
-          name: "scripts",
-          metric: "main thread in scripts, per 1,000 tokens",
-          unit: "ms",
-        },
-        {
-          name: "mainThread",
-          metric: "main thread in all, per 1,000 tokens",
-          unit: "ms",
+      ...rowsOf(section, what, results, [
+        figure("renders", "renders per 1,000 tokens", "count"),
+        figure("scripts", "main thread in scripts, per 1,000 tokens", "ms"),
+        figure("mainThread", "main thread in all, per 1,000 tokens", "ms", {
           reason:
             "Mostly painting, once per frame in both. Two runs of the same package differ by as much.",
-        },
+        }),
       ]),
     );
   }
@@ -294,19 +241,12 @@ const hook: Section = async ({ quick, report }) => {
   const what = `${replies} replies of 8,000 tokens`;
   report(`hook: ${what}`);
   const results = await each(names, async (host, name) => ({
-    heap: await heap(host, name as (typeof names)[number], replies, 8000),
+    heap: await heap(host, name as Name, replies, 8000),
   }));
-  rows.push(
-    ...rowsOf("The hook in Chromium", what, results, [
-      {
-        name: "heap",
-        metric: "heap of the page",
-        unit: "bytes",
-        noise: 0.05,
-      },
-    ]),
-  );
-  return rows;
+  const heapOfPage = figure("heap", "heap of the page", "bytes", {
+    noise: 0.05,
+  });
+  return [...rows, ...rowsOf(section, what, results, [heapOfPage])];
 };
 
 const busy: Section = async ({ quick, report }) => {
@@ -317,11 +257,11 @@ const busy: Section = async ({ quick, report }) => {
       ...{ section: "Beside a reply", what, metric, unit: "ms", values },
       ...{ noise: 0.25, reason: OTHERS },
     });
-  /** The best of some rounds for each hook, in turn: what else runs on the machine only adds to it. */
-  async function best<Name extends string>(
+  /** The best of some rounds for each hook, in turn: other work of the machine only adds to it. */
+  async function best<Name extends HookName | "alone">(
     what: string,
     hooks: readonly Name[],
-    measure: (host: Host, hook: Hook) => Promise<number>,
+    measure: (host: Host, hook: HookName | null) => Promise<number>,
   ): Promise<Record<Name, number>> {
     const figures = Object.fromEntries(
       hooks.map((hook) => [hook, Infinity]),
@@ -329,7 +269,7 @@ const busy: Section = async ({ quick, report }) => {
     for (let round = 1; round <= rounds; round++) {
       for (const name of hooks) {
         report(`beside: ${what}, ${name}, ${round} of ${rounds}`);
-        const hook = name === "alone" ? null : (name as Hook);
+        const hook = name === "alone" ? null : (name as HookName);
         const took = await withHost("ours", (host) => measure(host, hook));
         figures[name] = Math.min(figures[name], took);
       }
@@ -376,40 +316,29 @@ const crowd: Section = async ({ quick, report }) => {
   const tokens = quick ? 120 : 300;
   const what = `${streams} streams of ${tokens} tokens at 60/s, each followed`;
   report(`many: ${what}`);
+  const plan = { streams, tokens, pace: USUAL };
   const results = await inTurn(
     ["ours", "published"],
     quick ? 1 : 3,
-    (host, name) => many(host, targets[name], { streams, tokens, pace: USUAL }),
+    (host, name) => many(host, targets[name], plan),
   );
   return rowsOf("Many at once", what, results, [
-    {
-      name: "commitsPerSecond",
-      metric: "commits a second",
-      unit: "perSecond",
-      reason: AT_LINES,
-    },
-    {
-      name: "lagP50",
-      metric: "append to follower, p50",
-      unit: "ms",
-      reason: DISTANCE,
-    },
-    { name: "lagP99", metric: "append to follower, p99", unit: "ms" },
-    { name: "took", metric: "until all are complete", unit: "ms" },
-    {
-      name: "cpu",
-      metric: "CPU time of the deployment",
-      unit: "ms",
+    figure("commitsPerSecond", "commits a second", "perSecond", {
+      reason:
+        "This package also saves at line breaks, so that lists, tables and code do not wait for a full stop.",
+    }),
+    figure("lagP50", "append to follower, p50", "ms", {
+      reason:
+        "Commits are 400 ms apart, because each commit, and each update it causes, is a billed call. The slowest characters arrive no later.",
+    }),
+    figure("lagP99", "append to follower, p99", "ms"),
+    figure("took", "until all are complete", "ms"),
+    figure("cpu", "CPU time of the deployment", "ms", {
       reason:
         "There are fewer commits, but each one also checks the claim, the offset and the deadline, and the writer reads the status of its stream once a second.",
-    },
-    {
-      name: "memory",
-      metric: "memory of the deployment",
-      unit: "bytes",
-      noise: 0.15,
-    },
-    { name: "lost", metric: "characters lost", unit: "count" },
+    }),
+    figure("memory", "memory of the deployment", "bytes", { noise: 0.15 }),
+    figure("lost", "characters lost", "count"),
   ]);
 };
 
@@ -439,17 +368,17 @@ const reading: Section = async ({ quick, report }) => {
       ...rowsOf("Reading for a minute", title, { ours, resumed, polled }, [
         calls,
         runs,
-        { name: "documentsRead", metric: "documents read", unit: "count" },
-        { name: "bytesRead", metric: "bytes read", unit: "bytes" },
-        { name: "bytesPushed", metric: "bytes pushed", unit: "bytes" },
-        { ...cost, metric: "price of 1,000 minutes" },
+        documents,
+        bytesRead,
+        bytesPushed,
+        figure("cost", "price of 1,000 minutes", "dollars"),
       ]),
     );
   }
   return rows;
 };
 
-/** What the reader of a silent stream, and its writer, cost. */
+/** What a silent stream costs, with its reader and its writer. */
 const waiting: Section = async ({ report }) => {
   const rows: Row[] = [];
   for (const [what, measure] of [
@@ -458,15 +387,15 @@ const waiting: Section = async ({ report }) => {
     ["a day without streams", emptyDay],
     ["a fallback of a reply that ends first", fallback(5)],
     ["a fallback of a reply that outlasts it", fallback(4000)],
-  ] as const) {
+  ] as [string, (host: Host) => Promise<Counters>][]) {
     report(`waiting: ${what}`);
-    const ours = await withHost("ours", measure);
+    const ours = { ...(await withHost("ours", measure)) };
     rows.push(
       ...rowsOf("While nothing is written", what, { ours }, [
         calls,
-        { name: "documentsRead", metric: "documents read", unit: "count" },
-        { name: "bytesRead", metric: "bytes read", unit: "bytes" },
-        { name: "bytesWritten", metric: "bytes written", unit: "bytes" },
+        documents,
+        bytesRead,
+        bytesWritten,
       ]),
     );
   }
@@ -480,21 +409,20 @@ const size: Section = async ({ report }) => {
     new URL(import.meta.resolve(`persistent-text-streaming-published${path}`));
   const reason =
     "This is the code for stop, resume, exactly-once saving and incremental followers. The backend's part is never sent to a browser.";
-  const entries = [
+  const rows: Row[] = [];
+  for (const [what, ours, theirs] of [
     ["the backend's entry", source("client/index.ts"), published("")],
     ["the hook's entry", source("react/index.ts"), published("/react")],
-  ] as const;
-  const rows: Row[] = [];
-  for (const [what, ours, theirs] of entries) {
+  ] as const) {
     const results = {
       ours: await sizeOf(ours),
       published: await sizeOf(theirs),
     };
     rows.push(
       ...rowsOf("Size", what, results, [
-        { name: "minified", metric: "minified", unit: "bytes", reason },
-        { name: "gzip", metric: "and gzip", unit: "bytes", reason },
-        { name: "brotli", metric: "and brotli", unit: "bytes", reason },
+        figure("minified", "minified", "bytes", { reason }),
+        figure("gzip", "and gzip", "bytes", { reason }),
+        figure("brotli", "and brotli", "bytes", { reason }),
       ]),
     );
   }

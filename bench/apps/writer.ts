@@ -1,6 +1,29 @@
 /** The writer of every app here: a model that emits a text at its own pace. */
+import { readFileSync } from "node:fs";
+import { tokenize } from "../../test/local-deployment/model/tokens.js";
 import { clock } from "../virtual-clock.js";
-import { tokens } from "../texts.js";
+
+/** Two replies of a chat model, in Markdown. */
+const replies = ["tides", "bread"].map((name) =>
+  readFileSync(
+    new URL(
+      `../../test/local-deployment/model/texts/${name}.md`,
+      import.meta.url,
+    ),
+    "utf8",
+  ),
+);
+const cycle = tokenize(replies.join("\n"));
+
+/** The first `count` tokens of a text that begins again when it is over. */
+export function tokens(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => cycle[i % cycle.length] ?? "");
+}
+
+/** The length of that text (UTF-16 code units). */
+export function charactersOf(count: number): number {
+  return tokens(count).join("").length;
+}
 
 export interface Plan {
   tokens: number;
@@ -28,14 +51,12 @@ export function planOf(url: string): Plan {
   };
 }
 
-/** What was written, for the sections that ask for it. Times are ms since 1970, on the real clock. */
-export interface WriterRecord {
+/** What a writer notes. */
+interface WriterRecord {
   /** How long each append took (ms). */
   waits: number[];
-  /** When each token was appended. */
+  /** When each token was appended (ms since 1970, on the real clock). */
   times: number[];
-  /** How long the writer ran (ms). */
-  took: number;
 }
 
 /** Where apps and sections, which live in the same process, meet. */
@@ -60,11 +81,10 @@ export async function write(
   append: (token: string) => Promise<void>,
   commits: Commits,
 ): Promise<void> {
-  const record: WriterRecord = { waits: [], times: [], took: 0 };
+  const record: WriterRecord = { waits: [], times: [] };
   meeting.records.set(streamId, record);
-  const begin = wallClock();
   try {
-    // The model does not wait: who takes a token late has the next at once.
+    // The model does not wait: a writer that is late gets the next token at once.
     const first = clock.now();
     for (const [i, token] of tokens(plan.tokens).entries()) {
       if (plan.pace > 0) await clock.until(first + i * plan.pace);
@@ -77,7 +97,6 @@ export async function write(
     }
   } finally {
     if (plan.stopClock) clock.start();
-    record.took = wallClock() - begin;
   }
 }
 

@@ -15,8 +15,7 @@ import {
   type StreamId,
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
-import { tokens } from "../../../test/support/story.js";
-import { sentence } from "../../load/sentences.js";
+import { story, tokens } from "../../../test/support/story.js";
 import { streamsApp } from "../streams.js";
 
 const components = componentsGeneric() as unknown as {
@@ -80,7 +79,7 @@ http.route({
   }),
 });
 
-/** For the load: deletes what was written. */
+/** For the load. */
 export const remove = mutationGeneric({
   args: { streamId: v.string() },
   returns: v.null(),
@@ -90,7 +89,7 @@ export const remove = mutationGeneric({
   },
 });
 
-/** For the load: says so many `sentences`, one `every` so many ms. */
+/** For the load: writes a story of so many `sentences`, one `every` so many ms. */
 http.route({
   path: "/say",
   method: "POST",
@@ -102,12 +101,11 @@ http.route({
     return streaming.stream(ctx, request, streamId, async (...args) => {
       const append = args[3];
       const begin = Date.now();
-      for (let i = 0; i < sentences; i++) {
-        const wait = begin + i * every - Date.now();
+      const texts = story(sentences).split(/(?<=\. )/);
+      for (const [index, text] of texts.entries()) {
+        const wait = begin + index * every - Date.now();
         if (wait > 0) await new Promise((goOn) => setTimeout(goOn, wait));
-        for (const token of tokens(sentence(streamId, i, Date.now()))) {
-          await append(token);
-        }
+        for (const token of tokens(text)) await append(token);
       }
     });
   }),

@@ -1,0 +1,242 @@
+/** What the hook costs its page, and what it costs everything else there, in Chromium. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { chromium, type CDPSession, type Page } from "playwright-core";
+import { charactersOf, planQuery } from "./apps/writer.js";
+import type { Host } from "./bench-host.js";
+import { median, percentile } from "./figures.js";
+import type { HookName, How } from "./hook/bench-page.js";
+import { createStream } from "./replies.js";
+
+/** The versions of React that the package supports. */
+export type ReactVersion = "18.3" | "19";
+
+const aliases: Record<ReactVersion, Record<string, string>> = {
+  "18.3": { react: "react-18", "react-dom": "react-dom-18" },
+  "19": {},
+};
+
+type Use<Result> = (page: Page, devTools: CDPSession) => Promise<Result>;
+
+/** A page of its own browser, connected to the deployment. */
+async function withPage<Result>(
+  host: Host,
+  use: Use<Result>,
+  react: ReactVersion = "19",
+): Promise<Result> {
+  const script = await bundle(react);
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? "", "http://localhost");
+    if (url.pathname === "/write") {
+      // Writes `before` characters at once, and then a token every `pace` ms.
+      const option = (name: string) => Number(url.searchParams.get(name));
+      const line = `${TOKEN.repeat(8)}\n`;
+      response.setHeader("Content-Type", "text/plain");
+      response.write(line.repeat(option("before") / line.length + 1));
+      let written = 0;
+      const timer = setInterval(() => {
+        response.write(++written % 5 === 0 ? "\n" : TOKEN);
+        if (written >= option("tokens")) response.end();
+      }, option("pace"));
+      response.on("close", () => clearInterval(timer));
+    } else if (url.pathname === "/page.js") {
+      response.setHeader("Content-Type", "text/javascript").end(script);
+    } else {
+      response
+        .setHeader("Content-Type", "text/html; charset=utf-8")
+        .end('<!doctype html><script defer src="/page.js"></script>');
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const profile = await mkdtemp(join(tmpdir(), "bench-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+    ],
+  });
+  try {
+    const page = await context.newPage();
+    await page.goto(`http://127.0.0.1:${port}/`);
+    const devTools = await context.newCDPSession(page);
+    await devTools.send("Performance.enable");
+    await page.evaluate((url) => bench.connect(url), host.url);
+    return await use(page, devTools);
+  } finally {
+    await context.close();
+    await rm(profile, { recursive: true, force: true });
+    server.close();
+  }
+}
+
+async function bundle(react: ReactVersion): Promise<Uint8Array> {
+  const { outputFiles } = await build({
+    entryPoints: [
+      fileURLToPath(new URL("./hook/bench-page.tsx", import.meta.url)),
+    ],
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    jsx: "automatic",
+    define: { "process.env.NODE_ENV": '"production"' },
+    alias: aliases[react],
+  });
+  return outputFiles[0]!.contents;
+}
+
+async function metric(devTools: CDPSession, name: string): Promise<number> {
+  const { metrics } = await devTools.send("Performance.getMetrics");
+  return metrics.find((metric) => metric.name === name)?.value ?? NaN;
+}
+
+/** Shows a reply of the deployment, which the page drives. Resolves with how often it was rendered, when it is complete. */
+async function drive(
+  page: Page,
+  host: Host,
+  hook: HookName,
+  tokens: number,
+  pace: number,
+): Promise<number> {
+  const id = await createStream(host);
+  const plan = planQuery({ tokens, pace, stopClock: false });
+  const url = `${host.siteUrl}/write?${plan}`;
+  return await page.evaluate(
+    ([reply, characters]) => bench.complete(reply, characters),
+    [{ hook, id, url }, charactersOf(tokens)] as const,
+  );
+}
+
+/** What one reply costs, per 1,000 tokens: renders, and how long (ms) the main thread ran scripts and was busy at all. */
+export async function rendering(
+  host: Host,
+  hook: HookName,
+  tokens: number,
+  pace: number,
+) {
+  return await withPage(host, async (page, devTools) => {
+    const [scripts, busy] = await Promise.all([
+      metric(devTools, "ScriptDuration"),
+      metric(devTools, "TaskDuration"),
+    ]);
+    const renders = await drive(page, host, hook, tokens, pace);
+    const since = async (name: string, before: number) =>
+      1000 * ((await metric(devTools, name)) - before);
+    const per = tokens / 1000;
+    return {
+      renders: renders / per,
+      scripts: (await since("ScriptDuration", scripts)) / per,
+      mainThread: (await since("TaskDuration", busy)) / per,
+    };
+  });
+}
+
+/** The page's heap (bytes) when it shows so many replies, which it drove. */
+export async function heap(
+  host: Host,
+  hook: HookName,
+  replies: number,
+  tokens: number,
+): Promise<number> {
+  return await withPage(host, async (page, devTools) => {
+    for (let i = 0; i < replies; i++) await drive(page, host, hook, tokens, 0);
+    await devTools.send("HeapProfiler.enable");
+    await devTools.send("HeapProfiler.collectGarbage");
+    return await metric(devTools, "JSHeapUsedSize");
+  });
+}
+
+const TOKEN = "token ";
+/** 100 tokens a second. */
+const UNENDING = { before: 0, pace: 10, tokens: 1e6 };
+
+/** Shows a reply of the page's own server, and other components beside it. */
+async function withReply(
+  host: Host,
+  hook: HookName | null,
+  query: typeof UNENDING,
+  use: Use<number>,
+  react?: ReactVersion,
+): Promise<number> {
+  const id = await createStream(host);
+  const show: Use<number> = async (page, devTools) => {
+    const search = new URLSearchParams(
+      Object.entries(query).map(([name, value]) => [name, String(value)]),
+    );
+    const url = new URL(`/write?${search}`, page.url()).href;
+    const reply = hook && { hook, id, url };
+    await page.evaluate((reply) => bench.showBeside(reply), reply);
+    return await use(page, devTools);
+  };
+  return await withPage(host, show, react);
+}
+
+/** How long (ms) 300 ms of other rendering take beside a reply of 100 tokens a second: the median of several. */
+export async function beside(
+  host: Host,
+  hook: HookName | null,
+  how: How,
+  times: number,
+  react: ReactVersion,
+): Promise<number> {
+  const use: Use<number> = async (page) => {
+    if (hook !== null) await page.evaluate(() => bench.reached(100));
+    const took: number[] = [];
+    for (let i = 0; i < times; i++) {
+      took.push(await page.evaluate((how) => bench.update(how), how));
+    }
+    return median(took);
+  };
+  return await withReply(host, hook, UNENDING, use, react);
+}
+
+/** How long (ms) clicks wait for their rendering beside a reply that takes 100 ms to render: the 95th percentile. */
+export async function clicks(
+  host: Host,
+  hook: HookName | null,
+  times: number,
+  react: ReactVersion,
+): Promise<number> {
+  const use: Use<number> = async (page) => {
+    await page.evaluate(() => bench.reached(100));
+    await page.evaluate(() => bench.slowDown(100));
+    const button = await page.locator("button").boundingBox();
+    if (button === null) throw new Error("The page has no button.");
+    for (let i = 0; i < times; i++) {
+      // At any moment of a rendering and of a pause.
+      await page.waitForTimeout(300 + ((i * 37) % 200));
+      await page.mouse.click(button.x + 1, button.y + 1);
+    }
+    await page.waitForTimeout(1000);
+    return percentile(await page.evaluate(() => bench.clicks), 0.95);
+  };
+  return await withReply(host, hook, UNENDING, use, react);
+}
+
+/** How long (ms) the main thread ran scripts for 1,000 tokens after a text of so many characters. */
+export async function long(
+  host: Host,
+  hook: HookName | null,
+  before: number,
+): Promise<number> {
+  const query = { before, pace: 4, tokens: 1200 };
+  return await withReply(host, hook, query, async (page, devTools) => {
+    const reached = (length: number) =>
+      page.evaluate((length) => bench.reached(length), length);
+    await reached(before + 200);
+    const start = await metric(devTools, "ScriptDuration");
+    await reached(before + 200 + 1000 * 5);
+    return 1000 * ((await metric(devTools, "ScriptDuration")) - start);
+  });
+}

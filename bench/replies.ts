@@ -1,0 +1,350 @@
+/** What replies cost, and how long they take: written, followed, opened, left silent. */
+import { readStream, type Fetch } from "../src/browser/index.js";
+import type {
+  Counters,
+  LocalDeployment,
+} from "../test/local-deployment/deployment.js";
+import {
+  charactersOf,
+  meeting,
+  planQuery,
+  tokens as tokensOf,
+  type Plan,
+} from "./apps/writer.js";
+import type { Host } from "./bench-host.js";
+import { added, costOfThousand, median, percentile } from "./figures.js";
+import { connect, follow } from "./followers.js";
+import type { Target } from "./targets.js";
+
+const MINUTE_MS = 60_000;
+const wallClock = () => performance.timeOrigin + performance.now();
+const pause = (ms: number) => new Promise((goOn) => setTimeout(goOn, ms));
+
+export const createStream = async (
+  host: Host,
+  create = "create",
+): Promise<string> => (await host.call(`streams:${create}`)) as string;
+
+/** Drives a stream as a browser does. Returns the time (ms) to the first byte and to the end. */
+async function drive(
+  siteUrl: string,
+  streamId: string,
+  plan: Plan,
+): Promise<{ firstByte: number; took: number }> {
+  const begin = performance.now();
+  const response = await fetch(`${siteUrl}/write?${planQuery(plan)}`, {
+    method: "POST",
+    body: JSON.stringify({ streamId }),
+  });
+  let firstByte = NaN;
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of response.body ?? []) {
+    if (text === "") firstByte = performance.now() - begin;
+    text += decoder.decode(bytes, { stream: true });
+  }
+  // The agent component's response has no text.
+  if (response.status !== 204) checkLength(text.length, plan.tokens);
+  return { firstByte, took: performance.now() - begin };
+}
+
+function checkLength(characters: number, tokens: number): void {
+  const expected = charactersOf(tokens);
+  if (characters === expected) return;
+  throw new Error(`A reader got ${characters} of ${expected} characters.`);
+}
+
+/** Waits until nothing has happened for a while: what an ended stream schedules is over. */
+export async function atRest(
+  counters: LocalDeployment["counters"],
+): Promise<void> {
+  let before = "";
+  for (;;) {
+    const now = JSON.stringify(counters.read());
+    if (now === before) return;
+    before = now;
+    await pause(100);
+  }
+}
+
+export interface FollowingCase {
+  tokens: number;
+  /** Milliseconds from token to token, on a clock that stands still while the database works. */
+  pace: number;
+  followers: number;
+}
+
+/** What one reply and its followers cost. Runs in the process of the deployment. */
+export async function following(
+  deployment: LocalDeployment,
+  target: Target,
+  { tokens, pace, followers: count }: FollowingCase,
+): Promise<Counters & { characters: number }> {
+  deployment.counters.reset();
+  const streamId = (await deployment.call("streams:create")) as string;
+  const clients = Array.from({ length: count }, () => connect(deployment.url));
+  const followers = clients.map((client) =>
+    follow(client, target.follower, streamId),
+  );
+  await Promise.all(followers.map((follower) => follower.reached(0)));
+  meeting.settled = async (progress) => {
+    await Promise.all(followers.map((follower) => follower.reached(progress)));
+  };
+  await drive(deployment.siteUrl, streamId, { tokens, pace, stopClock: true });
+  await Promise.all(followers.map((follower) => follower.ended()));
+  meeting.settled = () => Promise.resolve();
+  await atRest(deployment.counters);
+  const counters = deployment.counters.read();
+  for (const { progress } of followers) {
+    checkLength(progress.characters, tokens);
+  }
+  await Promise.all(clients.map((client) => client.close()));
+  return { ...counters, characters: charactersOf(tokens) };
+}
+
+/** What driving a reply takes (ms), while commits take `commitDelay`. */
+export async function driving(
+  host: Host,
+  commitDelay: number,
+  { tokens, pace }: { tokens: number; pace: number },
+) {
+  await host.commitDelay(commitDelay);
+  const streamId = await createStream(host);
+  const plan = { tokens, pace, stopClock: false };
+  const { took } = await drive(host.siteUrl, streamId, plan);
+  await host.commitDelay(0);
+  const { waits } = await host.record(streamId);
+  return {
+    appendP50: median(waits),
+    appendP99: percentile(waits, 0.99),
+    appendMax: Math.max(...waits),
+    /** Beyond the model's own time. */
+    beyond: took - (tokens - 1) * pace,
+    tokensPerSecond: tokens / (took / 1000),
+  };
+}
+
+/** From request to first byte (ms): the median of `times` requests. */
+export async function firstByte(
+  host: Host,
+  commitDelay: number,
+  times: number,
+): Promise<number> {
+  await host.commitDelay(commitDelay);
+  const plan = { tokens: 1, pace: 0, stopClock: false };
+  const measured: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const streamId = await createStream(host);
+    measured.push((await drive(host.siteUrl, streamId, plan)).firstByte);
+  }
+  await host.commitDelay(0);
+  return median(measured);
+}
+
+/** What it costs to open a chat of complete replies on one connection, and how long it takes (ms). */
+export async function opening(
+  host: Host,
+  target: Target,
+  { replies, tokens }: { replies: number; tokens: number },
+): Promise<Counters & { took: number }> {
+  const streamIds: string[] = [];
+  for (let i = 0; i < replies; i++) {
+    const streamId = await createStream(host);
+    const plan = { tokens, pace: 5, stopClock: true };
+    await drive(host.siteUrl, streamId, plan);
+    streamIds.push(streamId);
+  }
+  await host.atRest();
+  await host.reset();
+  const begin = performance.now();
+  const client = connect(host.url);
+  await Promise.all(
+    streamIds.map((streamId) =>
+      follow(client, target.follower, streamId).ended(),
+    ),
+  );
+  const took = performance.now() - begin;
+  await client.close();
+  return { ...(await host.counters()), took };
+}
+
+/** Many streams are written at once, and each is followed. */
+export async function many(
+  host: Host,
+  target: Target,
+  { streams, tokens, pace }: { streams: number; tokens: number; pace: number },
+) {
+  const plan = { tokens, pace, stopClock: false };
+  const readers = await Promise.all(
+    Array.from({ length: streams }, async () => {
+      const streamId = await createStream(host);
+      const client = connect(host.url);
+      const reader = follow(client, target.follower, streamId);
+      await reader.reached(0);
+      /** When it had how much. */
+      const steps: { characters: number; at: number }[] = [];
+      reader.onProgress = ({ characters }) =>
+        steps.push({ characters, at: wallClock() });
+      return { streamId, client, reader, steps };
+    }),
+  );
+  await host.reset();
+  const computed = await host.computed();
+  const begin = performance.now();
+  await Promise.all(
+    readers.map(async ({ streamId, reader }, i) => {
+      // Within four seconds: connections made all at once would be refused, and retried seconds later.
+      await pause((i * 4000) / streams);
+      await drive(host.siteUrl, streamId, plan);
+      await reader.ended();
+    }),
+  );
+  const took = performance.now() - begin;
+  const { commits } = await host.counters();
+  const cpu = (await host.computed()) - computed;
+  const memory = await host.peakMemory();
+  /** From each token's append to its arrival at the follower. */
+  const lags: number[] = [];
+  let lost = 0;
+  for (const { streamId, reader, steps, client } of readers) {
+    const { times } = await host.record(streamId);
+    let end = 0;
+    let step = 0;
+    for (const [i, token] of tokensOf(tokens).entries()) {
+      end += token.length;
+      while ((steps[step]?.characters ?? Infinity) < end) step++;
+      lags.push((steps[step]?.at ?? NaN) - (times[i] ?? NaN));
+    }
+    lost += end - reader.progress.characters;
+    await client.close();
+  }
+  return {
+    commitsPerSecond: commits / (took / 1000),
+    lagP50: median(lags),
+    lagP99: percentile(lags, 0.99),
+    took,
+    cpu,
+    memory,
+    lost,
+  };
+}
+
+/**
+ * The hook's reader on a subscription, `readStream` over HTTP, or `readStream` where
+ * responses arrive only when they are complete, as in React Native and behind a
+ * proxy that buffers.
+ */
+export type ReadBy = "subscription" | "readStream" | "long-polls";
+
+interface MinuteCase {
+  tokens: number;
+  pace: number;
+  readers: number;
+  by: ReadBy;
+}
+
+/** What all readers together add to the cost of a stream, for each minute of writing. */
+export async function minute(
+  withReaders: Host,
+  withoutThem: Host,
+  what: MinuteCase,
+) {
+  const minutes = ((what.tokens - 1) * what.pace) / MINUTE_MS;
+  // By the real clock, so at the same time.
+  const [read, unread] = await Promise.all([
+    written(withReaders, what),
+    written(withoutThem, { ...what, readers: 0 }),
+  ]);
+  const counters = Object.fromEntries(
+    Object.entries(added(read, unread)).map(([name, count]) => [
+      name,
+      (count as number) / minutes,
+    ]),
+  ) as unknown as Counters;
+  return { ...counters, cost: costOfThousand(counters) };
+}
+
+/** Everything that is counted while a stream is written and read. */
+async function written(
+  host: Host,
+  { tokens, pace, readers, by }: MinuteCase,
+): Promise<Counters> {
+  const streamId = await createStream(host);
+  await host.reset();
+  const reading = Array.from({ length: readers }, () =>
+    by === "subscription"
+      ? followText(host.url, streamId)
+      : readText(host.siteUrl, streamId, by === "readStream" ? fetch : whole),
+  );
+  await drive(host.siteUrl, streamId, { tokens, pace, stopClock: false });
+  for (const length of await Promise.all(reading)) checkLength(length, tokens);
+  await host.atRest();
+  return await host.counters();
+}
+
+/** A `fetch` whose responses cannot be read in pieces. */
+const whole: Fetch = async (url, init) => {
+  const response = await fetch(url, init);
+  return Object.defineProperty(response, "body", { value: null });
+};
+
+async function readText(siteUrl: string, streamId: string, fetch: Fetch) {
+  let characters = 0;
+  const texts = readStream(`${siteUrl}/resume`, { streamId, fetch });
+  for await (const text of texts) characters += text.length;
+  return characters;
+}
+
+async function followText(url: string, streamId: string): Promise<number> {
+  const client = connect(url);
+  const follower = follow(client, "pages", streamId);
+  await follower.ended();
+  await client.close();
+  return follower.progress.characters;
+}
+
+/** What a writer's silence of five minutes adds to a reply with one follower. */
+export async function silence(host: Host): Promise<Counters> {
+  const reply = { tokens: 2, followers: 1 };
+  const quick = await host.following({ ...reply, pace: 5 });
+  const slow = await host.following({ ...reply, pace: 5 * MINUTE_MS });
+  return added(slow, quick);
+}
+
+/** What happens in so many minutes on the deployment's clock. */
+async function lasting(host: Host, minutes: number, step: number) {
+  await host.atRest();
+  await host.reset();
+  for (let passed = step; passed <= minutes; passed += step) {
+    await host.setClock(passed * MINUTE_MS);
+    await host.atRest();
+  }
+  const counters = await host.counters();
+  await host.setClock(0);
+  return counters;
+}
+
+/** 500 streams that are created and never written, until they have timed out. */
+export async function unwritten(host: Host) {
+  for (let i = 0; i < 500; i++) await createStream(host);
+  return lasting(host, 21, 1);
+}
+
+export const emptyDay = (host: Host) => lasting(host, 24 * 60, 60);
+
+/**
+ * What a background writer adds to a reply that a page drives. It is due after two
+ * seconds, before or after the reply ends.
+ */
+export const fallback = (pace: number) => async (host: Host) => {
+  const counted = async (create: string) => {
+    const streamId = await createStream(host, create);
+    await host.reset();
+    const plan = { tokens: 2, pace, stopClock: false };
+    await drive(host.siteUrl, streamId, plan);
+    await host.atRest();
+    return host.counters();
+  };
+  const without = await counted("create");
+  return added(await counted("createWithFallback"), without);
+};

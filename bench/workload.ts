@@ -1,0 +1,184 @@
+/** Many streams at once, each with several readers, one stream after the other. */
+import { createHistogram } from "node:perf_hooks";
+import type { ConvexReactClient } from "convex/react";
+import { makeFunctionReference } from "convex/server";
+import { readStream, watchStream } from "../src/browser/index.js";
+import { isFinal } from "../src/shared.js";
+import { story } from "../test/support/story.js";
+import { memory, withHost, type Host, type Memory } from "./bench-host.js";
+import { connect } from "./followers.js";
+
+export interface LoadCase {
+  /** How many are written at once. */
+  streams: number;
+  /** How many subscriptions follow them, over how many connections. */
+  followers: number;
+  connections: number;
+  /** How many of the streams are also read over HTTP, by `readStream`. */
+  resumers: number;
+  /** How long a stream is, and how many ms lie between its sentences. */
+  sentences: number;
+  every: number;
+  /** How long (s) a new stream begins where one has ended. */
+  seconds: number;
+}
+
+export interface Sample {
+  /** Seconds since the beginning. */
+  at: number;
+  deployment: Memory;
+  readers: Memory;
+}
+
+const MAX_LAG_MS = 60_000;
+const sleep = (ms: number) => new Promise((goOn) => setTimeout(goOn, ms));
+
+export async function load(
+  what: LoadCase,
+  report: (line: string) => void = () => {},
+) {
+  return await withHost("ours", (host) => run(host, what, report));
+}
+
+async function run(host: Host, what: LoadCase, report: (line: string) => void) {
+  const begin = Date.now();
+  let clients: ConvexReactClient[] = [];
+  /** From a sentence's arrival at the driver to a follower's showing it (ms). */
+  const lags = createHistogram({ lowest: 1, highest: MAX_LAG_MS });
+  /** Readers that did not end with the exact text and `done`. */
+  const problems: string[] = [];
+  let streams = 0;
+  let readings = 0;
+  const lag = () => ({
+    p50: lags.percentile(50),
+    p99: lags.percentile(99),
+    max: lags.max,
+  });
+
+  /** One stream, from its creation to its deletion. */
+  async function slot(index: number, sentences = what.sentences) {
+    const text = story(sentences);
+    const streamId = (await host.call("streams:create")) as string;
+    /** When the driver had how much. */
+    const arrivals: { length: number; at: number }[] = [];
+    const check = (who: string, read: string, status: string) => {
+      readings++;
+      if (read === text && status === "done") return;
+      problems.push(
+        `Stream ${streamId}: ${who} has ${read.length} of ${text.length} characters, ${status}`,
+      );
+      report(problems.at(-1)!);
+    };
+
+    async function drive() {
+      const url = `${host.siteUrl}/say?sentences=${sentences}&every=${what.every}`;
+      const body = JSON.stringify({ streamId });
+      let response: Response | undefined;
+      while (response === undefined) {
+        // A machine at its limit may break connections.
+        response = await fetch(url, { method: "POST", body }).catch(
+          () => undefined,
+        );
+        if (response === undefined) await sleep(1000);
+      }
+      // The writer was begun by a request whose answer was lost.
+      if (response.status === 205) return;
+      let read = "";
+      const decoder = new TextDecoder();
+      try {
+        for await (const bytes of response.body ?? []) {
+          read += decoder.decode(bytes, { stream: true });
+          arrivals.push({ length: read.length, at: Date.now() });
+        }
+      } catch {
+        return;
+      }
+      check("the driver", read, "done");
+    }
+
+    function follow(client: ConvexReactClient): Promise<void> {
+      const reader = watchStream(
+        client,
+        makeFunctionReference<"query">("streams:page"),
+        { streamId, incremental: true },
+      );
+      let seen = 0;
+      return new Promise((resolve) => {
+        reader.subscribe(() => {
+          const { text, status } = reader.getSnapshot();
+          for (; (arrivals[seen]?.length ?? Infinity) <= text.length; seen++) {
+            const lag = Date.now() - arrivals[seen]!.at;
+            lags.record(Math.min(MAX_LAG_MS, Math.max(1, lag)));
+          }
+          if (!isFinal(status)) return;
+          reader.close();
+          check("a follower", text, status);
+          resolve();
+        });
+      });
+    }
+
+    async function resume() {
+      const stream = readStream(`${host.siteUrl}/resume`, { streamId });
+      let read = "";
+      for await (const piece of stream) read += piece;
+      check("readStream", read, stream.status);
+    }
+
+    // The followers of a stream are on different connections.
+    const each = clients.length > 0 ? what.followers / what.streams : 0;
+    const readers = Array.from({ length: each }, (_, i) =>
+      follow(clients[(index * each + i) % clients.length]!),
+    );
+    if (index < what.resumers) readers.push(resume());
+    await Promise.all([drive(), ...readers]);
+    const saved = (await host.call("streams:body", { streamId })) as {
+      text: string;
+      status: string;
+    };
+    check("the database", saved.text, saved.status);
+    await host.call("streams:remove", { streamId });
+    streams++;
+  }
+
+  async function sample(): Promise<Sample> {
+    const at = Math.round((Date.now() - begin) / 1000);
+    const now = {
+      at,
+      readers: await memory(),
+      deployment: await host.memory(),
+    };
+    report(
+      `${JSON.stringify({ ...now, streams, lag: lag() })}; ${problems.length} problems`,
+    );
+    return now;
+  }
+
+  // One stream first: what is loaded only then is not what grows.
+  await slot(0, 2);
+  clients = Array.from({ length: what.connections }, () => connect(host.url));
+  const before = await sample();
+  const lasts = what.seconds * 1000;
+  const until = Date.now() + lasts;
+  const during: Sample[] = [];
+  const sampling = (async () => {
+    while (Date.now() < until) {
+      await sleep(Math.max(1000, lasts / 60));
+      during.push(await sample());
+    }
+  })();
+  const spread = Math.min(what.sentences * what.every, lasts) / 2;
+  await Promise.all(
+    Array.from({ length: what.streams }, async (_, index) => {
+      // Spread over half the time that a stream takes: some end while others are written.
+      await sleep((index / what.streams) * spread);
+      do await slot(index);
+      while (Date.now() < until);
+    }),
+  );
+  await sampling;
+  await Promise.all(clients.map((client) => client.close()));
+  clients = [];
+  const after = await sample();
+  return { streams, readings, problems, lag: lag(), before, during, after };
+}
