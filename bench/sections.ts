@@ -269,7 +269,7 @@ const busy: Section = async ({ quick, report }) => {
     for (let round = 1; round <= rounds; round++) {
       for (const name of hooks) {
         report(`beside: ${what}, ${name}, ${round} of ${rounds}`);
-        const hook = name === "alone" ? null : (name as HookName);
+        const hook = (name === "alone" ? null : name) as HookName | null;
         const took = await withHost("ours", (host) => measure(host, hook));
         figures[name] = Math.min(figures[name], took);
       }
