@@ -48,6 +48,17 @@ export default defineConfig([
     extends: [convex.configs.recommended],
   },
   {
+    files: ["src/{client,component,browser,durable}/**/*.ts"],
+    ignores: ["**/*.test.ts"],
+    rules: {
+      // Convex's default runtime lacks them.
+      "no-restricted-globals": [
+        "error",
+        ...["queueMicrotask", "setImmediate", "MessageChannel", "Buffer"],
+      ],
+    },
+  },
+  {
     files: ["src/react/**/*.{ts,tsx}", "example/src/**/*.{ts,tsx}"],
     extends: [reactHooks.configs.flat["recommended-latest"]],
     linterOptions: { noInlineConfig: true },

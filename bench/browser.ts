@@ -161,10 +161,12 @@ const TOKEN = "token ";
 /** 100 tokens a second. */
 const UNENDING = { before: 0, pace: 10, tokens: 1e6 };
 
-/** Shows a reply of the page's own server, and other components beside it. */
+export type Shown = HookName | "alone";
+
+/** Shows a reply of the page's own server, and other components beside it, or these alone. */
 async function withReply(
   host: Host,
-  hook: HookName | null,
+  hook: Shown,
   query: typeof UNENDING,
   use: Use<number>,
   react?: ReactVersion,
@@ -175,7 +177,7 @@ async function withReply(
       Object.entries(query).map(([name, value]) => [name, String(value)]),
     );
     const url = new URL(`/write?${search}`, page.url()).href;
-    const reply = hook && { hook, id, url };
+    const reply = hook === "alone" ? null : { hook, id, url };
     await page.evaluate((reply) => bench.showBeside(reply), reply);
     return await use(page, devTools);
   };
@@ -185,13 +187,13 @@ async function withReply(
 /** How long (ms) 300 ms of other rendering take beside a reply of 100 tokens a second: the median of several. */
 export async function beside(
   host: Host,
-  hook: HookName | null,
+  hook: Shown,
   how: How,
   times: number,
   react: ReactVersion,
 ): Promise<number> {
   const use: Use<number> = async (page) => {
-    if (hook !== null) await page.evaluate(() => bench.reached(100));
+    if (hook !== "alone") await page.evaluate(() => bench.reached(100));
     const took: number[] = [];
     for (let i = 0; i < times; i++) {
       took.push(await page.evaluate((how) => bench.update(how), how));
@@ -204,7 +206,7 @@ export async function beside(
 /** How long (ms) clicks wait for their rendering beside a reply that takes 100 ms to render: the 95th percentile. */
 export async function clicks(
   host: Host,
-  hook: HookName | null,
+  hook: Shown,
   times: number,
   react: ReactVersion,
 ): Promise<number> {
@@ -227,7 +229,7 @@ export async function clicks(
 /** How long (ms) the main thread ran scripts for 1,000 tokens after a text of so many characters. */
 export async function long(
   host: Host,
-  hook: HookName | null,
+  hook: Shown,
   before: number,
 ): Promise<number> {
   const query = { before, pace: 4, tokens: 1200 };

@@ -1,9 +1,15 @@
 /** What is measured, section by section, and the rows that come of it. */
 import type { Counters } from "../test/local-deployment/deployment.js";
 import { withHost, type Host } from "./bench-host.js";
-import { beside, clicks, heap, long, rendering } from "./browser.js";
+import {
+  beside,
+  clicks,
+  heap,
+  long,
+  rendering,
+  type Shown,
+} from "./browser.js";
 import { combined, costOfThousand, median, sizeOf } from "./figures.js";
-import type { HookName } from "./hook/bench-page.js";
 import {
   driving,
   emptyDay,
@@ -258,10 +264,10 @@ const busy: Section = async ({ quick, report }) => {
       ...{ noise: 0.25, reason: OTHERS },
     });
   /** The best of some rounds for each hook, in turn: other work of the machine only adds to it. */
-  async function best<Name extends HookName | "alone">(
+  async function best<Name extends Shown>(
     what: string,
     hooks: readonly Name[],
-    measure: (host: Host, hook: HookName | null) => Promise<number>,
+    measure: (host: Host, hook: Shown) => Promise<number>,
   ): Promise<Record<Name, number>> {
     const figures = Object.fromEntries(
       hooks.map((hook) => [hook, Infinity]),
@@ -269,8 +275,7 @@ const busy: Section = async ({ quick, report }) => {
     for (let round = 1; round <= rounds; round++) {
       for (const name of hooks) {
         report(`beside: ${what}, ${name}, ${round} of ${rounds}`);
-        const hook = (name === "alone" ? null : name) as HookName | null;
-        const took = await withHost("ours", (host) => measure(host, hook));
+        const took = await withHost("ours", (host) => measure(host, name));
         figures[name] = Math.min(figures[name], took);
       }
     }

@@ -1,141 +1,127 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+// @vitest-environment node
+/** Endings with real SDKs, on the `AbortController` and `fetch` of Convex's runtime. */
+import { fileURLToPath } from "node:url";
+import {
+  afterAll,
+  beforeAll,
+  describe,
+  expect,
+  test,
+  type TestContext,
+} from "vitest";
+import {
+  startDeployment,
+  type LocalDeployment,
+} from "../local-deployment/deployment.js";
 import {
   startModel,
   type Model,
 } from "../local-deployment/model/model-server.js";
-import {
-  unwatchStrayErrors,
-  watchStrayErrors,
-} from "../local-deployment/stray-errors.js";
-import { setUp } from "../support/setup.js";
-import { Runtime, SPEED, type Action } from "./host.js";
+import { appended } from "./app/chat.js";
+import { writers } from "./app/writers.js";
 
-let runtime: Runtime;
 let model: Model;
-
 beforeAll(async () => {
-  watchStrayErrors();
-  runtime = await Runtime.load();
-
-  model = await startModel({ firstTokenMs: 0, tokensPerSecond: 20 * SPEED });
+  model = await startModel({ firstTokenMs: 0 });
+  process.env.OPENAI_BASE_URL = model.baseURL;
 });
-afterAll(async () => {
-  await model.close();
-  unwatchStrayErrors();
-  if (process.env.RUNTIME_TABLE) console.table(table);
-});
+afterAll(() => model.close());
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const until = async (condition: () => boolean) => {
-  while (!condition()) await pause(5);
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
 
-describe("an action of this host", () => {
-  test.each([
-    ["aborting a signal that fetch has", true],
-    ["aborting it twice", false],
-    ["an exception in a listener", false],
-    ["a rejection that is handled", true],
-    ["an unhandled rejection", false],
-    ["an exception in a timer", false],
-  ])("%s: survives %s", async (what, survives) => {
-    const action = runtime.start(setUp(), async (app) => {
-      await app.survives[what]?.(model.baseURL);
-      await pause(50);
-    });
-    const ended = await action.ended;
-    if (survives) expect(ended).toBeNull();
-    else expect(ended).toMatch(/Thrown|Not handled|clos/);
+/** A deployment of the app, and a stream. */
+async function setUp({ onTestFinished }: TestContext) {
+  const log: string[] = [];
+  const deployment = await startDeployment({
+    functionsDir: folder("app"),
+    components: { persistentTextStreaming: folder("../../src/component") },
+    log: (line) => log.push(line),
   });
+  onTestFinished(() => deployment.stop());
+  const post = (path: string, body: string, signal?: AbortSignal) =>
+    fetch(deployment.siteUrl + path, { method: "POST", body, signal });
+  const streamId = (await deployment.call("chat:create")) as string;
+  // Each deployment gives its first stream the same id.
+  delete appended[streamId];
+  return {
+    deployment,
+    log,
+    post,
+    streamId,
+    write: (writer: string, signal?: AbortSignal) =>
+      post("/write", JSON.stringify({ streamId, writer }), signal),
+    over: () => until(() => deployment.open().actions === 0),
+    saved: () =>
+      deployment.call(
+        "lib:read",
+        { streamId },
+        { component: "persistentTextStreaming" },
+      ) as Promise<{ text: string; status: string; draining: boolean } | null>,
+  };
+}
+
+test("an action survives an abort of its fetch, but not two", async (context) => {
+  const { post } = await setUp(context);
+  expect((await post("/abort", "once")).ok).toBe(true);
+  expect((await post("/abort", "twice")).ok).toBe(false);
 });
 
-const writers = [
-  "openai 7",
-  "openai 6",
-  "openai 6, append",
-  "openai 6, stream()",
-  "anthropic 1",
-  "anthropic 1, stream()",
-  "ai 6, textStream",
-  "ai 6, fullStream",
-  "a listener that throws",
-  "onabort that throws",
-  "a listener that aborts again",
-  "a listener that never returns",
-  "a writer that never returns",
-];
-
-type App = ReturnType<typeof setUp>;
-const endings: Record<
-  string,
-  {
-    end: (app: App, streamId: string, action: Action) => Promise<unknown>;
-    status: string;
-  }
-> = {
+type End = (deployment: LocalDeployment, streamId: string) => Promise<unknown>;
+const endings: Record<string, { end: End; status: string }> = {
   stop: {
-    end: (app, streamId) => app.abort(streamId as never),
+    end: (deployment, streamId) => deployment.call("chat:stop", { streamId }),
     status: "aborted",
   },
   deletion: {
-    end: (app, streamId) => app.remove(streamId as never),
+    end: (deployment, streamId) => deployment.call("chat:remove", { streamId }),
     status: "error",
   },
   "time-out": {
-    end: (app, streamId) =>
-      app.t.mutation(app.lib.setStreamStatus, { streamId, status: "timeout" }),
+    end: (deployment, streamId) =>
+      deployment.call("chat:timeOut", { streamId }),
     status: "timeout",
   },
   "cannot be saved": {
-    end: async (_app, _streamId, action) => {
-      action.refuseMutations = true;
+    end: async ({ faults }) => {
+      const many = 1000;
+      faults.set({ refuseCommits: many, only: "lib:append" });
       // After seven, no more text is accepted; the last save goes on.
-      await until(() => action.refused >= 7);
-      action.refuseMutations = false;
+      await until(() => faults.set({}).refuseCommits <= many - 7);
+      faults.set({ refuseCommits: 0 });
     },
     status: "error",
   },
 };
 
-/** For the documentation: what was shown and lost, by writer and ending. */
-const table: Record<string, Record<string, string>> = {};
-
 describe.concurrent.each(Object.entries(endings))(
   "%s, while a writer streams:",
   (ending, { end, status }) => {
-    test.each(writers)("%s", async (writer) => {
-      let shown = 0;
-      let lost = 0;
-      let died = 0;
-      const runs = Number(process.env.RUNTIME_TABLE ?? 1);
-      for (let run = 0; run < runs; run++) {
-        const app = setUp();
-        const streamId = await app.create();
-        const action = runtime.start(app, ({ respond }) =>
-          respond(writer, model.baseURL, streamId),
-        );
-        // Some of it is saved, and some is not, as a rule.
-        await until(() => action.client.text.length > 60);
-        await pause(run);
-        await end(app, streamId, action);
-        if ((await action.ended) !== null) died++;
-
-        const { text } = action.client;
-        const page = await app.t.query(app.lib.read, { streamId });
-        const saved = page?.text ?? "";
-        shown += text.length;
-        if (ending !== "deletion") lost += text.length - saved.length;
-        if (process.env.RUNTIME_TABLE) continue;
-        expect(page?.status ?? "error").toBe(status);
+    test.for(Object.keys(writers).filter((name) => name !== "short"))(
+      "%s",
+      async (writer, context) => {
+        const { deployment, streamId, write, saved, over } =
+          await setUp(context);
+        const response = await write(writer);
+        let text = "";
+        const reading = (async () => {
+          const decoder = new TextDecoder();
+          for await (const bytes of response.body ?? []) {
+            text += decoder.decode(bytes, { stream: true });
+          }
+        })();
+        // Usually, some of it is saved, and some is not.
+        await until(() => text.length > 60);
+        await end(deployment, streamId);
+        await reading;
+        await over();
+        const page = await saved();
         if (ending === "deletion") expect(page).toBeNull();
-        else {
-          expect(saved).toBe(text);
-          expect(page?.draining).toBe(false);
-        }
-      }
-      (table[writer] ??= {})[ending] =
-        `${shown / runs} shown, ${lost / runs} lost, ${died} of ${runs} died`;
-    });
+        else expect(page).toMatchObject({ text, status, draining: false });
+      },
+    );
   },
 );
 
@@ -143,28 +129,28 @@ test("no model keeps writing for an action that has ended", async () => {
   await until(() => model.writing() === 0);
 });
 
-test.each(["before the claim", "during the claim", "after the head", "never"])(
+test.for(["during the claim", "after the head", "never"])(
   "a client that leaves %s: writing continues to the end",
-  async (when) => {
-    const app = setUp();
-    const streamId = await app.create();
-    const action = runtime.start(app, ({ respond }) =>
-      respond("short", model.baseURL, streamId),
-    );
-    const { client } = action;
-    if (when === "before the claim") client.leave();
-    if (when === "during the claim") action.onMutation = () => client.leave();
-    if (when === "after the head") {
-      await until(() => client.status !== null);
-      client.leave();
+  async (when, context) => {
+    const { deployment, log, write, over, saved } = await setUp(context);
+    const leaving = new AbortController();
+    if (when === "during the claim") {
+      deployment.faults.set({ commitDelayMs: 200 });
+      const answer = write("short", leaving.signal);
+      await until(() => deployment.open().actions === 1);
+      leaving.abort();
+      await expect(answer).rejects.toThrow();
+    } else {
+      const response = await write("short", leaving.signal);
+      if (when === "after the head") leaving.abort();
+      await response.text().catch(() => {});
     }
-    // Where the client is not there for the head, it is tried in the end.
-    const failed = /the claim/.test(when);
-    const ended = await action.ended;
-    if (failed) expect(ended).toMatch("head could not be sent");
-    else expect(ended).toBeNull();
-    const page = await app.t.query(app.lib.read, { streamId });
-    expect(page).toMatchObject({
+    await over();
+    // Without a client, sending the head is tried at the end, and fails.
+    expect(log.join().includes("before the response's head")).toBe(
+      when === "during the claim",
+    );
+    expect(await saved()).toMatchObject({
       text: "Short to the end.",
       status: "done",
       draining: false,
@@ -172,18 +158,16 @@ test.each(["before the claim", "during the claim", "after the head", "never"])(
   },
 );
 
-test("a background writer is also told after everything is saved", async () => {
+test("a background writer is also told after everything is saved", async (context) => {
   for (const writer of ["openai 6, append", "a listener that throws"]) {
-    const app = setUp();
-    const streamId = await app.create();
-    const action = runtime.start(app, ({ generate }) =>
-      generate(writer, model.baseURL, streamId),
-    );
-    await until(() => action.appended > 100);
-    await app.abort(streamId);
-    await action.ended;
-    const page = await app.t.query(app.lib.read, { streamId });
+    const { deployment, streamId, saved } = await setUp(context);
+    const args = { streamId, writer };
+    const ended = deployment.call("chat:generate", args).catch(() => {});
+    await until(() => (appended[streamId] ?? 0) > 100);
+    await deployment.call("chat:stop", { streamId });
+    await ended;
+    const page = await saved();
     expect(page).toMatchObject({ status: "aborted", draining: false });
-    expect(page?.text.length).toBeGreaterThanOrEqual(action.appended);
+    expect(page?.text.length).toBeGreaterThanOrEqual(appended[streamId]!);
   }
 });
