@@ -426,27 +426,6 @@ describe("a stream that ends from outside during its writer's pause", () => {
   });
 });
 
-test("an abort at the moment when the writer ends changes nothing or everything", async () => {
-  for (let delay = 0; delay <= 60; delay += 5) {
-    const { stream, abort, body } = await setUpStream();
-    const seen = await stream(
-      async (append) => {
-        await append("One. ");
-        await sleep(20);
-        await append("Two");
-      },
-      ({ args }) => ("start" in args ? sleep(15) : undefined),
-    );
-    await pass(delay);
-    await abort();
-    await seen.end();
-    const { text, status } = await body();
-    expect(text).toBe(seen.text);
-    expect(["done", "aborted"]).toContain(status);
-    if (status === "done") expect(text).toBe("One. Two");
-  }
-});
-
 describe("characters", () => {
   test("half a character is left out where the stream is stopped", async () => {
     const { stream, abort, body } = await setUpStream();

@@ -9,7 +9,7 @@ import process from "node:process";
 
 /** The tests of each source, the quickest first. The others have all tests of their folder. */
 const tests = {
-  "client/claim": ["index", "endings"],
+  "client/claim": ["badInput", "index", "endings"],
   "client/errors": ["badInput", "endings", "index"],
   "client/flush": ["flush", "endings", "saver"],
   "client/follow": ["resume", "readers"],
@@ -20,7 +20,7 @@ const tests = {
   "client/responses": ["responses", "readers", "resume"],
   "client/routes": ["routes"],
   "client/saver": ["write", "saver", "endings"],
-  "client/write": ["write", "badInput"],
+  "client/write": ["write", "badInput", "endings"],
   "component/cleanup": ["lib", "text"],
   "component/deadlines": ["client/endings", "lib"],
   "component/endings": ["client/endings", "lib"],
