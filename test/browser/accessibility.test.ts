@@ -3,7 +3,7 @@ import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { AssistantChat } from "./assistantPage.js";
-import { Chat, PATIENCE } from "./chatPage.js";
+import { Chat } from "./chatPage.js";
 import { useDemo } from "./useDemo.js";
 
 const setup = useDemo();
@@ -93,7 +93,7 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     await setup.demo.pace(2000);
     await chat.becomes("done");
     await chat.send("Put the planets in a table, but fail half way");
-    await expect.poll(() => chat.replies.count(), PATIENCE).toBe(2);
+    await expect.poll(() => chat.replies.count()).toBe(2);
     await chat.becomes("error");
     await isFineFor(chat.page);
 
@@ -129,7 +129,7 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     await chat.reply.locator("summary").click();
     await isFineFor(page);
     await chat.send("The tides in Bristol, but fail half way");
-    await expect.poll(() => chat.replies.count(), PATIENCE).toBe(2);
+    await expect.poll(() => chat.replies.count()).toBe(2);
     await chat.becomes("error");
     await isFineFor(page);
   });
@@ -142,16 +142,14 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     await page.getByRole("button", { name: "Start a reply" }).click();
     await page.getByRole("button", { name: "Open ten followers" }).click();
     await expect
-      .poll(async () => (await followed.innerText()).length, PATIENCE)
+      .poll(async () => (await followed.innerText()).length)
       .toBeGreaterThan(500);
     await setup.demo.pace(0.1);
     await isFineFor(page);
     expect(await followed.getAttribute("data-status")).toBe("streaming");
 
     await setup.demo.pace(5000);
-    await expect
-      .poll(() => followed.getAttribute("data-status"), PATIENCE)
-      .toBe("done");
+    await expect.poll(() => followed.getAttribute("data-status")).toBe("done");
     await isFineFor(page);
   });
 });

@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { expect } from "vitest";
-import { Chat, PATIENCE } from "./chatPage.js";
+import { Chat } from "./chatPage.js";
 
 export type Phase = "nothing" | "reasoning" | "calling" | "answered" | "text";
 
@@ -33,7 +33,7 @@ export class AssistantChat extends Chat {
   }
 
   async reaches(phase: Phase): Promise<void> {
-    await expect.poll(() => this.phase(), PATIENCE).toBe(phase);
+    await expect.poll(() => this.phase()).toBe(phase);
   }
 
   /** The content of the latest reply, open or closed: reasoning, tool calls and text. */

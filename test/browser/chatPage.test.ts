@@ -1,7 +1,7 @@
 /** The chat, as its users see it. */
 import { expect, test } from "vitest";
 import { launchBrowserWithTabs } from "./browser.js";
-import { Chat, PATIENCE } from "./chatPage.js";
+import { Chat } from "./chatPage.js";
 import { randomFrom } from "../support/random.js";
 import { useDemo } from "./useDemo.js";
 
@@ -41,7 +41,7 @@ test("a page that is reloaded at random moments continues where it was", async (
   const text = await chat.text();
   await chat.page.reload();
   await chat.becomes("done");
-  await expect.poll(() => chat.text(), PATIENCE).toBe(text);
+  await expect.poll(() => chat.text()).toBe(text);
   expect(setup.demo.model.asked()).toBe(asked);
 });
 
@@ -59,13 +59,13 @@ test("a backend that stops and starts again: the page says so, and recovers", as
   // The writer died with the backend, and its saved text is still there.
   expect((await chat.text()).slice(0, 50)).toBe(before.slice(0, 50));
   await expect
-    .poll(() => chat.text(), PATIENCE)
+    .poll(() => chat.text())
     .toMatch(/Nothing has arrived for a while/);
   await chat.reply.getByRole("button", { name: "Retry" }).click();
   await chat.grows();
   await finish(chat);
   await chat.send(SHORT);
-  await expect.poll(() => chat.replies.count(), PATIENCE).toBe(2);
+  await expect.poll(() => chat.replies.count()).toBe(2);
   await chat.becomes("done");
 });
 
@@ -93,7 +93,7 @@ test("a hidden tab, where no frame is painted, has the whole reply", async () =>
     await chat.page.bringToFront();
     await chat.page.reload();
     await chat.becomes("done");
-    await expect.poll(() => chat.text(), PATIENCE).toBe(text);
+    await expect.poll(() => chat.text()).toBe(text);
   } finally {
     await close();
   }
@@ -112,7 +112,7 @@ test("Stop takes about a second at most, and all visible text stays", async () =
   await chat.stopButton.click();
   await chat.becomes("aborted");
   const stoppedAfter = performance.now() - clickedAt;
-  await expect.poll(() => model.writing(), PATIENCE).toBe(0);
+  await expect.poll(() => model.writing()).toBe(0);
   const silentAfter = performance.now() - clickedAt;
   console.log(
     `Stop: shown after ${stoppedAfter.toFixed(0)} ms, the model's writing ended after ${silentAfter.toFixed(0)} ms`,
@@ -123,10 +123,10 @@ test("Stop takes about a second at most, and all visible text stays", async () =
 
   await follower.becomes("aborted");
   const text = await chat.text();
-  await expect.poll(() => follower.text(), PATIENCE).toBe(text);
+  await expect.poll(() => follower.text()).toBe(text);
   expect(text.length).toBeGreaterThan(before.length);
   await chat.page.reload();
-  await expect.poll(() => chat.text(), PATIENCE).toBe(text);
+  await expect.poll(() => chat.text()).toBe(text);
 });
 
 test("a model that fails half way: its text stays, Retry asks again, and the old reply is one step back", async () => {
@@ -139,16 +139,16 @@ test("a model that fails half way: its text stays, Retry asks again, and the old
 
   const asked = setup.demo.model.asked();
   await chat.reply.getByRole("button", { name: "Retry" }).click();
-  await expect.poll(() => setup.demo.model.asked(), PATIENCE).toBe(asked + 1);
+  await expect.poll(() => setup.demo.model.asked()).toBe(asked + 1);
   await chat.becomes("error");
   expect(await chat.replies.count()).toBe(1);
 
   // The replaced reply is one step back, even after a reload.
   await chat.page.reload();
   await chat.reply.getByRole("button", { name: "Previous reply" }).click();
-  await expect.poll(() => chat.text(), PATIENCE).toMatch(/bread.*1\/2/s);
+  await expect.poll(() => chat.text()).toMatch(/bread.*1\/2/s);
   await chat.reply.getByRole("button", { name: "Next reply" }).click();
-  await expect.poll(() => chat.text(), PATIENCE).toMatch(/bread.*2\/2/s);
+  await expect.poll(() => chat.text()).toMatch(/bread.*2\/2/s);
 });
 
 test("a double click on the trash deletes nothing; two clicks do, and the focus stays on the page", async () => {
@@ -160,7 +160,7 @@ test("a double click on the trash deletes nothing; two clicks do, and the focus 
   await trash.getByText("Delete?").waitFor();
   expect(await chat.replies.count()).toBe(1);
   await trash.click();
-  await expect.poll(() => chat.replies.count(), PATIENCE).toBe(0);
+  await expect.poll(() => chat.replies.count()).toBe(0);
   expect(await chat.page.evaluate(() => document.activeElement?.tagName)).toBe(
     "TEXTAREA",
   );
@@ -188,6 +188,6 @@ test("with the keyboard alone: Enter sends, Shift+Enter makes a new line, Escape
   expect(await boxHasFocus()).toBe(true);
   await keyboard.type(SHORT);
   await keyboard.press("Enter");
-  await expect.poll(() => chat.replies.count(), PATIENCE).toBe(2);
+  await expect.poll(() => chat.replies.count()).toBe(2);
   await chat.becomes("done");
 });

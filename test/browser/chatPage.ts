@@ -4,9 +4,6 @@ import { expect } from "vitest";
 export type Status =
   "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
 
-/** Long enough for a busy machine. On an idle one, waits end much sooner. */
-export const PATIENCE = { timeout: 30_000, interval: 20 };
-
 /** The chat, as its user sees it. */
 export class Chat {
   readonly box: Locator;
@@ -54,7 +51,7 @@ export class Chat {
   }
 
   async becomes(status: Status): Promise<void> {
-    await expect.poll(() => this.status(), PATIENCE).toBe(status);
+    await expect.poll(() => this.status()).toBe(status);
   }
 
   /** Waits until the latest reply is being written and has grown by this many characters. */
@@ -62,26 +59,7 @@ export class Chat {
     await this.becomes("streaming");
     const before = (await this.text()).length;
     await expect
-      .poll(async () => (await this.text()).length, PATIENCE)
+      .poll(async () => (await this.text()).length)
       .toBeGreaterThan(before + by);
   }
-}
-
-/** Records the length of an element's text at each change. */
-export async function watchLengths(
-  reply: Locator,
-): Promise<() => Promise<number[]>> {
-  const lengths = await reply.evaluateHandle((element: HTMLElement) => {
-    const seen = [element.innerText.length];
-    new MutationObserver(() => {
-      const { length } = element.innerText;
-      if (length !== seen.at(-1)) seen.push(length);
-    }).observe(element, {
-      childList: true,
-      subtree: true,
-      characterData: true,
-    });
-    return seen;
-  });
-  return () => lengths.jsonValue();
 }

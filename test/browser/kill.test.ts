@@ -13,7 +13,6 @@ import { servePages } from "../clients/serve.js";
 import { randomFrom } from "../support/random.js";
 import { story } from "../support/story.js";
 import { launchBrowser } from "./browser.js";
-import { PATIENCE } from "./chatPage.js";
 import { complaintsOf } from "./complaints.js";
 import { KilledDeployment } from "./kill/killed-deployment.js";
 
@@ -86,7 +85,7 @@ class Reader {
     const inShort = (seen: { text: string; status: string }) =>
       `${seen.status}, ${seen.text.length} characters`;
     await expect
-      .poll(async () => inShort(await this.seen()), PATIENCE)
+      .poll(async () => inShort(await this.seen()))
       .toBe(inShort({ text, status }));
     expect(await this.seen()).toMatchObject({ text, stepBack: null });
   }
@@ -147,9 +146,7 @@ async function timesOut({ streamId, driver, followers }: Audience) {
   for (const follower of followers) {
     await follower.shows(before.text, "timeout");
   }
-  await expect
-    .poll(async () => (await driver.seen()).status, PATIENCE)
-    .toBe("timeout");
+  await expect.poll(async () => (await driver.seen()).status).toBe("timeout");
   const { text, stepBack } = await driver.seen();
   expect(stepBack).toBeNull();
   // Text that came over HTTP and was not saved stays.
@@ -171,7 +168,7 @@ async function worksAgain() {
 
 test("before the first byte", async () => {
   const all = await audience({ hang: 0 });
-  await expect.poll(() => runs(all.streamId), PATIENCE).toBe(1);
+  await expect.poll(() => runs(all.streamId)).toBe(1);
   await deployment.killAndStartAgain();
   expect(await all.driver.seen()).toMatchObject({
     text: "",
@@ -280,7 +277,7 @@ test("while the text is being packed", async () => {
   const follower = await Reader.start({ ...props, driven: false });
   await deployment.killAndStartAgain();
   // What was scheduled before is done after.
-  await expect.poll(chunks, PATIENCE).toBe(Math.ceil(text.length / 2 ** 16));
+  await expect.poll(chunks).toBe(Math.ceil(text.length / 2 ** 16));
   expect(before).toBeGreaterThan(Math.ceil(text.length / 2 ** 16));
   await follower.shows(text, "done");
   expect(await saved(streamId)).toEqual({ text, status: "done" });

@@ -16,6 +16,7 @@ import {
   PersistentChatTransport,
   type ChatRequest,
 } from "../../src/ai/index.js";
+import "../support/patience.js";
 
 const [{ url: deploymentUrl, siteUrl }] = inject("deployments");
 const client = new ConvexHttpClient(deploymentUrl, { logger: false });
@@ -112,12 +113,9 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       errors,
       unmount,
       send: () => void chat().sendMessage({ text: "Why?" }),
-      ready: () =>
-        waitFor(() => expect(chat().status).toBe("ready"), { timeout: 20_000 }),
+      ready: () => waitFor(() => expect(chat().status).toBe("ready")),
       half: () =>
-        waitFor(() => expect(reply()?.length).toBeGreaterThanOrEqual(5), {
-          timeout: 20_000,
-        }),
+        waitFor(() => expect(reply()?.length).toBeGreaterThanOrEqual(5)),
     };
   }
   const gated = { reply: REPLY, gate: String(GATE) };
@@ -145,13 +143,11 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       reply: REPLY,
     });
     send();
-    await waitFor(() => expect(reply()).toBe(REPLY), { timeout: 20_000 });
+    await waitFor(() => expect(reply()).toBe(REPLY));
     await ready();
     void chat().regenerate();
     await waitFor(() => expect(streams).toHaveLength(2));
-    await waitFor(() => expect(chat().messages.at(-1)?.id).toBe(streams[1]), {
-      timeout: 20_000,
-    });
+    await waitFor(() => expect(chat().messages.at(-1)?.id).toBe(streams[1]));
     await ready();
     expect(requests[1]).toMatchObject({ trigger: "regenerate-message" });
     expect(chat().messages).toHaveLength(2);
@@ -164,12 +160,10 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       { answersTools: true },
     );
     send();
-    await waitFor(
-      () =>
-        expect(chat().messages.at(-1)?.parts.at(-1)).toMatchObject({
-          state: "input-available",
-        }),
-      { timeout: 20_000 },
+    await waitFor(() =>
+      expect(chat().messages.at(-1)?.parts.at(-1)).toMatchObject({
+        state: "input-available",
+      }),
     );
     await ready();
     void chat().addToolOutput({
@@ -177,7 +171,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       toolCallId: "call",
       output: "Brest",
     });
-    await waitFor(() => expect(reply()).toBe(REPLY), { timeout: 20_000 });
+    await waitFor(() => expect(reply()).toBe(REPLY));
     await ready();
     expect(streams).toHaveLength(2);
     expect(chat().messages).toHaveLength(2);
@@ -226,9 +220,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       await second.half();
       await change("chat:goOn", { streamId });
       for (const tab of name === "another tab" ? [first, second] : [second]) {
-        await waitFor(() => expect(tab.reply()).toBe(REPLY), {
-          timeout: 20_000,
-        });
+        await waitFor(() => expect(tab.reply()).toBe(REPLY));
         await tab.ready();
         expect(tab.chat().messages.map(({ id }) => id)).toEqual([
           messages[0]?.id,
@@ -242,7 +234,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   test("if a page dies before its request, the next one makes it", async () => {
     const streamId = await client.mutation(create, {});
     const page = openChat({ reply: REPLY }, { activeStream: streamId });
-    await waitFor(() => expect(page.reply()).toBe(REPLY), { timeout: 20_000 });
+    await waitFor(() => expect(page.reply()).toBe(REPLY));
     expect(await runs(streamId)).toBe(1);
   });
 
@@ -260,7 +252,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     if (status === "timeout") {
       await change("chat:timeOut", { streamId });
     }
-    await waitFor(() => expect(finishes).toHaveLength(1), { timeout: 30_000 });
+    await waitFor(() => expect(finishes).toHaveLength(1));
     const isError = message !== null;
     expect(finishes).toEqual([{ isAbort: !isError, isError }]);
     await waitFor(() =>

@@ -50,7 +50,11 @@ async function firefox(): Promise<Browser> {
     executablePath: "/usr/bin/firefox-esr",
   });
   return {
-    open: async (url) => tabAt(url, await browser.newPage()),
+    async open(url) {
+      const page = await browser.newPage();
+      page.setDefaultNavigationTimeout(120_000);
+      return tabAt(url, page);
+    },
     close: () => browser.close(),
   };
 }

@@ -436,8 +436,8 @@ test.each(REACT_NATIVES)(
     expect(late).toBeLessThan(1000);
     await deployment.call("chat:goOn", { streamId });
     for (const client of [hook, reading]) {
-      await expect.poll(() => client.seen().text, PATIENCE).toBe(WHOLE);
-      await expect.poll(() => client.seen().status, PATIENCE).toBe("done");
+      await expect.poll(() => client.seen().text).toBe(WHOLE);
+      await expect.poll(() => client.seen().status).toBe("done");
     }
     await hook.stop();
     expect(app.warnings).toEqual([expect.stringContaining("long-polls")]);
@@ -474,7 +474,7 @@ test("a reply that a page drives never waits for the connections of its follower
     Array.from({ length: 6 }, () => start("read")),
   );
   for (const { seen } of followers) {
-    await expect.poll(async () => (await seen()).text, PATIENCE).not.toBe("");
+    await expect.poll(async () => (await seen()).text).not.toBe("");
   }
   const driver = await start("hook", { driven: true, incremental: true });
   await expect
@@ -482,6 +482,6 @@ test("a reply that a page drives never waits for the connections of its follower
     .not.toBe("");
   for (const { streamId, seen } of [driver, ...followers]) {
     await deployment.call("chat:goOn", { streamId });
-    await expect.poll(async () => (await seen()).text, PATIENCE).toBe(WHOLE);
+    await expect.poll(async () => (await seen()).text).toBe(WHOLE);
   }
 });

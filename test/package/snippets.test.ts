@@ -160,13 +160,17 @@ test.each(blocks.filter(isExcerpt))("$where is code that runs", ({ code }) => {
   expect(sources.some((source) => source.includes(squeezed(code)))).toBe(true);
 });
 
-test("the files of the quick start are those of example/minimal", () => {
-  for (const block of blocks.filter(({ where }) => /^README/.test(where))) {
-    const file = fileOf(block);
-    if (file === undefined) continue;
-    const path = join(repository, "example/minimal", file);
+test("the quick start is example/minimal, five short files", () => {
+  const files = blocks.filter(
+    (block) => block.where.startsWith("README") && fileOf(block),
+  );
+  expect(files).toHaveLength(5);
+  for (const block of files) {
+    const path = join(repository, "example/minimal", fileOf(block)!);
     expect(readFileSync(path, "utf8")).toBe(block.code);
   }
+  const lines = files.flatMap(({ code }) => code.split("\n"));
+  expect(lines.filter((line) => line.trim()).length).toBeLessThanOrEqual(85);
 });
 
 describe("compiles:", () => {

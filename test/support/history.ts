@@ -1,10 +1,8 @@
 import { type StreamState, isFinal } from "../../src/shared.js";
 
-/** Everything that a reader ever showed. */
+/** Everything that a reader showed. */
 export class History {
   renders = 0;
-  /** How often the component was mounted; StrictMode does it twice. */
-  mounts = 0;
   readonly shown: StreamState[] = [];
 
   note(body: StreamState): void {
@@ -16,7 +14,7 @@ export class History {
     return this.shown.at(-1) ?? { text: "", status: "pending" };
   }
 
-  /** The first step that was not one forward, in words; null if there is none. */
+  /** The first step that was not forward, in words; null if there is none. */
   stepBack(): string | null {
     for (const [i, body] of this.shown.entries()) {
       const before = this.shown[i - 1];

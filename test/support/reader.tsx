@@ -1,8 +1,5 @@
-/** A reader of a stream as tests in jsdom and in a browser mount it, with a history of all that it ever showed. */
-import { ConvexProvider, type ConvexReactClient } from "convex/react";
+/** A reader of a stream, for tests in jsdom and in browsers, with a history of everything it showed. */
 import { makeFunctionReference } from "convex/server";
-import { StrictMode, useEffect } from "react";
-import { createRoot } from "react-dom/client";
 import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
 import type { StreamBody, StreamPage } from "../../src/shared.js";
@@ -45,42 +42,6 @@ export function ReaderView(props: ViewProps) {
     streamId as StreamId | undefined,
     { authToken, headers: { ...headers }, incremental },
   );
-  useEffect(() => {
-    history.mounts++;
-  }, [history]);
   history.note(shown);
   return <p data-status={shown.status}>{shown.text.length}</p>;
-}
-
-/** One reader on the page, in a root of its own. */
-export class Reader {
-  readonly history = new History();
-  private readonly element = document.body.appendChild(
-    document.createElement("section"),
-  );
-  private readonly root = createRoot(this.element);
-
-  constructor(
-    private readonly client: ConvexReactClient,
-    private props: ReaderProps,
-    private readonly strict: boolean,
-  ) {
-    this.update();
-  }
-
-  /** Renders again, with changes if there are any. */
-  update(changes: Partial<ReaderProps> = {}): void {
-    this.props = { ...this.props, ...changes };
-    const view = (
-      <ConvexProvider client={this.client}>
-        <ReaderView {...this.props} history={this.history} />
-      </ConvexProvider>
-    );
-    this.root.render(this.strict ? <StrictMode>{view}</StrictMode> : view);
-  }
-
-  unmount(): void {
-    this.root.unmount();
-    this.element.remove();
-  }
 }
