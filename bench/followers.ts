@@ -18,51 +18,40 @@ export function connect(url: string): ConvexReactClient {
   });
 }
 
-/** How far a follower has come, by its newest result. */
+/** How far a follower is, by its newest result. */
 export interface Progress {
-  /** Up to where it has what is saved: code units of text, or parts. */
+  /** How much it has of what is saved: code units of text, or parts. */
   has: number;
   /** How much text that is (UTF-16 code units). */
   characters: number;
   ended: boolean;
 }
 
-/** A follower keeps a subscription; which one, is up to its package. */
+/** A follower keeps a subscription, the one that its package keeps. */
 export abstract class Follower {
   progress: Progress = { has: -1, characters: 0, ended: false };
-  private waiting: {
-    for: (progress: Progress) => boolean;
-    goOn: () => void;
-  }[] = [];
-
-  /** Resolves when it has so much, and its present subscription has been answered. */
-  async reached(has: number): Promise<void> {
-    await this.wait((progress) => progress.ended || progress.has >= has);
-  }
-
-  async ended(): Promise<void> {
-    await this.wait((progress) => progress.ended);
-  }
+  private readonly waiting = new Set<() => void>();
 
   /** Called with every result of its present subscription. */
   onProgress: (progress: Progress) => void = () => {};
 
+  /** Resolves when it has so much, and its present subscription has been answered. */
+  async reached(has: number): Promise<void> {
+    const done = () => this.progress.ended || this.progress.has >= has;
+    while (!done()) {
+      await new Promise<void>((goOn) => this.waiting.add(goOn));
+    }
+  }
+
+  async ended(): Promise<void> {
+    await this.reached(Infinity);
+  }
+
   protected update(progress: Progress): void {
     this.progress = progress;
     this.onProgress(progress);
-    const still = [];
-    for (const waiter of this.waiting) {
-      if (waiter.for(progress)) waiter.goOn();
-      else still.push(waiter);
-    }
-    this.waiting = still;
-  }
-
-  private async wait(condition: (progress: Progress) => boolean) {
-    if (condition(this.progress)) return;
-    await new Promise<void>((goOn) => {
-      this.waiting.push({ for: condition, goOn });
-    });
+    for (const goOn of this.waiting) goOn();
+    this.waiting.clear();
   }
 }
 
@@ -142,8 +131,8 @@ type Deltas =
   | { kind: "deltas"; deltas: Delta[] };
 
 /**
- * What the agent's documentation says of its hooks: one subscription on the
- * list of streams, and one on the deltas behind a cursor, which moves with each.
+ * As the agent's documentation describes its hooks: one subscription to the list
+ * of streams, and one to the deltas after a cursor, which moves with each.
  */
 class DeltaFollower extends Follower {
   private readonly query = makeFunctionReference<

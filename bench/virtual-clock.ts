@@ -1,12 +1,9 @@
 /**
- * A clock that the benchmark can stop.
- *
- * Import this before anything else: it takes the place of the global `Date.now`,
- * `setTimeout` and `clearTimeout`. At first it runs like the real one. Once it
- * has been stopped, time passes only in `advance`: a reply of 50,000 tokens that
- * a model takes four minutes to write is then over as soon as the work that it
- * causes is done, and the number of commits depends on the text and the pace,
- * not on how fast the machine is.
+ * A clock that the benchmark can stop. Import this before anything else: it replaces
+ * the global `Date.now`, `setTimeout` and `clearTimeout`. While it is stopped, time
+ * passes only in `advance`: a reply that a model takes four minutes to write is over
+ * as soon as the work that it causes is done, and the number of commits depends on
+ * the text and the pace, not on the machine.
  */
 import { AsyncResource } from "node:async_hooks";
 import {
@@ -17,7 +14,7 @@ import {
 
 const realNow = Date.now.bind(Date);
 
-/** A timer on the stopped clock: what of `NodeJS.Timeout` is used by somebody. */
+/** A timer on the stopped clock, with the part of `NodeJS.Timeout` that is used. */
 class Timer {
   at = 0;
   readonly run: () => void;
@@ -29,7 +26,7 @@ class Timer {
     run: () => void,
     private readonly delay: number,
   ) {
-    // As with a real timer, what it starts belongs to whoever set it.
+    // Like a real timer's, its callback runs in the context in which it was set.
     this.run = AsyncResource.bind(run);
     this.refresh();
   }
@@ -39,13 +36,8 @@ class Timer {
     return this;
   }
 
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
+  ref = () => this;
+  unref = () => this;
 }
 
 class Clock {

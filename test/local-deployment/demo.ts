@@ -22,10 +22,10 @@ const USAGE = `npm run demo -- [options]
 /** An error whose message says what to do, so it needs no stack trace. */
 class UsageError extends Error {}
 
-function options() {
-  let values;
+/** Values of the options, by name. */
+function parse() {
   try {
-    ({ values } = parseArgs({
+    return parseArgs({
       options: {
         port: { type: "string", default: "5173" },
         "convex-port": { type: "string", default: "3210" },
@@ -38,33 +38,30 @@ function options() {
         },
         help: { type: "boolean", default: false },
       },
-    }));
+    }).values;
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n\n${USAGE}`);
   }
-  const port = (name: "port" | "convex-port" | "site-port" | "model-port") => {
-    const number = Number(values[name]);
-    if (!Number.isInteger(number) || number < 1 || number > 65535) {
-      throw new UsageError(
-        `--${name} must be a port (1 to 65535), not "${values[name]}".`,
-      );
-    }
-    return number;
-  };
-  const tokensPerSecond = Number(values["tokens-per-second"]);
-  if (!(tokensPerSecond > 0)) {
+}
+
+function options() {
+  const { help, data, ...numbers } = parse();
+  const number = (name: keyof typeof numbers, max: number) => {
+    const value = Number(numbers[name]);
+    if (value > 0 && value <= max) return value;
     throw new UsageError(
-      `--tokens-per-second must be a positive number, not "${values["tokens-per-second"]}".`,
+      `--${name} must be a positive number up to ${max}, not "${numbers[name]}".`,
     );
-  }
+  };
+  const port = (name: keyof typeof numbers) => number(name, 65535);
   return {
-    help: values.help,
+    help,
+    data,
     port: port("port"),
     convexPort: port("convex-port"),
     sitePort: port("site-port"),
     modelPort: port("model-port"),
-    data: values.data,
-    tokensPerSecond,
+    tokensPerSecond: number("tokens-per-second", 1e6),
   };
 }
 

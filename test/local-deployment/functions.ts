@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { join, relative, sep } from "node:path";
+import { join, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   getFunctionAddress,
@@ -10,7 +10,7 @@ import {
   type SchemaDefinition,
 } from "convex/server";
 
-/** A function's place: its component (the app itself is ""), and its path there, e.g. `chat:send`. */
+/** Where a function is: its component ("" for the app itself), and its path there, e.g. `chat:send`. */
 export interface FunctionPath {
   componentPath: string;
   udfPath: string;
@@ -23,7 +23,7 @@ type AnyFunctionReference = FunctionReference<
   "public" | "internal"
 >;
 
-/** What `query({…})` and its kin export, as far as it matters here. */
+/** What `query({…})` and the like return, as far as it matters here. */
 export interface RegisteredFunction {
   isQuery?: boolean;
   isMutation?: boolean;
@@ -42,28 +42,31 @@ export type Wrap = (
   path: FunctionPath,
 ) => RegisteredFunction;
 
+/** Not declarations, tests or modules that describe a deployment. */
+const isModule = (name: string) =>
+  /\.[jt]s$/.test(name) &&
+  !/\.d\.ts$|\.test\.|(^|\/)(convex|auth)\.config\./.test(name);
+
 /** The functions, schema, routes and crons of an app or of a component. */
 export class FunctionFolder {
-  readonly componentPath: string;
   readonly schema: SchemaDefinition<GenericSchema, boolean> | null;
   readonly router: HttpRouter | null;
   readonly crons: Crons | null;
   private readonly functions = new Map<string, RegisteredFunction>();
   private readonly modules = new Map<string, Module>();
 
-  /**
-   * Lists a folder and loads every module in it. A module that throws while it
-   * is loaded fails the start, as it would fail a push.
-   */
+  /** Loads every module in a folder. One that throws fails the start, as it would fail a push. */
   static async load(
     directory: string,
     componentPath: string,
     wrap: Wrap,
   ): Promise<FunctionFolder> {
     const modules = new Map<string, Module>();
-    for (const file of await moduleFiles(directory)) {
-      const name = relative(directory, file).split(sep).join("/");
-      const url = pathToFileURL(file).href;
+    const names = await readdir(directory, { recursive: true });
+    for (const file of names.sort()) {
+      const name = file.split(sep).join("/");
+      if (!isModule(name)) continue;
+      const url = pathToFileURL(join(directory, file)).href;
       const module = (await import(/* @vite-ignore */ url)) as Module;
       modules.set(name.replace(/\.[jt]s$/, ""), module);
     }
@@ -71,15 +74,14 @@ export class FunctionFolder {
   }
 
   private constructor(
-    componentPath: string,
+    private readonly componentPath: string,
     modules: Map<string, Module>,
     wrap: Wrap,
   ) {
-    this.componentPath = componentPath;
-    this.schema = (modules.get("schema")?.default ??
-      null) as typeof this.schema;
-    this.router = (modules.get("http")?.default ?? null) as HttpRouter | null;
-    this.crons = (modules.get("crons")?.default ?? null) as Crons | null;
+    const described = (name: string) => modules.get(name)?.default ?? null;
+    this.schema = described("schema") as typeof this.schema;
+    this.router = described("http") as HttpRouter | null;
+    this.crons = described("crons") as Crons | null;
     for (const [name, module] of modules) {
       this.modules.set(name, this.wrapModule(name, module, wrap));
     }
@@ -104,17 +106,13 @@ export class FunctionFolder {
   }
 
   private wrapModule(name: string, module: Module, wrap: Wrap): Module {
-    const wrapped: Module = {};
+    const wrapped: Module = { ...module };
     for (const [exportName, value] of Object.entries(module)) {
-      if (!isRegisteredFunction(value)) {
-        wrapped[exportName] = value;
-        continue;
-      }
-      const path = {
+      if (!isRegisteredFunction(value)) continue;
+      const fn = wrap(value, {
         componentPath: this.componentPath,
         udfPath: exportName === "default" ? name : `${name}:${exportName}`,
-      };
-      const fn = wrap(value, path);
+      });
       wrapped[exportName] = fn;
       this.functions.set(`${name}:${exportName}`, fn);
     }
@@ -167,20 +165,6 @@ export function resolveAddress(
     udfPath: `${rest.join("/")}:${functionName}`,
   };
 }
-
-async function moduleFiles(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, {
-    recursive: true,
-    withFileTypes: true,
-  });
-  return entries
-    .filter((entry) => entry.isFile() && isModule(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-}
-
-/** Like Convex, it skips files with two dots, such as `convex.config.ts` and `chat.test.ts`. */
-const isModule = (file: string) => /^[^.]+\.[jt]s$/.test(file);
 
 function isRegisteredFunction(value: unknown): value is RegisteredFunction {
   return (

@@ -69,25 +69,16 @@ export class QueryCache {
   }
 
   /** The result of a query now, from the cache if it is still right. */
-  async read(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-  ): Promise<Outcome> {
-    const entry = this.entry(path, args, identity);
-    // A run that is under way may have read before the caller asked. Its result
-    // counts only if nothing that it read has changed when it is done.
-    while (entry.running !== null) await entry.running;
-    return entry.isValid ? entry.outcome! : await this.run(entry);
-  }
-
-  /** `read`, as a function's call: its value, or its error thrown. */
   async call(
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
   ): Promise<Value> {
-    const outcome = await this.read(path, args, identity);
+    const entry = this.entry(path, args, identity);
+    // A run that is under way may have read before the caller asked. Its result
+    // counts only if nothing that it read has changed when it is done.
+    while (entry.running !== null) await entry.running;
+    const outcome = entry.isValid ? entry.outcome! : await this.run(entry);
     if (!outcome.ok) throw outcome.error;
     return jsonToConvex(JSON.parse(outcome.json) as never);
   }

@@ -109,11 +109,10 @@ function checkedSyscall(call: AsyncSyscall): AsyncSyscall {
   return async (op, jsonArgs) => {
     switch (op) {
       case "1.0/insert":
-        checkStrings(jsonArgs);
-        return call(op, jsonArgs);
       case "1.0/shallowMerge":
       case "1.0/replace":
-        return checkedChange(call, op, jsonArgs);
+        checkStrings(jsonArgs);
+        return call(op, jsonArgs);
       case "1.0/runUdf":
         return checkedCall(call, op, jsonArgs);
       default:
@@ -134,7 +133,7 @@ async function checkedCall(
   return result;
 }
 
-/** Only strings are large here. */
+/** Only strings are large here, and a document has one of them. */
 function checkStrings(jsonArgs: string): void {
   const { table = "", value } = JSON.parse(jsonArgs) as {
     table?: string;
@@ -144,30 +143,4 @@ function checkStrings(jsonArgs: string): void {
     ([, field]) => typeof field === "string",
   );
   checkDocument(table, Object.fromEntries(strings));
-}
-
-async function checkedChange(
-  call: AsyncSyscall,
-  op: string,
-  jsonArgs: string,
-): Promise<string> {
-  checkStrings(jsonArgs);
-  // A patch says what it changes. How large it makes the document is seen by
-  // what was written.
-  const written = await bytesWritten(call);
-  const answer = await call(op, jsonArgs);
-  const size = (await bytesWritten(call)) - written;
-  if (size > MiB) {
-    throw new Error(`Value is too large (${size} bytes > maximum size 1 MiB)`);
-  }
-  return answer;
-}
-
-const MiB = 1024 * 1024;
-
-async function bytesWritten(call: AsyncSyscall): Promise<number> {
-  const metrics = JSON.parse(await call("1.0/getTransactionMetrics", "{}")) as {
-    bytesWritten: { used: number };
-  };
-  return metrics.bytesWritten.used;
 }

@@ -1,15 +1,14 @@
 /**
- * A small stand-in for a model: an OpenAI-compatible endpoint on loopback, for the
- * demo and the tests. It has no intelligence, only a few texts; what it does
- * faithfully is the protocol, the tokens and the pace.
+ * A stand-in for a model, for the demo and the tests: an OpenAI-compatible endpoint
+ * on loopback with a few texts. The protocol, the tokens and the pace are real.
  *
- * - `POST /v1/messages`, Anthropic's protocol, streamed, text only.
- * - `POST /v1/chat/completions`, streamed as server-sent events. Whoever
- *   brings tools is shown the reasoning first (`reasoning_content`), and a tool is
- *   called (`tool_calls`) where it serves the question.
+ * - `POST /v1/chat/completions`, streamed as server-sent events. With tools, the
+ *   reasoning comes first (`reasoning_content`), and a tool is called
+ *   (`tool_calls`) where it answers the question.
+ * - `POST /v1/messages`: Anthropic's protocol, streamed, text only.
  * - `GET /v1/models`
  * - `GET /pace`, `POST /pace {"tokensPerSecond": 200}`: the speed of all replies
- *   from now on, those under way included. A model named `demo@200` has its own.
+ *   from now on, including those under way.
  */
 import {
   createServer,
@@ -17,6 +16,8 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
+import { json } from "node:stream/consumers";
+import { setTimeout } from "node:timers/promises";
 import { chooseReply, type ChatMessage, type Reply } from "./canned-replies.js";
 import { tokenize } from "./tokens.js";
 
@@ -31,21 +32,14 @@ export type ModelOptions = {
 export type Model = {
   /** What to set as OPENAI_BASE_URL. */
   baseURL: string;
-  port: number;
   /** How many replies it has been asked for. */
   asked(): number;
-  /** How many replies it is writing just now. */
+  /** How many replies it is writing now. */
   writing(): number;
   close(): Promise<void>;
 };
 
 export const DEFAULT_TOKENS_PER_SECOND = 60;
-
-type ChatRequest = {
-  model: string;
-  messages: ChatMessage[];
-  tools: string[];
-};
 
 type WrittenReply = Exclude<Reply, { kind: "refusal" }>;
 
@@ -62,12 +56,21 @@ type Delta =
       }[];
     };
 
+/** The events of a streamed reply, as they are sent. */
+interface Protocol {
+  begin: string;
+  delta(delta: Delta): string;
+  error: object;
+  end(reason: string): string;
+}
+
 /** Rejects with Node's own error (`EADDRINUSE` and such) if it cannot listen. */
-export async function startModel(options: ModelOptions = {}): Promise<Model> {
-  const { port = 0, firstTokenMs = 350 } = options;
-  const pace = {
-    tokensPerSecond: options.tokensPerSecond ?? DEFAULT_TOKENS_PER_SECOND,
-  };
+export async function startModel({
+  port = 0,
+  tokensPerSecond = DEFAULT_TOKENS_PER_SECOND,
+  firstTokenMs = 350,
+}: ModelOptions = {}): Promise<Model> {
+  const pace = { tokensPerSecond };
   let served = 0;
   let writing = 0;
 
@@ -79,36 +82,21 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
         response.setHeader("Access-Control-Allow-Headers", "Content-Type");
         response.writeHead(204).end();
         return;
+      case "POST /pace":
+        Object.assign(pace, await json(request));
+        sendJson(response, 200, pace);
+        return;
       case "GET /pace":
         sendJson(response, 200, pace);
         return;
-      case "POST /pace": {
-        const { tokensPerSecond } = (await readJson(request)) as Partial<
-          typeof pace
-        >;
-        if (!isPace(tokensPerSecond)) {
-          sendError(
-            response,
-            400,
-            "tokensPerSecond must be a positive number.",
-          );
-          return;
-        }
-        pace.tokensPerSecond = tokensPerSecond;
-        sendJson(response, 200, pace);
-        return;
-      }
       case "GET /v1/models":
-        sendJson(response, 200, {
-          object: "list",
-          data: [{ id: "demo", object: "model", created: 0, owned_by: "demo" }],
-        });
+        sendJson(response, 200, { object: "list", data: [{ id: "demo" }] });
         return;
       case "POST /v1/chat/completions":
-        await write(parseChat(await readJson(request)), response, complete);
+        await write(await json(request), response, completions);
         return;
       case "POST /v1/messages":
-        await write(parseChat(await readJson(request)), response, message);
+        await write(await json(request), response, messages);
         return;
       default:
         sendError(response, 404, `There is no ${route} here.`);
@@ -116,118 +104,42 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
   }
 
   async function write(
-    chat: ChatRequest | null,
+    chat: unknown,
     response: ServerResponse,
-    answer: typeof complete,
+    protocolOf: (serial: number, model: string) => Protocol,
   ) {
-    if (chat === null) {
-      sendError(response, 400, "Expected a model's name and messages.");
-      return;
-    }
+    const {
+      model,
+      messages,
+      tools = [],
+    } = chat as {
+      model: string;
+      messages: ChatMessage[];
+      tools?: { function: { name: string } }[];
+    };
     const serial = served++;
-    const reply = chooseReply(chat.messages, serial, chat.tools);
+    const names = tools.map((tool) => tool.function.name);
+    const reply = chooseReply(messages, serial, names);
     if (reply.kind === "refusal") {
       sendError(response, 400, reply.message);
       return;
     }
-    const own = Number(chat.model.split("@")[1]);
-    const batches = paced(
-      deltasOf(reply, serial),
-      () => (isPace(own) ? own : pace.tokensPerSecond),
-      firstTokenMs,
-      response,
-    );
+    const protocol = protocolOf(serial, model);
     writing++;
     try {
-      await answer(chat, reply, serial, batches, response);
+      response.writeHead(200, {
+        "Content-Type": "text/event-stream",
+        "Cache-Control": "no-cache",
+      });
+      response.write(protocol.begin);
+      const deltas = deltasOf(reply, serial);
+      for await (const batch of paced(deltas, pace, firstTokenMs, response)) {
+        response.write(batch.map((delta) => protocol.delta(delta)).join(""));
+      }
+      finish(reply, response, protocol);
     } finally {
       writing--;
     }
-  }
-
-  async function message(
-    chat: ChatRequest,
-    reply: WrittenReply,
-    serial: number,
-    batches: AsyncIterable<Delta[]>,
-    response: ServerResponse,
-  ) {
-    const event = (type: string, data: object) =>
-      response.write(`event: ${type}\n${sse({ type, ...data })}`);
-    response.writeHead(200, { "Content-Type": "text/event-stream" });
-    const usage = { input_tokens: 0, output_tokens: 0 };
-    event("message_start", {
-      message: {
-        id: `msg-${serial}`,
-        type: "message",
-        role: "assistant",
-        model: chat.model,
-        content: [],
-        stop_reason: null,
-        stop_sequence: null,
-        usage,
-      },
-    });
-    const content_block = { type: "text", text: "" };
-    event("content_block_start", { index: 0, content_block });
-    for await (const batch of batches) {
-      for (const delta of batch) {
-        if (!("content" in delta)) continue;
-        event("content_block_delta", {
-          index: 0,
-          delta: { type: "text_delta", text: delta.content },
-        });
-      }
-    }
-    const overloaded = { type: "overloaded_error", message: "Overloaded" };
-    const reason = finish(reply, response, overloaded);
-    if (reason === null) return;
-    event("content_block_stop", { index: 0 });
-    const stop_reason = { length: "max_tokens", content_filter: "refusal" };
-    event("message_delta", {
-      delta: {
-        stop_reason: stop_reason[reason as "length"] ?? "end_turn",
-        stop_sequence: null,
-      },
-      usage,
-    });
-    event("message_stop", {});
-    response.end();
-  }
-
-  async function complete(
-    chat: ChatRequest,
-    reply: WrittenReply,
-    serial: number,
-    batches: AsyncIterable<Delta[]>,
-    response: ServerResponse,
-  ) {
-    const envelope = {
-      id: `chatcmpl-${serial}`,
-      created: Math.floor(Date.now() / 1000),
-      model: chat.model,
-    };
-    response.writeHead(200, {
-      "Content-Type": "text/event-stream",
-      "Cache-Control": "no-cache",
-    });
-    const event = (delta: object, finishReason: string | null = null) =>
-      sse({
-        ...envelope,
-        object: "chat.completion.chunk",
-        choices: [{ index: 0, delta, finish_reason: finishReason }],
-      });
-    response.write(event({ role: "assistant", content: "" }));
-    for await (const batch of batches) {
-      response.write(batch.map((delta) => event(delta)).join(""));
-    }
-    const reason = finish(reply, response, {
-      message: BROKEN,
-      type: "server_error",
-    });
-    if (reason === null) return;
-    response.write(event({}, reason));
-    response.end("data: [DONE]\n\n");
   }
 
   const server = createServer((request, response) => {
@@ -240,10 +152,8 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
     server.once("error", reject);
     server.listen(port, "127.0.0.1", resolve);
   });
-  const actualPort = (server.address() as AddressInfo).port;
   return {
-    port: actualPort,
-    baseURL: `http://127.0.0.1:${actualPort}/v1`,
+    baseURL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     asked: () => served,
     writing: () => writing,
     close: () =>
@@ -254,39 +164,87 @@ export async function startModel(options: ModelOptions = {}): Promise<Model> {
   };
 }
 
-const BROKEN = "The model broke off half way, as it was asked to.";
+function completions(serial: number, model: string): Protocol {
+  const created = Math.floor(Date.now() / 1000);
+  const event = (delta: object, finish_reason: string | null = null) =>
+    sse({
+      ...{ id: `chatcmpl-${serial}`, created, model },
+      object: "chat.completion.chunk",
+      choices: [{ index: 0, delta, finish_reason }],
+    });
+  return {
+    begin: event({ role: "assistant", content: "" }),
+    delta: (delta) => event(delta),
+    error: {
+      message: "The model broke off half way, as it was asked to.",
+      type: "server_error",
+    },
+    end: (reason) => `${event({}, reason)}data: [DONE]\n\n`,
+  };
+}
 
-/** Why a reply ends, if it does by itself; else it breaks here. */
+function messages(serial: number, model: string): Protocol {
+  const event = (type: string, data: object) =>
+    `event: ${type}\n${sse({ type, ...data })}`;
+  const usage = { input_tokens: 0, output_tokens: 0 };
+  const message = {
+    ...{ id: `msg-${serial}`, type: "message", role: "assistant", model },
+    ...{ content: [], stop_reason: null, stop_sequence: null, usage },
+  };
+  const start = { index: 0, content_block: { type: "text", text: "" } };
+  return {
+    begin:
+      event("message_start", { message }) + event("content_block_start", start),
+    delta: (delta) =>
+      "content" in delta
+        ? event("content_block_delta", {
+            index: 0,
+            delta: { type: "text_delta", text: delta.content },
+          })
+        : "",
+    error: { type: "overloaded_error", message: "Overloaded" },
+    end: () => {
+      const delta = { stop_reason: "end_turn", stop_sequence: null };
+      return (
+        event("content_block_stop", { index: 0 }) +
+        event("message_delta", { delta, usage }) +
+        event("message_stop", {})
+      );
+    },
+  };
+}
+
+/** Ends a reply, or breaks it. */
 function finish(
   reply: WrittenReply,
   response: ServerResponse,
-  error: object,
-): string | null {
-  if (reply.kind === "call") return "tool_calls";
-  if (reply.kind === "text") return "stop";
-  switch (reply.how) {
-    case "length":
-    case "content_filter":
-      return reply.how;
-    case "error":
-    case "overloaded":
-      response.end(sse({ type: "error", error }));
-      return null;
-    case "cut":
-      response.destroy();
-      return null;
-    case "end":
-      response.end();
-      return null;
-    case "rubbish":
-      response.end('data: {"choices": [oops\n\n');
-      return null;
-    case "hang":
-      return null;
+  { error, end }: Protocol,
+): void {
+  if (reply.kind === "call") response.end(end("tool_calls"));
+  else if (reply.kind === "text") response.end(end("stop"));
+  else {
+    switch (reply.how) {
+      case "length":
+      case "content_filter":
+        response.end(end(reply.how));
+        return;
+      case "error":
+      case "overloaded":
+        response.end(sse({ type: "error", error }));
+        return;
+      case "cut":
+        response.destroy();
+        return;
+      case "end":
+        response.end();
+        return;
+      case "rubbish":
+        response.end('data: {"choices": [oops\n\n');
+    }
   }
 }
 
-/** A reply, one token at a time; of one that breaks, half of the text. */
+/** A reply, one token at a time. A broken one has half of the text. */
 function deltasOf(reply: WrittenReply, serial: number): Delta[] {
   const thoughts = tokenize(reply.reasoning ?? "").map(
     (reasoning_content): Delta => ({ reasoning_content }),
@@ -312,22 +270,22 @@ function deltasOf(reply: WrittenReply, serial: number): Delta[] {
 }
 
 /**
- * Hands out items as they fall due, and no more once the client has gone. Above
- * the resolution of timers several fall due at once, so the pace holds at any speed.
+ * Hands out items as they fall due, until the client has gone. Above the resolution
+ * of timers several fall due at once, so the pace holds at any speed.
  */
 async function* paced<Item>(
   items: Item[],
-  perSecond: () => number,
+  pace: { tokensPerSecond: number },
   firstMs: number,
   response: ServerResponse,
 ): AsyncGenerator<Item[]> {
-  const gone = new AbortController();
-  response.once("close", () => gone.abort());
-  await sleep(firstMs, gone.signal);
+  let isGone = false;
+  response.once("close", () => (isGone = true));
+  if (firstMs > 0) await setTimeout(firstMs);
   let sent = 0;
   let due = 1;
   let last = performance.now();
-  while (sent < items.length && !gone.signal.aborted) {
+  while (sent < items.length && !isGone) {
     const count = Math.min(Math.floor(due), items.length - sent);
     if (count > 0) {
       yield items.slice(sent, sent + count);
@@ -335,54 +293,12 @@ async function* paced<Item>(
       due -= count;
     }
     // Never long, so that a change of pace is felt at once.
-    const wait = ((1 - due) / perSecond()) * 1000;
-    await sleep(Math.min(Math.max(wait, 1), 100), gone.signal);
+    const wait = ((1 - due) / pace.tokensPerSecond) * 1000;
+    await setTimeout(Math.min(Math.max(wait, 1), 100));
     const now = performance.now();
-    due += ((now - last) / 1000) * perSecond();
+    due += ((now - last) / 1000) * pace.tokensPerSecond;
     last = now;
   }
-}
-
-/** Ends early, without an error, when the signal fires. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted || ms <= 0) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-  });
-}
-
-function isPace(value: unknown): value is number {
-  return typeof value === "number" && Number.isFinite(value) && value > 0;
-}
-
-function parseChat(body: unknown): ChatRequest | null {
-  const {
-    model,
-    messages,
-    tools = [],
-  } = body as Partial<
-    Omit<ChatRequest, "tools"> & { tools: { function: { name: string } }[] }
-  >;
-  if (typeof model !== "string" || !Array.isArray(messages)) return null;
-  const names = tools.map((tool) => tool.function.name);
-  return { model, messages, tools: names };
-}
-
-async function readJson(request: IncomingMessage): Promise<object> {
-  let body = "";
-  request.setEncoding("utf8");
-  for await (const part of request) body += part as string;
-  const json: unknown = JSON.parse(body);
-  if (typeof json !== "object" || json === null) {
-    throw new Error("Expected a JSON object.");
-  }
-  return json;
 }
 
 function sse(data: object): string {
@@ -396,7 +312,6 @@ function sendJson(response: ServerResponse, status: number, body: object) {
 }
 
 function sendError(response: ServerResponse, status: number, message: string) {
-  sendJson(response, status, {
-    error: { message, type: "invalid_request_error", code: null },
-  });
+  const error = { message, type: "invalid_request_error", code: null };
+  sendJson(response, status, { error });
 }
