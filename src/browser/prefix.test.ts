@@ -100,6 +100,13 @@ describe("where the two differ, the database is right", () => {
   });
 });
 
+test("another reader's end without text does not say where a text starts", () => {
+  const prefix = createPrefix();
+  prefix.adopt({ text: "", start: null, status: "aborted" });
+  prefix.save(500, "abc");
+  expect(prefix).toMatchObject({ text: "abc", status: "aborted" });
+});
+
 test("the end of a long text is read without the rest", () => {
   const text = new GrowingText();
   for (let i = 0; i < 50_000; i++) text.append(`${i} `);

@@ -139,7 +139,7 @@ export function createPrefix(before?: Known) {
 
     /** Adds what another reader of the stream has, unless its text is a different one. */
     adopt(other: Known): void {
-      if (extend(other.start ?? 0, other.text)) compare();
+      if (other.text && extend(other.start ?? 0, other.text)) compare();
       prefix.update(other.status);
     },
 

@@ -2,21 +2,20 @@ import process from "node:process";
 import type { StreamId } from "../../src/client/index.js";
 import { isFinal } from "../../src/shared.js";
 import { wire } from "../../src/protocol.js";
-import { textOf } from "../../src/browser/request.js";
 import type { Action } from "./action.js";
 import { LabClock } from "./lab-clock.js";
 import { Deployment } from "./lab-backend.js";
 import { failedToFetch, Sent, serve, untilAborted } from "./connections.js";
 import { Manuscript } from "./manuscript.js";
 import { Browser } from "./client.js";
-import { HookReader } from "./page.js";
+import { mountAlone, mountWithReact, PageReader } from "./page.js";
 import { Reader } from "./readers.js";
 import {
   CALM,
   STABLE,
+  UNCHANGING,
   type ActionPlan,
   type CallerPlan,
-  type ConnectionPlan,
   type OutsideEvent,
   type ReaderPlan,
   type Schedule,
@@ -43,7 +42,11 @@ interface Task {
 }
 
 /** Answers a request. */
-type Handler = (url: string, signal: AbortSignal | null) => Promise<Response>;
+type Handler = (request: {
+  url: string;
+  method: string;
+  signal: AbortSignal | null;
+}) => Promise<Response>;
 
 /** Carries a schedule out, until everything that it started has finished. */
 export async function carryOut(schedule: Schedule): Promise<Run> {
@@ -65,8 +68,8 @@ export class Run {
   readonly happenings = new Set<string>();
   readonly callers: Caller[] = [];
   readonly readers: Reader[] = [];
-  /** The hooks, and how many of their requests were answered. */
-  readonly hooks: { hook: HookReader; answered: number }[] = [];
+  /** The readers on pages, and how many of their requests were answered. */
+  readonly hooks: { hook: PageReader; requests: { answered: number } }[] = [];
   readonly browser = new Browser();
   /** When nothing ran (ms, by the clock that never jumps). */
   readonly stalls: { from: number; to: number }[] = [];
@@ -80,7 +83,6 @@ export class Run {
   /** Everything that has to finish before the readers have to. */
   private readonly writing: Task[] = [];
   private readonly reading: Task[] = [];
-  private isWritingOver = false;
   /** How the requests of `readStream` and of hooks are answered, by host. */
   private readonly hosts = new Map<string, Handler>();
 
@@ -113,11 +115,11 @@ export class Run {
     const { clock, schedule, happenings, writing, reading } = this;
     const deployment = await Deployment.create(clock, happenings, schedule);
     this.deployment = deployment;
-    const usesHook =
+    const usesReact =
       schedule.callers.some(({ by }) => by === "hook") ||
       schedule.readers.some(({ how }) => how === "hook");
     // A render, its effects, and what these start.
-    if (usesHook) clock.turns = 4;
+    if (usesReact) clock.turns = 4;
 
     for (const [i, plan] of schedule.callers.entries()) {
       this.start(writing, `caller ${i}`, plan.at, () => this.call(plan, i));
@@ -145,25 +147,22 @@ export class Run {
       await this.pass(5 * SECOND);
     }
     await this.runOwedCallbacks();
-    this.isWritingOver = true;
     await this.finish(reading, 15 * MINUTE);
     // A stream that was ended from outside drains for 15 s.
     await this.pass(20 * SECOND);
 
     const late: Task[] = [];
-    for (const [i, follow] of [
-      (reader: Reader) => reader.resume("late.lab"),
-      (reader: Reader) => reader.follow(true, [0], () => true),
-      (reader: Reader) => reader.follow(false, [0], () => true),
-    ].entries()) {
-      const reader = this.reader(`late reader ${i}`);
-      this.start(late, reader.name, 0, () => follow(reader));
+    const reader = this.reader("late readStream");
+    this.start(late, reader.name, 0, () => reader.resume("late.lab"));
+    for (const incremental of [true, false]) {
+      const page = { ...UNCHANGING, incremental };
+      this.show(`late reader (${incremental})`, { page }, late);
     }
     await this.finish(late, 10 * MINUTE);
     for (const reader of this.readers) reader.alive = false;
     for (const { hook } of this.hooks) hook.unmount();
     // An unused reader is kept for a while.
-    if (usesHook) await this.pass(MINUTE);
+    await this.pass(MINUTE);
     for (const { action } of this.callers) action.die();
     this.stored = await this.settled(deployment.stored());
     await clock.settle();
@@ -216,28 +215,17 @@ export class Run {
       happenings.add("another caller after the writer's action had died");
     }
     if (plan.how === "generate") return this.generate(plan);
-    const reader = this.reader(`the client of caller ${index} (${plan.by})`);
-    const host = `client-${index}.lab`;
-    if (plan.by === "hook") {
-      this.mountHook(reader, plan, host, true);
-      // What it asks for again, it asks for within this time.
-      for (let i = 0; i < 120 && !deployment.isOver; i++) {
-        await this.clock.wait(SECOND);
-      }
-      return;
+    const name = `the client of caller ${index} (${plan.by})`;
+    if (plan.by === "resume") {
+      const host = `client-${index}.lab`;
+      const reader = this.reader(name);
+      this.route(host, plan);
+      this.start(this.reading, name, 0, () => reader.resume(host, true));
+    } else this.show(name, { ...plan, driven: true });
+    // What it asks for again, it asks for within this time.
+    for (let i = 0; i < 120 && !deployment.isOver; i++) {
+      await this.clock.wait(SECOND);
     }
-    this.start(this.reading, reader.name, 0, async () => {
-      try {
-        const { status, body } = await this.post(plan, null);
-        if (status === 200) await this.receive(reader, body!);
-      } catch {
-        // It continues with what is saved, like every client.
-      }
-      if (plan.by === "resume") await reader.resume(host);
-      else await reader.follow(true, [700], () => this.isWritingOver);
-    });
-    // By then its action, a task of its own, has begun.
-    await this.clock.wait(0);
   }
 
   private async generate(plan: {
@@ -285,29 +273,46 @@ export class Run {
     }
   }
 
-  /** Shows the stream with a hook. Only its first request can go wrong. */
-  private mountHook(
-    reader: Reader,
-    plan: Pick<CallerPlan, "page"> & Partial<CallerPlan>,
-    host: string,
-    driven: boolean,
+  /** Shows the stream on a page. */
+  private show(
+    name: string,
+    plan: Pick<CallerPlan, "page"> & Partial<CallerPlan> & { driven?: boolean },
+    tasks = this.reading,
   ): void {
-    const { deployment, browser, happenings } = this;
+    const { deployment, browser } = this;
+    const { page, by, driven = false } = plan;
+    const host = `page-${this.hooks.length}.lab`;
+    const mount = by === "hook" ? mountWithReact : mountAlone();
+    const reader = this.reader(name);
     const url = `https://${host}/stream`;
-    const hook = new HookReader(
-      ...([deployment, browser, reader, plan.page, url, driven] as const),
+    const hook = new PageReader(
+      ...([deployment, browser, reader, page, url, driven, mount] as const),
     );
-    const entry = { hook, answered: 0 };
-    this.hooks.push(entry);
-    this.start(this.reading, reader.name, 0, () => hook.read());
+    this.hooks.push({ hook, requests: this.route(host, plan) });
+    this.start(tasks, name, 0, () => hook.read());
+  }
+
+  /** Answers the requests to a host. Only the first one to write can go wrong. */
+  private route(
+    host: string,
+    plan: Partial<CallerPlan>,
+    answers: ReaderPlan["answers"] = [],
+  ): { answered: number } {
+    const { happenings } = this;
     let requests = 0;
-    this.hosts.set(host, async (_url, signal) => {
-      if (driven && requests > 0) happenings.add("hook asked again");
-      const response = await this.post(requests++ === 0 ? plan : {}, signal);
-      if (response.status < 300) entry.answered++;
-      if (response.status === 200) happenings.add("hook drove the stream");
+    const counts = { answered: 0 };
+    this.hosts.set(host, async (request) => {
+      if (request.method !== "POST") {
+        return this.resume(request, answers.shift());
+      }
+      if (requests > 0) happenings.add("client asked again");
+      const isFirst = requests++ === 0;
+      const response = await this.post(isFirst ? plan : {}, request.signal);
+      if (response.status < 300) counts.answered++;
+      if (response.status === 200) happenings.add("client drove the stream");
       return response;
     });
+    return counts;
   }
 
   private newCaller({
@@ -357,23 +362,6 @@ export class Run {
         ),
       sent,
     );
-  }
-
-  /** Shows a reader what arrives of a body, until it ends, breaks or is silent for too long. */
-  private async receive(
-    reader: Reader,
-    body: ReadableStream<Uint8Array>,
-  ): Promise<void> {
-    const pieces = textOf(body);
-    for (;;) {
-      const piece = await Promise.race([
-        pieces.next(),
-        this.clock.wait(5 * MINUTE),
-      ]);
-      if (!piece || piece.done) break;
-      reader.show(reader.text.length, piece.value);
-    }
-    void pieces.return().catch(() => {});
   }
 
   /** Once the platform has given a body up, an action has ended when nothing of it is running. */
@@ -436,32 +424,19 @@ export class Run {
   }
 
   private async read(plan: ReaderPlan, index: number): Promise<void> {
-    const reader = this.reader(`reader ${index} (${plan.how})`);
-    const host = `reader-${index}.lab`;
+    const { how, page } = plan;
+    const name = `reader ${index} (${how})`;
     // It may be told to drive.
-    if (plan.how === "hook") {
-      const { page } = plan;
-      return this.mountHook(reader, { page }, host, false);
-    }
-    if (plan.how !== "resume") {
-      const isPaged = plan.how === "pages";
-      return reader.follow(isPaged, plan.looks, () => this.isWritingOver);
-    }
-    const answers = [...plan.answers];
-    this.hosts.set(host, (...request) =>
-      this.resume(...request, answers.shift()),
-    );
-    return reader.resume(host);
+    if (how !== "resume") return this.show(name, { page, by: how });
+    const host = `reader-${index}.lab`;
+    this.route(host, {}, [...plan.answers]);
+    return this.reader(name).resume(host);
   }
 
   /** Answers a request for what is saved. */
   private async resume(
-    url: string,
-    signal: AbortSignal | null,
-    plan: { action: ActionPlan; connection: ConnectionPlan } = {
-      action: CALM,
-      connection: STABLE,
-    },
+    request: Parameters<Handler>[0],
+    plan: ReaderPlan["answers"][number] = { action: CALM, connection: STABLE },
   ): Promise<Response> {
     const { deployment, happenings } = this;
     const action = deployment.action(plan.action);
@@ -474,7 +449,7 @@ export class Run {
       deployment,
       action,
       plan.connection,
-      { url, signal },
+      request,
       (ctx, request) => {
         const id = new URL(request.url).searchParams.get(wire.streamId);
         return deployment.streaming.resume(ctx, request, id as StreamId);
@@ -485,13 +460,13 @@ export class Run {
   /** The platform's `fetch`. */
   readonly fetch = async (
     input: unknown,
-    { signal = null }: RequestInit = {},
+    { method = "GET", signal = null }: RequestInit = {},
   ): Promise<Response> => {
     const url = String(input);
     const { hostname } = new URL(url);
     const handler = this.hosts.get(hostname) ?? this.resume.bind(this);
     const answered = this.clock.asNobody(async () =>
-      untilAborted(await handler(url, signal), signal),
+      untilAborted(await handler({ url, method, signal }), signal),
     );
     const aborted = new Promise<never>((_, reject) => {
       const abort = () => reject(new DOMException("Aborted.", "AbortError"));

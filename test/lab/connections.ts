@@ -29,11 +29,11 @@ export async function serve(
   { clock, happenings }: Pick<Deployment, "clock" | "happenings">,
   action: Action,
   connection: ConnectionPlan,
-  request: { url: string; method?: string; signal: AbortSignal | null },
+  request: { url: string; method: string; signal: AbortSignal | null },
   handler: (ctx: Deployment["app"], request: Request) => Promise<Response>,
   sent = new Sent(),
 ): Promise<Response> {
-  const { url, method = "GET" } = request;
+  const { url, method } = request;
   const client = new AbortController();
   let hasLeft = false;
   let reading: ReadableStreamDefaultReader<Uint8Array> | null = null;

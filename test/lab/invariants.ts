@@ -251,7 +251,7 @@ const invariants: Record<string, (run: Run) => string | null> = {
 
   /** 7.7: A hook gets one answer each time it starts driving. */
   fewRequests: ({ hooks }) =>
-    first(hooks, ({ hook: { reader, drives }, answered }) =>
+    first(hooks, ({ hook: { reader, drives }, requests: { answered } }) =>
       answered > drives
         ? `${reader.name} got ${answered} answers for ${drives}`
         : null,

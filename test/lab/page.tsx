@@ -12,6 +12,7 @@ import {
   type StreamState,
   type StreamStatus,
 } from "../../src/shared.js";
+import { SwitchingComponent } from "../support/switching.js";
 import { Client, type Browser, type Question } from "./client.js";
 import type { Deployment } from "./lab-backend.js";
 import type { Reader } from "./readers.js";
@@ -74,8 +75,28 @@ export const mountWithReact: Mount = (client, strict, onShow, onError) => {
   };
 };
 
-/** A component that shows the stream with `useStream`. */
-export class HookReader {
+/** Mounts a component without React. With another token, it is in another provider. */
+export const mountAlone =
+  (other?: Client): Mount =>
+  (client, _strict, onShow) => {
+    let component: SwitchingComponent | undefined;
+    let shown: Props;
+    return {
+      unmount: () => component?.unmount(),
+      render: (props) => {
+        shown = props;
+        const source = { ...props, query: "chat:body" };
+        const provider = (props.authToken !== "first" && other) || client;
+        component ??= new SwitchingComponent(provider, source, (view) =>
+          onShow(view.snapshot, shown),
+        );
+        component.update(source, provider);
+      },
+    };
+  };
+
+/** A component that shows the stream. */
+export class PageReader {
   /** How often it has started to drive the stream. Each time, it may send one request. */
   drives = 0;
   private readonly client: Client;
@@ -89,7 +110,7 @@ export class HookReader {
     private readonly plan: PagePlan,
     url: string,
     driven: boolean | "auto",
-    private readonly mountView: Mount = mountWithReact,
+    private readonly mountView: Mount,
   ) {
     const { clock, happenings, streamId, streaming, app } = deployment;
     const body = ({ streamId, from }: Question) =>

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { resume } from "../../src/client/follow.js";
 import { START_OFFSET } from "../../src/protocol.js";
 import { cutLength, isFinal, statusOf03 } from "../../src/shared.js";
-import { SwitchingComponent } from "../support/switching.js";
 import { Action } from "./action.js";
 import type { Run } from "./carry-out.js";
 import { Browser, Client, type Question } from "./client.js";
@@ -12,7 +11,7 @@ import { check } from "./invariants.js";
 import type { Outcome } from "./lab.js";
 import { LabClock } from "./lab-clock.js";
 import { storyOf } from "./manuscript.js";
-import { HookReader, type Mount, type Props } from "./page.js";
+import { mountAlone, PageReader } from "./page.js";
 import { Reader } from "./readers.js";
 import {
   CALM,
@@ -129,15 +128,12 @@ class PretendedStream {
   }
 
   readonly streaming = {
-    getStreamBody: async (
-      _: unknown,
-      _id: string,
-      range: Partial<Question>,
-    ) => {
-      if (range.from !== undefined) return this.read(range.from);
+    getStreamBody: (_: unknown, _id: string, range: Partial<Question>) => {
+      if (range.from !== undefined)
+        return Promise.resolve(this.read(range.from));
       const { offset, status } = this.tail;
       const text = this.whole.slice(0, offset);
-      return { text, status: statusOf03(status) };
+      return Promise.resolve({ text, status: statusOf03(status) });
     },
   };
 
@@ -159,26 +155,6 @@ class PretendedStream {
   }
 }
 
-/** Mounts a component without React. With another token, it is in another provider. */
-const mountAlone =
-  (other: Client): Mount =>
-  (client, _strict, onShow) => {
-    let component: SwitchingComponent | undefined;
-    let shown: Props;
-    return {
-      unmount: () => component?.unmount(),
-      render: (props) => {
-        shown = props;
-        const source = { ...props, query: "chat:body" };
-        const provider = props.authToken === "first" ? client : other;
-        component ??= new SwitchingComponent(provider, source, (view) =>
-          onShow(view.snapshot, shown),
-        );
-        component.update(source, provider);
-      },
-    };
-  };
-
 /** Shows a stream in a component, and reads it with `readStream`, until both have everything. */
 export async function readAlone(reading: Reading): Promise<Outcome> {
   const clock = new LabClock();
@@ -187,7 +163,7 @@ export async function readAlone(reading: Reading): Promise<Outcome> {
   const { happenings } = stream;
   const requests = [...reading.requests];
   globalThis.fetch = async (input, { method = "GET", signal = null } = {}) => {
-    const url = String(input);
+    const url = input as string;
     const { status = 200, connection = STABLE } = requests.shift() ?? {};
     const isPost = method === "POST";
     if (isPost && status !== 200) return new Response(null, { status });
@@ -216,7 +192,7 @@ export async function readAlone(reading: Reading): Promise<Outcome> {
       (question) => stream.streaming.getStreamBody(null, "", question),
     );
     stream.listeners.add(other.askAll);
-    const hook = new HookReader(
+    const hook = new PageReader(
       ...([deployment, browser, component, page, url, driven] as const),
       mountAlone(other),
     );

@@ -113,12 +113,12 @@ export class Reader extends Shown implements Owner {
     return this.deployment.clock;
   }
 
-  /** Reads the rest with `readStream`. */
-  async resume(host: string): Promise<void> {
+  /** Reads the stream with `readStream`. */
+  async resume(host: string, drive = false): Promise<void> {
     const reading = this.clock.as(this, async () => {
       const stream = readStream(`https://${host}/resume`, {
         streamId: this.deployment.streamId,
-        from: this.text.length,
+        drive,
       });
       for await (const piece of stream) this.show(this.text.length, piece);
       this.showStatus(stream.status);
@@ -127,46 +127,6 @@ export class Reader extends Shown implements Owner {
       if (error.status === 404) this.refused = true;
       else this.complain("failure", String(error));
     });
-    this.ended = true;
-  }
-
-  /** Queries the saved text, page by page or as a whole, until `enough` and then to its end. */
-  async follow(
-    isPaged: boolean,
-    looks: number[],
-    enough: () => boolean,
-  ): Promise<void> {
-    const { streaming, streamId, app } = this.deployment;
-    this.reads03 = !isPaged;
-    let from = this.text.length;
-    let patience = 1;
-    for (let i = 0; this.alive; i++) {
-      const isLast = enough();
-      const before = this.text.length;
-      if (isPaged) {
-        const page = await streaming.getStreamBody(app, streamId, from);
-        if (this.deployment.tail === null) break;
-        this.show(page.from, page.text);
-        this.showStatus(page.status);
-        if (page.next < from) {
-          this.complain("growth", `is sent back from ${from} to ${page.next}`);
-        }
-        if (isLast && page.next === from && isFinal(page.status)) break;
-        from = page.next;
-      } else {
-        const body = await streaming.getStreamBody(app, streamId);
-        if (this.deployment.tail === null) break;
-        this.showAll(body.text);
-        this.showStatus(body.status);
-        if (isLast) break;
-      }
-      // A subscription reports only changes, so while nothing changes it queries less often.
-      patience = this.text.length > before ? 1 : Math.min(patience * 1.6, 60);
-      if (!isLast) {
-        await this.clock.wait((looks[i % looks.length] ?? 500) * patience);
-      }
-    }
-    this.refused = this.deployment.tail === null;
     this.ended = true;
   }
 }

@@ -108,8 +108,6 @@ export const STABLE: ConnectionPlan = {
   noticed: "signal",
 };
 
-const looks = some(fc.integer({ min: 200, max: 1500 }), 4);
-
 const span = fc.record({ at: fc.nat(6000), for: fc.nat(3000) });
 export type Span = Value<typeof span>;
 
@@ -149,22 +147,22 @@ export const page = fc.record({
 });
 export type PagePlan = Value<typeof page>;
 
-const reader = (bytes: number) => {
-  const at = rarely(2, 0, fc.nat(8000));
-  return fc.oneof(
-    fc.record({ at, looks, how: fc.constantFrom("pages", "whole") }),
-    fc.record({ at, looks, page, how: fc.constant("hook" as const) }),
-    fc.record({
-      at,
-      looks,
-      how: fc.constant("resume" as const),
-      answers: fc.array(
-        fc.record({ action: action(4, 8), connection: connection(bytes) }),
-        { maxLength: 4 },
-      ),
-    }),
-  );
+/** A page that stays as it is. */
+export const UNCHANGING = {
+  ...{ strict: false, lags: [0], down: [], failing: [], changes: [] },
 };
+
+const reader = (bytes: number) =>
+  fc.record({
+    at: rarely(2, 0, fc.nat(8000)),
+    /** By React, by the reader behind it, or by `readStream`. */
+    how: fc.constantFrom("hook", "reader", "resume"),
+    page,
+    answers: fc.array(
+      fc.record({ action: action(4, 8), connection: connection(bytes) }),
+      { maxLength: 4 },
+    ),
+  });
 export type ReaderPlan = Value<ReturnType<typeof reader>>;
 
 const outside = fc
@@ -285,8 +283,8 @@ const caller = (bytes: number) =>
     connection: connection(bytes),
     /** Whether its first request gets lost. */
     isLost: rarely(10, false, fc.constant(true)),
-    /** How the client requests and reads: `fetch`, then `readStream` or pages; or the hook. */
-    by: fc.constantFrom("resume", "pages", "hook"),
+    /** How the client requests and reads: with `fetch` and then `readStream`, or as a page does. */
+    by: fc.constantFrom("resume", "reader", "hook"),
     page,
   });
 export type CallerPlan = Value<ReturnType<typeof caller>>;
