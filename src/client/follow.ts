@@ -195,20 +195,17 @@ export async function* followText(
       `There is no stream ${shown(streamId)}. It may have been deleted.`,
     );
   if (!mayBeId(streamId)) throw missing();
-  const left = new AbortController();
-  try {
-    const first = await firstPage(stream, start);
-    if (first === null) throw missing();
-    let last = first;
-    for await (const page of follow(first, stream.read, left.signal)) {
-      last = page;
-      if (page.text !== "") yield page.text;
-    }
-    // It did not end, so it must have been deleted.
-    if (!isFinal(last.status)) throw missing();
-  } finally {
-    left.abort();
+  const first = await firstPage(stream, start);
+  if (first === null) throw missing();
+  let last = first;
+  // A reader leaves between two pages, so nothing has to be told.
+  const { signal } = new AbortController();
+  for await (const page of follow(first, stream.read, signal)) {
+    last = page;
+    if (page.text !== "") yield page.text;
   }
+  // It did not end, so it must have been deleted.
+  if (!isFinal(last.status)) throw missing();
 }
 
 /** The response with the text of a stream, from the reader's position to the end. */

@@ -101,6 +101,22 @@ describe("ends", () => {
     await settled(generating);
   });
 
+  test("soon after an abort, if the writer is dead; a long-poll then has the end", async () => {
+    const app = await setUpStream();
+    const { t, lib, streamId, resume, get } = app;
+    await t.mutation(lib.claim, { streamId, writer: "dead" });
+    await app.abort();
+    const began = Date.now();
+    await textOf(await resume());
+    expect(Date.now() - began).toBeGreaterThan(5000);
+    expect(Date.now() - began).toBeLessThan(8000);
+    const url = `https://app.test/?streamId=${streamId}&live=long-poll`;
+    const response = await settled(get(url));
+    expect(response.status).toBe(200);
+    expect(response.headers.get("Stream-Status")).toBe("aborted");
+    expect(Date.now() - began).toBeLessThan(15_000);
+  });
+
   test("at a deletion", async () => {
     const { resume, remove } = await growingStream();
     const { seen } = readBody(await resume());
@@ -209,11 +225,17 @@ describe("the position", () => {
     const { streamId, act, streaming, url } = await written();
     const asked = (range: { from?: number; tail?: number }) =>
       act((ctx) =>
-        streaming.resume(ctx, new Request(`${url}&offset=8`), streamId, range),
+        streaming.resume(
+          ctx,
+          new Request(`${url}&offset=8&tail=3`),
+          streamId,
+          range,
+        ),
       );
     expect(await textOf(await asked({ from: 0 }))).toBe(text);
     expect(await textOf(await asked({ tail: 1 }))).toBe(".");
     expect((await asked({ from: 0, tail: 1 })).status).toBe(400);
+    expect(await (await asked({ tail: -1 })).text()).toContain("has -1.");
   });
 
   test("at the tail of a text that grows: the rest follows", async () => {
@@ -406,8 +428,9 @@ describe("follow", () => {
     const reading = expect(settled(read(app))).rejects;
     await pass(1000);
     await app.remove();
-    await reading.toThrow("There is no stream");
-    await expect(read(app)).rejects.toThrow("There is no stream");
+    const missing = { data: { kind: "StreamNotFound" } };
+    await reading.toMatchObject(missing);
+    await expect(read(app)).rejects.toMatchObject(missing);
     const none = undefined as unknown as StreamId;
     await expect(read({ ...app, streamId: none })).rejects.toThrow(
       "There is no stream undefined",
