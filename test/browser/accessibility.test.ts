@@ -107,22 +107,16 @@ describe.each(screens)("$colorScheme, $width px", ({ colorScheme, width }) => {
     const chat = await AssistantChat.open(page, `${setup.demo.url}/assistant`);
     await isFineFor(page);
 
-    // Paused in each phase, so that nothing changes while axe runs.
     process.env.TIDE_TABLE_MS = "4000";
     await setup.demo.pace(20);
     await chat.send("When is high water in Saint-Malo?");
-    await chat.reaches("reasoning");
-    await setup.demo.pace(0.01);
-    await isFineFor(page);
-    await setup.demo.pace(100);
-    await chat.reaches("calling");
-    await setup.demo.pace(0.01);
-    await isFineFor(page);
-    await setup.demo.pace(100);
-    await chat.reaches("text");
-    await setup.demo.pace(0.01);
-    await isFineFor(page);
-    expect(await chat.status()).toBe("streaming");
+    // Paused in each phase, so that nothing changes while axe runs.
+    for (const phase of ["reasoning", "calling", "text"] as const) {
+      await chat.reaches(phase);
+      await setup.demo.pace(0.01);
+      await isFineFor(page);
+      await setup.demo.pace(100);
+    }
 
     await setup.demo.pace(5000);
     await chat.becomes("done");
