@@ -247,7 +247,8 @@ function resultOf<T>(
   while (count > 0 && ends[count - 1]! > length) count--;
   const rest = (isWhole && parsed.last) || [];
   const key = rest.length > 0 ? -1 : count;
-  const result = results.get(key) ?? [...values.slice(0, count), ...rest];
+  let result = results.get(key);
+  result ??= key < 0 ? [...values, ...rest] : values.slice(0, count);
   results.delete(key);
   results.set(key, result);
   const [oldest] = results.keys();
