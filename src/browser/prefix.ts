@@ -87,8 +87,9 @@ export function createPrefix(before?: Known) {
   /** Decides whether to show the whole or the pieces. */
   function compare(cursor = CURSOR): void {
     const { text } = pieces;
+    // Usually there is no whole. Comparing would copy all the text for each token.
+    if (text === "" || whole === "") return;
     // A query that is ahead stays on screen.
-    if (text === "") return;
     if (!isPlaceholder && whole !== text && whole.startsWith(text)) return;
     const certain = whole.slice(0, Math.max(0, whole.length - cursor));
     if (isPlaceholder || text.startsWith(certain)) whole = "";
