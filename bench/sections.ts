@@ -309,7 +309,7 @@ const busy: Section = async ({ quick, report }) => {
       ["ours", "published", "lines"],
       (host, hook) => long(host, hook, length),
     );
-    const metric = "main thread in scripts, per 1,000 tokens";
+    const metric = "main thread in all, per 1,000 tokens";
     add(`${what} shown before`, metric, { ours, published });
     add(`${what} shown before`, `${metric}, as lines`, { ours: lines });
   }
