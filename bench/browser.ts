@@ -23,7 +23,7 @@ const aliases: Record<ReactVersion, Record<string, string>> = {
 
 type Use<Result> = (page: Page, devTools: CDPSession) => Promise<Result>;
 
-/** A page of its own browser, connected to the deployment. */
+/** A page in a new browser, connected to the deployment. */
 async function withPage<Result>(
   host: Host,
   use: Use<Result>,

@@ -1,4 +1,4 @@
-/** Readers of one stream, each on a connection of its own, as browsers are. */
+/** Readers of one stream, each with its own connection, like browsers. */
 import {
   ConvexReactClient,
   type ConvexReactClientOptions,

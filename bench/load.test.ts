@@ -13,7 +13,7 @@ test("50 streams at once, each with 4 followers: all have the exact text, and al
     seconds: 3,
   });
   expect(problems).toEqual([]);
-  // And one before all others, which nobody follows.
+  // And one before all others, without followers.
   expect(streams).toBeGreaterThan(50);
   expect(readings).toBeGreaterThan(50 * (4 + 2));
   expect(during.length).toBeGreaterThan(0);

@@ -1,16 +1,16 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** The clock of the deployment on whose behalf code is running. */
+/** The clock of the deployment that the running code belongs to. */
 const current = new AsyncLocalStorage<Clock>();
 
-/** Those that do not show this machine's time. While there are any, `Date` is ours. */
+/** Clocks that do not show the machine's time. While there are any, `Date` is replaced. */
 const moved = new Set<Clock>();
 const MachineDate = Date;
 const machineNow = Date.now.bind(Date);
 
 const now = () => current.getStore()?.now() ?? machineNow();
 
-/** `Date`, but what it takes for the present is the time of the deployment whose function asks. */
+/** `Date`, whose present is that of the deployment whose function asks. */
 const DeploymentDate = new Proxy(MachineDate, {
   construct: (date, args, newTarget) =>
     Reflect.construct(
@@ -24,8 +24,8 @@ const DeploymentDate = new Proxy(MachineDate, {
 });
 
 /**
- * What time it is on a deployment: the machine's, or so much later. Functions
- * see it as `Date`; their timers take as long as ever.
+ * The time of a deployment: the machine's, or later. Functions see it as `Date`;
+ * their timers are unchanged.
  */
 export class Clock {
   private aheadMs = 0;
@@ -34,11 +34,8 @@ export class Clock {
     return machineNow() + this.aheadMs;
   }
 
-  /** From now on, the time is so much ahead of the machine's. */
+  /** Sets the clock ahead of the machine's. */
   set(aheadMs: number): void {
-    if (typeof aheadMs !== "number" || !Number.isFinite(aheadMs)) {
-      throw new Error("A clock is set by { aheadMs }, a number.");
-    }
     this.aheadMs = aheadMs;
     if (aheadMs === 0) moved.delete(this);
     else moved.add(this);

@@ -1,7 +1,7 @@
 // @vitest-environment node
 /**
- * What the deployment has in common with Convex, as far as tests rely on it and
- * would not notice if it were missing.
+ * How the deployment behaves like Convex where other tests rely on it and would
+ * not notice a difference.
  */
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { fileURLToPath } from "node:url";

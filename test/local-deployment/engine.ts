@@ -84,8 +84,6 @@ interface Transaction {
   path: string | null;
   reads: RangeRead[];
   jobs: Job[];
-  /** Why it must not commit, whatever its function makes of the error. */
-  spoiled: unknown;
 }
 
 export interface EngineEvents {
@@ -167,8 +165,8 @@ export class Engine {
   }
 
   /**
-   * Runs code outside of whatever function is running now: what it starts
-   * belongs to the deployment, and sees the ordinary globals.
+   * Runs code outside of any function: what it starts belongs to the deployment,
+   * and sees the ordinary globals.
    */
   outside<Result>(code: () => Result): Result {
     return this.context.runInAsyncScope(code);
@@ -327,7 +325,7 @@ export class Engine {
     this.log(`${what} failed: ${details ?? describeError(error)}`);
   }
 
-  /** Runs code in a transaction of its own, for the engine's bookkeeping. */
+  /** Runs code of the engine in its own transaction. */
   async bookkeeping(
     componentPath: string,
     code: (db: DatabaseFake) => void,
@@ -512,15 +510,13 @@ export class Engine {
         path: null,
         reads: [],
         jobs: [],
-        spoiled: null,
       };
     };
 
     manager.commit = (isNested) => {
       if (isNested) return commit(true);
       // What is thrown here rolls the transaction back.
-      const { invocation, path, jobs, spoiled } = this.transaction!;
-      if (spoiled !== null) throw spoiled as Error;
+      const { invocation, path, jobs } = this.transaction!;
       if (invocation?.over) {
         throw new Error(`"${invocation.name}" was over before this commit.`);
       }
@@ -672,7 +668,7 @@ export class Engine {
             table: string;
             value: JSONValue;
           };
-          this.checkWrite(table, jsonToConvex(value));
+          checkDocument(table, jsonToConvex(value));
           return await original(op, jsonArgs);
         }
         case "1.0/shallowMerge":
@@ -682,7 +678,7 @@ export class Engine {
           this.readDocument(id);
           const answer = await original(op, jsonArgs);
           const doc = this.database().current(id);
-          if (doc !== null) this.checkWrite(tableOf(id), doc);
+          if (doc !== null) checkDocument(tableOf(id), doc);
           return answer;
         }
         case "1.0/schedule":
@@ -703,15 +699,6 @@ export class Engine {
 
   private readDocument(id: string): void {
     this.transaction?.reads.push(documentRead(this.component(), id));
-  }
-
-  private checkWrite(table: string, doc: Value | Doc): void {
-    try {
-      checkDocument(table, doc);
-    } catch (error) {
-      if (this.transaction !== null) this.transaction.spoiled = error;
-      throw error;
-    }
   }
 
   /** A job is a document, written in the transaction; it is run once that has committed. */

@@ -23,7 +23,7 @@ type AnyFunctionReference = FunctionReference<
   "public" | "internal"
 >;
 
-/** What `query({…})` and the like return, as far as it matters here. */
+/** The part of what `query({…})` and the like return that is used here. */
 export interface RegisteredFunction {
   isQuery?: boolean;
   isMutation?: boolean;

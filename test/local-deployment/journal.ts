@@ -29,7 +29,7 @@ export interface Entry {
 /**
  * The commits of a deployment in a file, one per line, each added before anyone
  * learns of it. The process may end at any moment: a last line that is not whole
- * is a commit that nobody has heard of, and is cut off. Nothing is forced
+ * is a commit that no client knows of, and is cut off. Nothing is forced
  * through to the disk, so the machine itself must not end.
  */
 export class Journal {

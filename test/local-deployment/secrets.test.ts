@@ -60,7 +60,7 @@ async function drive(
   return streamId;
 }
 
-test("no log contains a token or a text, whatever happens to a stream", async () => {
+test("no log contains a token or a text, however a stream ends", async () => {
   await drive({});
   const failed = await drive({ failAt: 20 });
   // The database refuses for a while, and answers get lost.
@@ -77,7 +77,7 @@ test("no log contains a token or a text, whatever happens to a stream", async ()
   await vi.waitFor(() => expect(deployment.open().actions).toBe(1));
   deployment.faults.killActions();
   await killed;
-  // What is no token, no stream, no JSON.
+  // Something that is not a token, a stream or JSON.
   await drive({}, SECRET);
   for (const body of [`{"streamId":"${SECRET}"}`, `{${SECRET}`]) {
     const url = new URL("/write?sentences=8", deployment.siteUrl);
@@ -90,7 +90,7 @@ test("no log contains a token or a text, whatever happens to a stream", async ()
   });
 
   const log = lines.join("\n");
-  // It does say what has gone wrong, and with which stream.
+  // It does say what went wrong, and with which stream.
   expect(log).toContain(`Stream ${failed} ended with an error`);
   expect(log).toContain("was killed");
   expect(log).not.toContain(SECRET);

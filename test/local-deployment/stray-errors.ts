@@ -1,10 +1,10 @@
 import { Invocation } from "./invocation.js";
 
 /*
- * On a deployment, a rejection that nobody handles, or an exception in a timer,
- * ends the function it belongs to, and no other. So while a deployment runs
- * here, such errors are looked at first; those that belong to no function go
- * to whoever would have got them otherwise.
+ * On a deployment, an unhandled rejection or an exception in a timer ends the
+ * function it belongs to, and no other. So while a deployment runs here, it gets
+ * such errors first. Those that belong to no function go to the process's own
+ * listeners.
  */
 
 const EVENTS = ["unhandledRejection", "uncaughtException"] as const;
@@ -48,7 +48,7 @@ function onError(event: Event, reason: unknown, detail: unknown): void {
     return;
   }
   const listeners = others.get(event) ?? [];
-  // Nobody else listens: it ends the process, as it would have without us.
+  // Without listeners it ends the process, as it would have without us.
   if (listeners.length === 0) throw reason;
   for (const listener of listeners) listener(reason, detail);
 }

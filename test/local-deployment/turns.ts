@@ -1,8 +1,8 @@
 /**
- * Who may use the database now: one transaction at a time, first come, first
- * served. Queries that bring subscriptions up to date go first, and while
- * they are at it no other transaction starts: so the results that are pushed
- * together were all read from the same state.
+ * Turns at the database: one transaction at a time, first come, first served.
+ * Queries that bring subscriptions up to date go first, and no other transaction
+ * starts while they run, so results that are pushed together were all read from
+ * the same state.
  */
 export class Turns {
   private busy = false;
@@ -10,7 +10,7 @@ export class Turns {
   private readonly first: (() => void)[] = [];
   private readonly others: (() => void)[] = [];
 
-  /** Resolves when it is the caller's turn. Whoever takes a turn must `release` it. */
+  /** Resolves when it is the caller's turn, which it must `release`. */
   async take(goesFirst: boolean): Promise<void> {
     await new Promise<void>((resolve) => {
       (goesFirst ? this.first : this.others).push(resolve);
@@ -23,7 +23,7 @@ export class Turns {
     this.next();
   }
 
-  /** From now on, only those who go first get a turn. */
+  /** From now on, only those that go first get a turn. */
   hold(): void {
     this.holds++;
   }

@@ -45,7 +45,7 @@ export function setUpComponent() {
 
     create: () => t.mutation(api.lib.createStream, {}),
 
-    /** A stream as a row, in whatever state. */
+    /** A stream as a row, in any state. */
     insertStream: (stream: Partial<Doc<"streams">>) =>
       t.run((ctx) =>
         ctx.db.insert("streams", { status: "pending", ...stream }),

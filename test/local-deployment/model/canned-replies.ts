@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 export type ChatMessage = {
   role: string;
-  /** Of a message that calls a tool there may be none. */
+  /** Null in some messages that call a tool. */
   content: string | null;
 };
 
@@ -10,14 +10,14 @@ export type Reply =
   | { kind: "text"; text: string; reasoning?: string }
   /** Only half of it arrives. */
   | { kind: "broken"; text: string; reasoning?: string; how: Break }
-  /** What the caller's tool answers comes with the next request. */
+  /** The tool's answer comes with the next request. */
   | { kind: "call"; reasoning: string; tool: string; input: object }
   /** An error instead of a reply. */
   | { kind: "refusal"; message: string };
 
-/** What may come half way, and the words of a prompt that ask for it, as in "Hang half way". */
+/** How a reply may break half way, and the words of a prompt that ask for it, as in "Hang half way". */
 const breaks = {
-  /** An error in the place of more text. */
+  /** An error instead of more text. */
   error: /\bfail\b/,
   overloaded: /\boverload/,
   /** The connection breaks. */
@@ -26,9 +26,9 @@ const breaks = {
   end: /\bend\b/,
   /** Nothing more comes. */
   hang: /\bhang\b/,
-  /** Something that is no JSON. */
+  /** Something that is not JSON. */
   rubbish: /\brubbish\b/,
-  /** Ends of the model's own that are not `stop`. */
+  /** Reasons to finish other than `stop`. */
   length: /\blength\b/,
   content_filter: /\bfilter/,
 };
@@ -54,15 +54,15 @@ const library = [
   ).trim(),
 }));
 
-/** What a prompt that calls for nothing in particular gets, in turn. */
+/** The replies to all other prompts, in turn. */
 const inTurn = ["tides", "code", "bread", "python", "emoji", "table"].map(
   (name) => textFor(name),
 );
 
 /**
  * @param serial The number of replies given before this one.
- * @param tools The names of the caller's tools. Whoever brings some is also shown
- *   what the model thinks.
+ * @param tools The names of the caller's tools. With tools, the reply has
+ *   reasoning, too.
  */
 export function chooseReply(
   messages: ChatMessage[],
@@ -121,7 +121,7 @@ function textFor(prompt: string): string | undefined {
   )?.text;
 }
 
-/** So much text, in numbered lines. */
+/** A text of that length, in numbered lines. */
 function lines(length: number): string {
   let text = "";
   for (let line = 1; text.length < length; line++) {

@@ -218,19 +218,19 @@ function messages(serial: number, model: string): Protocol {
 function finish(
   reply: WrittenReply,
   response: ServerResponse,
-  { error, end }: Protocol,
+  protocol: Protocol,
 ): void {
-  if (reply.kind === "call") response.end(end("tool_calls"));
-  else if (reply.kind === "text") response.end(end("stop"));
+  if (reply.kind === "call") response.end(protocol.end("tool_calls"));
+  else if (reply.kind === "text") response.end(protocol.end("stop"));
   else {
     switch (reply.how) {
       case "length":
       case "content_filter":
-        response.end(end(reply.how));
+        response.end(protocol.end(reply.how));
         return;
       case "error":
       case "overloaded":
-        response.end(sse({ type: "error", error }));
+        response.end(sse({ type: "error", error: protocol.error }));
         return;
       case "cut":
         response.destroy();

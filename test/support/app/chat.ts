@@ -144,7 +144,7 @@ export const wentOn = query({
   },
 });
 
-/** A query that adds something of its own to a text that is being written. */
+/** A query that adds a cursor to a text that is being written. */
 export const withCursor = query({
   args: { streamId: StreamIdValidator },
   handler: async (ctx, { streamId }) => {

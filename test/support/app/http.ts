@@ -74,7 +74,7 @@ const write = httpAction(async (ctx, request) => {
   return response;
 });
 
-/** Brings a stream to whoever asks for it with GET: what is saved, then what comes. */
+/** Sends what is saved of a stream, then what comes. */
 const resume = httpAction(async (ctx, request) => {
   const streamId = new URL(request.url).searchParams.get("streamId");
   const response = await streaming.resume(ctx, request, streamId as StreamId);
