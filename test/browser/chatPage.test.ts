@@ -1,6 +1,6 @@
 /** The chat, as its users see it. */
 import { expect, test } from "vitest";
-import { launchBrowserWithTabs } from "./browser.js";
+import { launchBrowserWithTabs } from "./chromium.js";
 import { Chat } from "./chatPage.js";
 import { randomFrom } from "../support/random.js";
 import { useDemo } from "./useDemo.js";

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { launchBrowser } from "./browser.js";
+import { launchBrowser } from "./chromium.js";
 import { Chat } from "./chatPage.js";
 import { freePorts, holdPort, isListening } from "./ports.js";
 

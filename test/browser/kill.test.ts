@@ -12,7 +12,7 @@ import type { Props } from "../clients/page/desk.js";
 import { servePages } from "../clients/serve.js";
 import { randomFrom } from "../support/random.js";
 import { story } from "../support/story.js";
-import { launchBrowser } from "./browser.js";
+import { launchBrowser } from "./chromium.js";
 import { complaintsOf } from "./complaints.js";
 import { KilledDeployment } from "./kill/killed-deployment.js";
 

@@ -13,7 +13,7 @@ import {
   type Model,
 } from "../local-deployment/model/model-server.js";
 import { sources } from "../support/sources.js";
-import { launchBrowser } from "./browser.js";
+import { launchBrowser } from "./chromium.js";
 import { complaintsOf } from "./complaints.js";
 import { serveWithNext } from "./minimal/next.js";
 

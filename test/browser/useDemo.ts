@@ -2,7 +2,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { projectPath, startParts } from "../local-deployment/demo-parts.js";
 import { sources } from "../support/sources.js";
-import { launchBrowser } from "./browser.js";
+import { launchBrowser } from "./chromium.js";
 
 const FAST = 400;
 

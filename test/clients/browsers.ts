@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import puppeteer from "puppeteer-core";
-import { launchBrowser } from "../browser/browser.js";
+import { launchBrowser } from "../browser/chromium.js";
 import { freePorts } from "../browser/ports.js";
 
 /** Functions, arguments and results are sent as text. */

@@ -103,7 +103,7 @@ test("every rule of PROTOCOL.md that a test cites exists", () => {
     if (number !== undefined) rules.add(`${section}.${number}`);
   }
   const cited = files.flatMap((file) =>
-    [...sourceOf(file).matchAll(/(?:PROTOCOL |\brule: ")(\d+\.\d+)/g)].map(
+    [...sourceOf(file).matchAll(/\/\*\* (\d+\.\d+): /g)].map(
       ([, rule = ""]) => rule,
     ),
   );
