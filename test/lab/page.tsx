@@ -144,6 +144,7 @@ export class PageReader {
     const { tail } = this.deployment;
     const { text, status } = this.reader;
     if (this.mounted === null || !isFinal(status)) return false;
+    if (status === "done" && !this.isSavedAsDone) return false;
     if (tail === null || tail === undefined) return tail === null;
     // The writer's last words may still come.
     return isFinal(tail.status) && !tail.draining && text.length >= tail.offset;
@@ -235,15 +236,18 @@ export class PageReader {
     reader.showStatus(body.status);
   };
 
+  /** If not, `done` is a guess. */
+  private get isSavedAsDone(): boolean {
+    return this.deployment.changes.some(({ tail }) => {
+      const saved = tail?.status ?? "error";
+      return (this.reader.reads03 ? statusOf03(saved) : saved) === "done";
+    });
+  }
+
   /** While the database is out of reach, a clean end of HTTP may count as `done`. */
   private noteGuess(status: StreamStatus): void {
     const { reader, deployment, client } = this;
-    if (status !== "done" || reader.hasGuessed) return;
-    const isSaved = deployment.changes.some(({ tail }) => {
-      const saved = tail?.status ?? "error";
-      return (reader.reads03 ? statusOf03(saved) : saved) === "done";
-    });
-    if (isSaved) return;
+    if (status !== "done" || reader.hasGuessed || this.isSavedAsDone) return;
     reader.hasGuessed = true;
     const silence = deployment.clock.time - client.answeredAt;
     if (silence >= LAST_WORD_MS) return;

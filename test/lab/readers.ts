@@ -1,6 +1,6 @@
 import { readStream } from "../../src/browser/index.js";
 import { type StreamStatus, isFinal } from "../../src/shared.js";
-import { TimerCount, type LabClock, type Owner } from "./lab-clock.js";
+import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Deployment } from "./lab-backend.js";
 
 /** What has been written: the whole text, and how much of it can be read by now. */
@@ -9,10 +9,18 @@ interface Written {
   readable: number;
 }
 
-/** What a reader has been shown, and what was wrong with it. */
-export class Shown {
+/** A client that reads the stream, and what was wrong with what it was shown. */
+export class Reader implements Owner {
+  readonly timers = new TimerCount();
+  alive = true;
   text = "";
   status: StreamStatus = "pending";
+  /** Whether it knows that it has everything. */
+  ended = false;
+  /** Whether it reads the shape of 0.3, in which an aborted stream is done. */
+  reads03 = false;
+  /** Whether it was told that the stream does not exist. */
+  refused = false;
   /** Whether it has taken the end of HTTP for `done`, with the database out of reach. */
   hasGuessed = false;
   /** Sentences, by the invariant that they break. */
@@ -23,10 +31,11 @@ export class Shown {
 
   constructor(
     readonly name: string,
+    private readonly deployment: Deployment,
     private readonly written: () => Written | undefined,
   ) {}
 
-  complain(of: Shown["complaints"][number]["of"], says: string): void {
+  complain(of: Reader["complaints"][number]["of"], says: string): void {
     if (this.complaints.length < 5) {
       this.complaints.push({ of, says: `${this.name}: ${says}` });
     }
@@ -78,44 +87,10 @@ export class Shown {
     }
     this.status = status;
   }
-}
-
-/** Where a text first differs from the expected one, in words. */
-export function firstDifference(text: string, expected: string): string {
-  let at = 0;
-  while (at < text.length && text[at] === expected[at]) at++;
-  const [is, should] = [text, expected].map((all) =>
-    JSON.stringify(all.slice(at, at + 30)),
-  );
-  return `at ${at} (${text.length} long for ${expected.length}): ${is} for ${should}`;
-}
-
-/** A client that reads the stream. */
-export class Reader extends Shown implements Owner {
-  readonly timers = new TimerCount();
-  alive = true;
-  /** Whether it knows that it has everything. */
-  ended = false;
-  /** Whether it reads the shape of 0.3, in which an aborted stream is done. */
-  reads03 = false;
-  /** Whether it was told that the stream does not exist. */
-  refused = false;
-
-  constructor(
-    name: string,
-    private readonly deployment: Deployment,
-    written: () => Written | undefined,
-  ) {
-    super(name, written);
-  }
-
-  private get clock(): LabClock {
-    return this.deployment.clock;
-  }
 
   /** Reads the stream with `readStream`. */
   async resume(host: string, drive = false): Promise<void> {
-    const reading = this.clock.as(this, async () => {
+    const reading = this.deployment.clock.as(this, async () => {
       const stream = readStream(`https://${host}/resume`, {
         streamId: this.deployment.streamId,
         drive,
@@ -129,4 +104,14 @@ export class Reader extends Shown implements Owner {
     });
     this.ended = true;
   }
+}
+
+/** Where a text first differs from the expected one, in words. */
+export function firstDifference(text: string, expected: string): string {
+  let at = 0;
+  while (at < text.length && text[at] === expected[at]) at++;
+  const [is, should] = [text, expected].map((all) =>
+    JSON.stringify(all.slice(at, at + 30)),
+  );
+  return `at ${at} (${text.length} long for ${expected.length}): ${is} for ${should}`;
 }
