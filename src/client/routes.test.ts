@@ -266,6 +266,11 @@ describe("the routes", () => {
       /no stream/,
       () => t.fetch("/open", json({ streamId: replyId })),
     ],
+    "a large Content-Length": [
+      400,
+      /at most 1048576/,
+      () => post(ann, "/chat", { headers: { "Content-Length": "10000000" } }),
+    ],
     "a bad offset": [
       400,
       /whole number/,
@@ -350,6 +355,8 @@ describe("the routes", () => {
       "GET, HEAD, POST",
     );
     const got = await get(ann, path, { headers, method: "HEAD" });
+    const plain = await t.fetch(path, { method: "OPTIONS" });
+    expect(plain.headers.has("Access-Control-Allow-Headers")).toBe(false);
     for (const { headers } of [preflight, got]) {
       expect(headers.get("Access-Control-Allow-Origin")).toBe(allowed);
       expect(headers.has("Access-Control-Allow-Credentials")).toBe(false);
@@ -459,6 +466,8 @@ describe("invalid options throw a TypeError that says what is expected", () => {
     ["an origin with a slash", origins("https://x.test/"), /without a path/],
     ["an origin without a scheme", origins("x.test"), /"https:/],
     ["an origin with its port", origins("https://x.test:443"), /browsers send/],
+    ["an origin that is no URL", origins("https://x:y"), /browsers/],
+    ["an origin after a space", origins(" app://x.test"), /browsers/],
     ["an origin in capitals", origins("https://X.test"), /browsers/],
     ["an origin with a star", origins("https://*.test"), /browsers/],
   ];
