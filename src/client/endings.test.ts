@@ -212,6 +212,8 @@ describe("onComplete", () => {
     const read = await app.page(streamId, 0);
     expect(read).toMatchObject({ status });
     expect(read.error).toEqual(error);
+    // Its writer has nothing more to save.
+    if (text !== "") expect(read.claimed).toBe(false);
     const info = await app.info(streamId);
     if (told === "deleted") expect(info).toBeNull();
     else {
@@ -250,15 +252,45 @@ describe("onComplete", () => {
       throw new Error("never");
     });
     await app.abort(await app.create("context"));
-    for (let hour = 0; hour < 48; hour++) {
-      await app.after(60);
-      if (hour === 23) expect(calls).toBe(6);
+    for (const [i, minutes] of [1, 5, 30, 4 * 60, 12 * 60].entries()) {
+      await app.after(0.6 * minutes);
+      expect(calls).toBe(1 + i);
+      await app.after(0.4 * minutes + 2);
+      expect(calls).toBe(2 + i);
     }
+    await app.after(48 * 60);
     expect(calls).toBe(6);
     expect(await app.rows()).toMatchObject([
       { name: "chat:onEnd", context: "context", owed: { status: "aborted" } },
     ]);
     expect(String(errors.mock.calls)).toContain("is not run again");
+  });
+
+  test.each(["aborted", "deleted"])(
+    "receives the length of a live text that is %s",
+    async (status) => {
+      const { create, t, lib, told, abort, remove } = appWith();
+      const streamId = await create();
+      await t.mutation(lib.claim, { streamId, writer: "w" });
+      for (const [start, text] of ["x".repeat(600), "Text."].entries()) {
+        const save = { streamId, writer: "w", start: 600 * start, text };
+        await t.mutation(lib.append, save);
+      }
+      await (status === "deleted" ? remove : abort)(streamId);
+      expect(told).toMatchObject([{ status, length: 605 }]);
+    },
+  );
+
+  test("of many streams is run again for each", async () => {
+    errorsLogged();
+    let failures = 60;
+    const app = appWith(() => {
+      if (failures-- > 0) throw new Error("not today");
+    });
+    for (let i = 0; i < 60; i++) await app.abort(await app.create());
+    expect(app.told).toEqual([]);
+    await app.after(3);
+    expect(app.told).toHaveLength(60);
   });
 
   test("whose result does not fit its returns has written nothing, and is owed", async () => {
@@ -396,17 +428,24 @@ describe("takeOver", () => {
     expect(await app.takeOver(streamId, writes("Four."))).toBe(false);
   });
 
-  test("a stream that no writer takes over ends with the last one's error", async () => {
-    const app = appWith();
-    const streamId = await app.create();
-    const message = "Too busy.";
-    const writer = writesAndThrows("One. ", new ConvexError(message));
-    const failing = settled(app.takeOver(streamId, writer));
-    await expect(failing).rejects.toThrow();
-    await app.after(3);
-    const error = { kind: "WriterFailed", message, data: message };
-    expect(app.told).toMatchObject([{ status: "error", error, text: "One. " }]);
-  });
+  test.each(["error", "aborted"])(
+    "a stream that no writer takes over ends with the last one's error, unless it is stopped: %s",
+    async (status) => {
+      const app = appWith();
+      const streamId = await app.create();
+      const message = "Too busy.";
+      const writer = writesAndThrows("One. ", new ConvexError(message));
+      const failing = settled(app.takeOver(streamId, writer));
+      await expect(failing).rejects.toThrow();
+      if (status === "aborted") await app.abort(streamId);
+      await app.after(3);
+      const error =
+        status === "aborted"
+          ? { kind: "Stopped" }
+          : { kind: "WriterFailed", message, data: message };
+      expect(app.told).toMatchObject([{ status, error, text: "One. " }]);
+    },
+  );
 });
 
 describe("signs of life", () => {
@@ -421,6 +460,8 @@ describe("signs of life", () => {
     expect((await app.body(silent)).status).toBe("streaming");
     await settled(writing);
     expect(app.told).toMatchObject([{ status: "done", context: "silent" }]);
+    const { firstTextAt = Infinity, endedAt = 0 } = (await app.info(silent))!;
+    expect(endedAt - firstTextAt).toBeGreaterThanOrEqual(10 * MINUTE_MS);
 
     const streamId = await app.create("dead");
     const claim = { streamId, writer: "w", timeoutMs: 2 * MINUTE_MS };

@@ -8,7 +8,8 @@ const common = {
   exclude: [...configDefaults.exclude, "**/{*imits,types}.test.ts"],
   server: { deps: { inline: ["convex-test"] } },
   testTimeout: 10_000,
-  isolate: false,
+  // Functions of the component are loaded within tests, so their constants can be changed.
+  isolate: process.env.MUTATION_ISOLATE === "true",
 };
 const projects = [
   {

@@ -92,7 +92,11 @@ const { status } = spawnSync(
   [...first, ...stryker, `${report}.config.json`],
   {
     stdio: "inherit",
-    env: { ...process.env, MUTATION_TESTS: chosen.join(",") },
+    env: {
+      ...process.env,
+      MUTATION_TESTS: chosen.join(","),
+      MUTATION_ISOLATE: String(folder === "component"),
+    },
   },
 );
 process.exit(status ?? 1);
