@@ -14,8 +14,7 @@ export interface Counters {
   bytesRead: number;
   documentsWritten: number;
   bytesWritten: number;
-  /** Transition messages sent to clients, and their bytes. */
-  transitions: number;
+  /** Bytes of the Transition messages sent to clients. */
   bytesPushed: number;
 }
 
@@ -34,7 +33,6 @@ export function newCounters(): Counters {
     bytesRead: 0,
     documentsWritten: 0,
     bytesWritten: 0,
-    transitions: 0,
     bytesPushed: 0,
   };
 }

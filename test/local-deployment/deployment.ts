@@ -6,7 +6,6 @@ import { Engine } from "./engine.js";
 import type { FaultSettings } from "./faults.js";
 import { canonicalPath, type FunctionKind } from "./functions.js";
 import { handleClientApi, handleControl } from "./http-api.js";
-import { identityOf } from "./identity.js";
 import { Jobs } from "./jobs.js";
 import { Listener } from "./listener.js";
 import { QueryCache } from "./queries.js";
@@ -145,26 +144,23 @@ export class LocalDeployment {
   /**
    * Calls any function by its path, e.g. `chat:send`, or `lib:append` of the
    * component named. It is billed like a client's call.
-   *
-   * @param options.token The user to call it as; `localToken("ann")` makes one.
    */
   async call(
     path: string,
     args: Record<string, Value> = {},
-    { component = "", token }: { component?: string; token?: string } = {},
+    { component = "" }: { component?: string } = {},
   ): Promise<Value> {
-    const identity = token === undefined ? null : identityOf(token);
     const { value } = await this.engine.call(
       { componentPath: component, udfPath: canonicalPath(path) },
       args,
-      identity,
+      null,
     );
     return value;
   }
 
-  /** What is open now. */
-  open(): { sockets: number; subscriptions: number; actions: number } {
-    return { ...this.hub.open(), actions: this.engine.actions.size };
+  /** How many actions are running. */
+  open(): { actions: number } {
+    return { actions: this.engine.actions.size };
   }
 
   /**

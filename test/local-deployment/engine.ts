@@ -113,7 +113,6 @@ export class Engine {
   readonly faults = new Faults();
   readonly turns = new Turns();
   readonly clock = new Clock();
-  readonly log: (line: string) => void;
   readonly folders = new Map<string, FunctionFolder>();
   events!: EngineEvents;
   /** The newest commit, in nanoseconds since 1970. */
@@ -160,9 +159,7 @@ export class Engine {
     this.journal = null;
   }
 
-  private constructor(log: (line: string) => void) {
-    this.log = log;
-  }
+  private constructor(private readonly log: (line: string) => void) {}
 
   /**
    * Runs code outside of any function: what it starts belongs to the deployment,

@@ -42,10 +42,8 @@ export type Wrap = (
   path: FunctionPath,
 ) => RegisteredFunction;
 
-/** Not declarations, tests or modules that describe a deployment. */
-const isModule = (name: string) =>
-  /\.[jt]s$/.test(name) &&
-  !/\.d\.ts$|\.test\.|(^|\/)(convex|auth)\.config\./.test(name);
+/** Like Convex, it skips names with a second dot: tests, declarations, configuration. */
+const isModule = (name: string) => /^[^.]+\.[jt]s$/.test(name);
 
 /** The functions, schema, routes and crons of an app or of a component. */
 export class FunctionFolder {

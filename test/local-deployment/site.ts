@@ -61,11 +61,7 @@ export class Site {
       throw new Error("The client left before the response's head was sent.");
     }
     outgoing.statusCode = response.status;
-    for (const [name, value] of response.headers) {
-      if (name !== "set-cookie") outgoing.setHeader(name, value);
-    }
-    const cookies = response.headers.getSetCookie();
-    if (cookies.length > 0) outgoing.setHeader("set-cookie", cookies);
+    outgoing.setHeaders(response.headers);
     outgoing.flushHeaders();
     if (response.body !== null) {
       // Raced once, not for each piece: `failed` keeps everything that waits for

@@ -75,13 +75,6 @@ export class SyncHub {
     readonly cache: QueryCache,
   ) {}
 
-  /** How many clients are connected, and to how many queries they have subscribed. */
-  open(): { sockets: number; subscriptions: number } {
-    let subscriptions = 0;
-    for (const session of this.sessions) subscriptions += session.size;
-    return { sockets: this.sessions.size, subscriptions };
-  }
-
   connect(socket: WebSocket): void {
     const session = new SyncSession(this, socket);
     this.sessions.add(session);
@@ -189,10 +182,6 @@ class SyncSession {
     });
   }
 
-  get size(): number {
-    return this.queries.size;
-  }
-
   /** A subscribed query has a new result. */
   changed(): void {
     this.hub.tell(this);
@@ -240,9 +229,7 @@ class SyncSession {
     const end = { ...this.asked, ts: this.hub.engine.ts };
     const message = `{"type":"Transition","startVersion":${version(this.told)},"endVersion":${version(end)},"modifications":[${modifications.join()}]}`;
     this.told = end;
-    const { counters } = this.hub.engine;
-    counters.transitions++;
-    counters.bytesPushed += Buffer.byteLength(message);
+    this.hub.engine.counters.bytesPushed += Buffer.byteLength(message);
     this.socket.send(message);
   }
 

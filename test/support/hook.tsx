@@ -26,9 +26,6 @@ export const chat = {
   ),
   body,
   page,
-  withCursor: makeFunctionReference<"query", { streamId: string }, StreamBody>(
-    "chat:withCursor",
-  ),
   moderated: makeFunctionReference<"query", { streamId: string }, StreamBody>(
     "chat:moderated",
   ),

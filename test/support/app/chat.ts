@@ -14,7 +14,6 @@ import {
   streamBodyArgs,
   type StreamId,
 } from "../../../src/client/index.js";
-import { isFinal } from "../../../src/shared.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
 
 const components = componentsGeneric() as unknown as {
@@ -141,18 +140,6 @@ export const wentOn = query({
       .filter((q) => q.eq(q.field("streamId"), streamId))
       .first();
     return gate !== null;
-  },
-});
-
-/** A query that adds a cursor to a text that is being written. */
-export const withCursor = query({
-  args: { streamId: StreamIdValidator },
-  handler: async (ctx, { streamId }) => {
-    const { text, status } = await streaming.getStreamBody(
-      ctx,
-      streamId as StreamId,
-    );
-    return { text: isFinal(status) ? text : `${text}▍`, status };
   },
 });
 
