@@ -101,6 +101,8 @@ export class PageReader {
   drives = 0;
   private readonly client: Client;
   private mounted: Mounted | null = null;
+  /** Whether an error page is shown instead. */
+  private isBroken = false;
   private props: Props;
 
   constructor(
@@ -155,6 +157,7 @@ export class PageReader {
     const { clock } = this.deployment;
     const { client, plan, reader, show } = this;
     const mounted = this.mountView(client, plan.strict, show, () => {
+      this.isBroken = true;
       if (plan.failing.length === 0) reader.complain("failure", "threw");
       void clock
         .asNobody(() => clock.wait(ERROR_PAGE_MS))
@@ -172,6 +175,7 @@ export class PageReader {
 
   /** Renders a new component. */
   private begin(): void {
+    this.isBroken = false;
     this.reader.beginAnew();
     this.noteDrive();
     this.render();
@@ -247,15 +251,18 @@ export class PageReader {
   /** While the database is out of reach, a clean end of HTTP may count as `done`. */
   private noteGuess(status: StreamStatus): void {
     const { reader, deployment, client } = this;
-    if (status !== "done" || reader.hasGuessed || this.isSavedAsDone) return;
-    reader.hasGuessed = true;
-    const silence = deployment.clock.time - client.answeredAt;
-    if (silence >= LAST_WORD_MS) return;
+    if (status !== "done" || reader.hasGuessed) return;
+    const { changes, clock } = deployment;
+    // In the shape of 0.3, an aborted stream is done. That is no guess, but it may change.
+    reader.hasGuessed = !changes.some(({ tail }) => tail?.status === "done");
+    const silence = clock.time - client.answeredAt;
+    if (this.isSavedAsDone || silence >= LAST_WORD_MS) return;
     reader.complain("status", `says done, ${silence} ms after an answer`);
   }
 
   private render(): void {
     const { props, mounted, deployment, browser } = this;
+    if (this.isBroken) return;
     deployment.clock.as(browser, () => mounted?.render(props));
   }
 }
