@@ -204,7 +204,7 @@ async function close(iterator: AsyncIterator<string>): Promise<void> {
  * characters. The result is valid Unicode, so the HTTP body and the database both
  * accept it and count the same offsets.
  */
-export class CharacterJoiner {
+class CharacterJoiner {
   private half = "";
 
   /** The characters completed by `text`. The first half of a pair waits for the second. */
