@@ -5,7 +5,13 @@ import { createDatabaseSide, type QueryResult } from "./database-side.js";
 import { readStream } from "./index.js";
 import { createPrefix } from "./prefix.js";
 import type { Source, Watcher } from "./stream-reader.js";
-import { addWatcher, readerFor, removeWatcher } from "./watch-stream.js";
+import {
+  addWatcher,
+  readerFor,
+  removeWatcher,
+  watchStream,
+  type StreamWatch,
+} from "./watch-stream.js";
 
 /** A query that answers what it is told to. */
 function queryOf(answer: (args: Record<string, unknown>) => unknown) {
@@ -64,6 +70,144 @@ test("what an earlier reader knew of the end does not complete a new one: last w
   expect(database.isComplete()).toBe(false);
   database.take({ text: "", from: 4, status: "done", claimed: false });
   expect(database.isComplete()).toBe(true);
+});
+
+test("more is saved between two answers than a tail brings: it is requested, not skipped", () => {
+  const whole = "x".repeat(50) + "y".repeat(50);
+  const prefix = createPrefix({
+    ...{ text: whole.slice(10, 20), start: 10, status: "streaming" },
+  });
+  const query = queryOf(({ from, tail }) => {
+    const start = (from as number | undefined) ?? 100 - (tail as number);
+    const text = whole.slice(start);
+    return { text, status: "done", from: start, next: 100 };
+  });
+  const database = createDatabaseSide(
+    "stream",
+    { watch: query.watch, incremental: true, tail: 10 },
+    prefix,
+    () => {},
+  );
+  database.open();
+  database.open();
+  expect(prefix).toMatchObject({ status: "done", text: whole.slice(10) });
+});
+
+describe("text over HTTP and from the database", () => {
+  useClock();
+  let open = 0;
+  let answer: unknown;
+  let later: number | null = null;
+  const listeners = new Set<() => void>();
+  const client = {
+    connectionState: () => ({ hasEverConnected: true }),
+    watchQuery: () => {
+      let isThere = later === null;
+      return {
+        localQueryResult: () => (isThere ? answer : undefined),
+        onUpdate(listener: () => void) {
+          open++;
+          listeners.add(listener);
+          const timer = setTimeout(() => {
+            isThere = true;
+            listener();
+          }, later ?? 0);
+          return () => {
+            clearTimeout(timer);
+            open--;
+            listeners.delete(listener);
+          };
+        },
+      };
+    },
+  } as unknown as Parameters<typeof watchStream>[0];
+  const say = (text: string) => {
+    answer = { text, status: "streaming" };
+    for (const listener of [...listeners]) listener();
+  };
+  let body: ReadableStreamDefaultController<Uint8Array>;
+  const write = async (text: string) => {
+    body.enqueue(new TextEncoder().encode(text));
+    await pass(50);
+  };
+  let watched: StreamWatch[] = [];
+  const watch = (streamId: string) => {
+    const stream = new ReadableStream<Uint8Array>({
+      start: (controller) => void (body = controller),
+    });
+    const watching = watchStream(client, "chat:body", {
+      ...{ streamId, url: "https://app.test/chat", driven: true },
+      fetch: () => Promise.resolve(new Response(stream)),
+    });
+    watched.push(watching);
+    return watching;
+  };
+  const shown = (watching: StreamWatch) => watching.getSnapshot();
+  beforeEach(() => {
+    answer = undefined;
+    later = null;
+    watched = [];
+  });
+  afterEach(async () => {
+    for (const watching of watched) watching.close();
+    await pass(10_000);
+    expect(open).toBe(0);
+  });
+
+  test("that differ while it flows: the database is read at once, and is right", async () => {
+    const watching = watch("differs");
+    await pass(50);
+    say("Hello *** and");
+    await write("Hello ");
+    await write("bob and");
+    await pass(200);
+    expect(open).toBe(1);
+    say("Hello *** and more");
+    await pass(200);
+    expect(shown(watching).text).toBe("Hello *** and more");
+  });
+
+  test("a reader that is shown again while text flows keeps no subscription", async () => {
+    const first = watch("again");
+    const flowing = body!;
+    await pass(50);
+    first.close();
+    await write("Hello ");
+    const again = watch("again");
+    body = flowing;
+    await write("world");
+    await pass(200);
+    expect(shown(again).text).toBe("Hello world");
+    expect(open).toBe(0);
+  });
+
+  test("a stream is not taken as done before the database had its time, also if no one watched when HTTP ended", async () => {
+    later = 300;
+    const first = watch("early");
+    const flowing = body!;
+    await pass(50);
+    await write("Hello ");
+    answer = { text: "Hello ", status: "streaming" };
+    first.close();
+    await pass(100);
+    flowing.close();
+    await pass(3900);
+    const again = watch("early");
+    await pass(600);
+    expect(shown(again).status).toBe("streaming");
+  });
+
+  test("a listener that throws keeps no other reader from showing its text", async () => {
+    const [one, two] = [watch("one"), watch("two")];
+    await pass(50);
+    one.subscribe(() => {
+      throw new Error("The app failed.");
+    });
+    say("Hello");
+    await expect(pass(200)).rejects.toThrow("The app failed.");
+    await pass(200);
+    expect([shown(one).text, shown(two).text]).toEqual(["Hello", "Hello"]);
+  });
 });
 
 describe("a component that switches to another query and back", () => {
@@ -130,6 +274,22 @@ describe("a component that switches to another query and back", () => {
     expect(component.history.last).toMatchObject(seen);
     other.unmount();
   });
+
+  test.each([503, 401])(
+    "and whose request failed with %d still sends it",
+    async (status) => {
+      vi.spyOn(console, "error").mockImplementation(() => {});
+      const pending = { ...page("", 0), status: "pending", claimed: false };
+      Object.assign(answers, { pages: pending });
+      const fetch = vi.fn(() => Promise.resolve(new Response("", { status })));
+      component = mount({ ...overHttp, fetch, authToken: "old" });
+      await pass(500);
+      expect(fetch).toHaveBeenCalledTimes(1);
+      component.update({ args: { session: "new" }, authToken: "new" });
+      await pass(5000);
+      expect(fetch.mock.calls.length).toBeGreaterThan(1);
+    },
+  );
 
   test("keeps the end that HTTP had while the database was out of reach", async () => {
     answers.pages = undefined;

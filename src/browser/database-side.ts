@@ -101,15 +101,19 @@ export function createDatabaseSide(
     take(answer: unknown): void {
       side.answer = answer;
       if (answer == null) return;
-      const page = (side.page = answer as QueryResult);
+      const page = answer as QueryResult;
       const { text, from, next, status } = page;
-      if (from !== undefined) {
-        if (!incremental && prefix.start !== null && from > prefix.end) {
-          // More was saved since the last answer than `tail` brings. Ask again.
+      if (from !== undefined && prefix.start !== null && from > prefix.end) {
+        // More was saved since the last answer than `tail` brings. Ask again.
+        if (incremental) position = prefix.end;
+        else {
           tail! += from - prefix.end;
           position = from;
-          return;
         }
+        return;
+      }
+      side.page = page;
+      if (from !== undefined) {
         const differs = prefix.save(from, text);
         // When a stream is done, everything that its writer appended is saved.
         const isShort = status === "done" && from + text.length < prefix.end;

@@ -126,6 +126,7 @@ export function createHttpSide(on: {
         for await (const text of textOf(body, signal)) {
           if (signal.aborted) return;
           on.text(offset, text);
+          if (signal.aborted) return;
           offset += text.length;
           flow(text.length);
         }

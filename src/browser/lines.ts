@@ -182,9 +182,16 @@ export function createParsedLines<T>() {
     const { text, status } = body;
     const source = sources.get(body);
     const parsed: ParsedText<T> = texts.find(
-      (one) => source !== undefined && one.source === source,
+      (one) =>
+        source !== undefined &&
+        one.source === source &&
+        (status !== "done" || text.length >= one.text.length),
     ) ??
-      texts.find((one) => isSameText(one.text, text, status)) ?? {
+      texts.find(
+        (one) =>
+          (one.text === "" || one.parser.isCut === !!source?.start) &&
+          isSameText(one.text, text, status),
+      ) ?? {
         text: "",
         source,
         parser: new LineParser(parse, onInvalid),

@@ -51,7 +51,15 @@ function onFrame(): void {
   renderingSince = null;
   const due = [...updates];
   updates.clear();
-  for (const update of due) update();
+  for (const update of due) {
+    try {
+      update();
+    } catch (error) {
+      setTimeout(() => {
+        throw error;
+      });
+    }
+  }
   if (renderingSince !== null) return;
   // Nothing is being rendered elsewhere, so that was all the work.
   renderingSince = now;

@@ -28,6 +28,16 @@ describe("the text", () => {
     expect(prefix.text).toBe("abc");
   });
 
+  test("of a placeholder that another reader has is a placeholder, too", () => {
+    const other = createPrefix();
+    other.replace("Thinking…", "pending");
+    const prefix = createPrefix();
+    prefix.adopt(other);
+    expect(prefix).toMatchObject({ text: "Thinking…", status: "pending" });
+    prefix.receive(0, "One.");
+    expect(prefix.text).toBe("One.");
+  });
+
   test("may begin with an earlier prefix, at its offset", () => {
     const prefix = createPrefix({ text: "abc", start: 5, status: "streaming" });
     prefix.receive(8, "d");

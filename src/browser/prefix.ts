@@ -140,7 +140,9 @@ export function createPrefix(before?: Known) {
 
     /** Adds what another reader of the stream has, unless its text is a different one. */
     adopt(other: Known): void {
-      if (other.text && extend(other.start ?? 0, other.text)) compare();
+      if (other.status === "pending") {
+        if (prefix.text === "") prefix.replace(other.text, "pending");
+      } else if (other.text && extend(other.start ?? 0, other.text)) compare();
       prefix.update(other.status);
     },
 

@@ -158,6 +158,7 @@ export function createReader(
     source: findDriver,
     text: (offset, text) => {
       prefix.receive(offset, text);
+      if (prefix.isOverruled) settle();
       changed();
     },
     change: () => {
@@ -184,7 +185,9 @@ export function createReader(
       settleSoon();
     },
   );
-  if (isSame && before.http.state !== "unsent") {
+  // A request that got no text may still be sent again.
+  const mayAskAgain = ["unsent", "waiting", "refused"];
+  if (isSame && !mayAskAgain.includes(before.http.state)) {
     http.state = "over";
     http.received = before.http.received;
   }
@@ -215,8 +218,11 @@ export function createReader(
   /** Opens and closes the two sources according to the state. */
   function settle(): void {
     const { status } = prefix;
-    // If no one is left, open sources stay open for a while.
-    if (!streamId || watchers.size === 0) return;
+    if (!streamId) return;
+    // If no one is left, open sources stay open for a while. But if HTTP ends, the
+    // database is asked whether that was the stream's end.
+    const hasEnded = http.received > 0 && http.state === "over";
+    if (watchers.size === 0 && !hasEnded) return;
     if (status !== "pending") begun.add(streamId);
     if (isFinal(status) || prefix.isOverruled) http.abort();
     if (http.state === "flowing" || database.isComplete()) {
@@ -320,7 +326,7 @@ export function createReader(
 
     adopt(other: StreamReader): void {
       prefix.adopt(other.prefix);
-      isTakenAsDone ||= tookAsDone(other);
+      isTakenAsDone ||= !database.page && tookAsDone(other);
       show();
     },
 
@@ -331,6 +337,7 @@ export function createReader(
       // A hook that has just changed streams still has the source of the last one.
       if (watcher.source?.streamId !== streamId) watcher.source = null;
       reader.update(watcher);
+      if (http.state === "flowing") settleSoon();
       // All of them, because earlier ones may not have rendered the newest view yet,
       // and all must show the same.
       tell();

@@ -318,6 +318,9 @@ function useReader(source: Source): Snapshot {
   // Before paint, because React schedules a task of its own for other effects.
   useEffectBeforePaint(() => {
     painted.current = now.view;
+    // The effects of this commit may sign the user in.
+    if (source.driven !== watcher.current.source?.driven)
+      watcher.current.isMounting = true;
     watcher.current.source = source;
     watcher.current.reader?.update(watcher.current);
     rendered();
@@ -326,7 +329,7 @@ function useReader(source: Source): Snapshot {
     // By now, the effects that sign the user in have run.
     watcher.current.isMounting = false;
     watcher.current.reader?.update(watcher.current);
-  }, []);
+  }, [reader, source.driven]);
   if (now.view.thrown !== null) throw now.view.thrown.error;
   return now.view.snapshot;
 }

@@ -237,3 +237,40 @@ test("deferred lines: each is parsed once, and every render has those of its own
   root.unmount();
   vi.unstubAllGlobals();
 });
+
+test("a request waits for the effects of the commit in which it is wanted: they may sign the user in", async () => {
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
+  const latest = { token: "" };
+  const sent: unknown[] = [];
+  const fetch = (_: string, { headers }: RequestInit) => {
+    sent.push(new Headers(headers).get("Authorization"));
+    return new Promise<Response>(() => {});
+  };
+  let update: (token: string) => void = () => {};
+  function Page() {
+    const [token, setToken] = useState("");
+    useEffect(() => {
+      update = setToken;
+    }, []);
+    useEffect(() => {
+      latest.token = token.trim();
+    });
+    const isSignedIn = token.trim() !== "";
+    const authToken = () => latest.token;
+    useStream(chat.body, writeUrl(), isSignedIn, streamId, {
+      fetch,
+      authToken,
+    });
+    return <p>{token}</p>;
+  }
+  const root = createRoot(document.createElement("div"));
+  root.render(<ConvexProvider client={client} children={<Page />} />);
+  // Later updates are not rendered synchronously.
+  for (const token of ["", " ", "  ", "   ", "new"]) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    update(token);
+  }
+  await waitFor(() => expect(sent).toEqual(["Bearer new"]));
+  root.unmount();
+  vi.unstubAllGlobals();
+});

@@ -2,7 +2,7 @@ import { cleanup, render } from "@testing-library/react";
 import { StrictMode } from "react";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { nameSource } from "../browser/lines.js";
-import { createPrefix } from "../browser/prefix.js";
+import { createPrefix, GrowingText } from "../browser/prefix.js";
 import type { StreamState } from "../shared.js";
 import { useStreamLines, type LineOptions } from "./index.js";
 
@@ -165,4 +165,30 @@ describe("a line that cannot be parsed", () => {
     expect(() => show("1\n{\n3\n")).toThrow("Line 2 of the stream");
     silent.mockRestore();
   });
+});
+
+test("a text that starts in the middle of a line is not taken for one that does not", () => {
+  const { show } = showLines((line) => line);
+  const body = (text: string, start: number) => {
+    const state: StreamState = { text, status: "streaming" };
+    nameSource(state, new GrowingText(text, start));
+    return state;
+  };
+  expect(show(body("{", 100))).toEqual([]);
+  expect(show(body("{1}\n{2}\n", 0))).toEqual(["{1}", "{2}"]);
+});
+
+test("a body that was taken as done keeps its last line when more text comes", () => {
+  const { show } = showLines((line) => line);
+  const source = new GrowingText("a\nb");
+  const body = (text: string): StreamState => {
+    const state: StreamState = { text, status: "done" };
+    nameSource(state, source);
+    return state;
+  };
+  const taken = body("a\nb");
+  expect(show(taken)).toEqual(["a", "b"]);
+  source.append("c\n");
+  expect(show(body("a\nbc\n"))).toEqual(["a", "bc"]);
+  expect(show(taken)).toEqual(["a", "b"]);
 });
