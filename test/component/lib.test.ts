@@ -7,7 +7,7 @@ import {
   statuses,
   type Component,
 } from "../support/component.js";
-import { api } from "../../src/component/_generated/api.js";
+import { api, internal } from "../../src/component/_generated/api.js";
 import type { Id } from "../../src/component/_generated/dataModel.js";
 
 useClock();
@@ -354,6 +354,46 @@ describe("the cron", () => {
     }
     expect(await status(streamId)).toBe("streaming");
   });
+
+  test("a save moves the deadline only when a quarter of the time has passed", async () => {
+    const { create, claim, append, stream } = setUpComponent();
+    const streamId = await create();
+    await claim(streamId);
+    await append(streamId, 0, ".");
+    const { deadline: first = 0 } = (await stream(streamId))!;
+    const timeout = first - Date.now();
+    await pass(timeout / 5);
+    await append(streamId, 1, ".");
+    expect(await stream(streamId)).toMatchObject({ deadline: first });
+    await pass(timeout / 10);
+    await append(streamId, 2, ".");
+    const moved = Date.now() + timeout;
+    expect(await stream(streamId)).toMatchObject({ deadline: moved });
+  });
+
+  test("the next check is planned for the earliest deadline", async () => {
+    const { t, insertStream, cleanUp } = setUpComponent();
+    const deadline = Date.now() + 5 * MINUTE;
+    await insertStream({ deadline: deadline + 9 * MINUTE });
+    await insertStream({ status: "streaming", deadline });
+    await cleanUp();
+    const checks = await t.run((ctx) => ctx.db.query("checks").collect());
+    expect(checks).toMatchObject([{ at: deadline + MINUTE / 2 }]);
+  });
+
+  test.each([
+    { status: "streaming", expiring: true, then: "timeout" },
+    { status: "streaming", expiring: undefined, then: "streaming" },
+    { status: "done", expiring: true, then: "done" },
+  ] as const)(
+    "a mutation of its own ends a dead stream, unless it lives or has ended: $status, $expiring",
+    async ({ status, expiring, then }) => {
+      const setup = setUpComponent();
+      const streamId = await setup.insertStream({ status, expiring });
+      await setup.t.mutation(internal.deadlines.expire, { streamId });
+      expect(await setup.status(streamId)).toBe(then);
+    },
+  );
 
   test("ends 1,000 dead streams, and no live one, of which 120 are older", async () => {
     const { t, insertStreams, add, status, cleanUp, finishScheduled } =
