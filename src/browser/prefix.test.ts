@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { StreamStatus } from "../shared.js";
-import { GrowingText, createPrefix } from "./prefix.js";
+import { createPrefix, GrowingText, type Prefix } from "./prefix.js";
 
 describe("the text", () => {
   test.each([
@@ -28,11 +28,20 @@ describe("the text", () => {
     expect(prefix.text).toBe("abc");
   });
 
-  test("of a placeholder that another reader has is a placeholder, too", () => {
+  test.each([
+    { how: "begins with", take: createPrefix },
+    {
+      how: "adopts",
+      take(other: Prefix) {
+        const prefix = createPrefix();
+        prefix.adopt(other);
+        return prefix;
+      },
+    },
+  ])("that $how another reader's placeholder is a placeholder", ({ take }) => {
     const other = createPrefix();
     other.replace("Thinking…", "pending");
-    const prefix = createPrefix();
-    prefix.adopt(other);
+    const prefix = take(other);
     expect(prefix).toMatchObject({ text: "Thinking…", status: "pending" });
     prefix.receive(0, "One.");
     expect(prefix.text).toBe("One.");

@@ -59,15 +59,17 @@ interface Known {
  * @param before Another prefix of the same stream, to start with.
  */
 export function createPrefix(before?: Known) {
+  // While a stream is pending, its text is only the query's placeholder.
+  const known = before?.status === "pending" ? undefined : before;
   /** The offset where the text starts: 0, unless only the end is read. */
-  let start = before?.start ?? null;
+  let start = known?.start ?? null;
   /** The text from `start` on, in pieces. */
-  let pieces = new GrowingText(before?.text, start ?? 0);
+  let pieces = new GrowingText(known?.text, start ?? 0);
   /** The whole text from the query, if it is longer than the pieces, or different. */
   let whole = "";
   /** Whether `whole` arrived before anything was saved, so that any text replaces it. */
   let isPlaceholder = false;
-  let saved: StreamStatus = before?.status ?? "pending";
+  let saved: StreamStatus = known?.status ?? "pending";
 
   /** Appends the new part of a piece. False if it contradicts the text. */
   function extend(offset: number, text: string): boolean {
@@ -174,5 +176,6 @@ export function createPrefix(before?: Known) {
       return saved === "pending" && begun ? "streaming" : saved;
     },
   };
+  if (before && !known) prefix.adopt(before);
   return prefix;
 }
