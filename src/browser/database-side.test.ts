@@ -275,6 +275,23 @@ describe("a component that switches to another query and back", () => {
     other.unmount();
   });
 
+  test("and took the text as done does not spread that to one that knows better", async () => {
+    answers.pages = undefined;
+    component = mount(overHttp);
+    await pass(5000);
+    expect(component.history.last).toMatchObject(whole("One.", "done"));
+    component.unmount();
+    await pass(6000);
+    answers.pages = page("One. Two.", 9);
+    const other = mount(overHttp);
+    await pass(200);
+    component.showAgain();
+    await pass(200);
+    expect(other.history.last).toMatchObject(whole("One. Two."));
+    other.unmount();
+    component.history.shown.length = 0;
+  });
+
   test.each([503, 401])(
     "and whose request failed with %d still sends it",
     async (status) => {

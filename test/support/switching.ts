@@ -52,6 +52,12 @@ export class SwitchingComponent {
     removeWatcher(this.watcher);
   }
 
+  /** Shows what it showed before, as an <Activity> does. */
+  showAgain(): void {
+    addWatcher(this.reader!, this.watcher);
+    this.update();
+  }
+
   private show(reader: StreamReader): void {
     this.reader = reader;
     this.history.note(reader.view.snapshot);
