@@ -32,7 +32,7 @@ describe("the text", () => {
     { how: "begins with", take: createPrefix },
     {
       how: "adopts",
-      take(other: Prefix) {
+      take: (other: Prefix) => {
         const prefix = createPrefix();
         prefix.adopt(other);
         return prefix;
