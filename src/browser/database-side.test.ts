@@ -367,7 +367,9 @@ test("a hook that drove one stream does not drive the next because of that", asy
   })) as never;
   const watcher: Watcher = { source: source("a", true), onChange: () => {} };
   addWatcher(readerFor(client, unanswered, watcher.source!), watcher);
-  await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(1));
+  await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(1), {
+    timeout: 30_000,
+  });
   removeWatcher(watcher);
   // As in React: the next reader's effect runs before that of its options.
   const next = source("b", false);
@@ -395,14 +397,16 @@ test("a refused reader that was closed asks again when it is back: a function ma
   vi.spyOn(console, "error").mockImplementation(() => {});
   const watcher: Watcher = { source, onChange: () => {} };
   const reader = readerFor({}, unanswered, source);
+  const patience = { timeout: 30_000 };
   addWatcher(reader, watcher);
-  await vi.waitFor(() =>
-    expect(reader.view.snapshot.error).toMatchObject({ status: 401 }),
+  await vi.waitFor(
+    () => expect(reader.view.snapshot.error).toMatchObject({ status: 401 }),
+    patience,
   );
   removeWatcher(watcher);
   reader.close();
   addWatcher(reader, watcher);
-  await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(2));
+  await vi.waitFor(() => expect(fetch).toHaveBeenCalledTimes(2), patience);
   removeWatcher(watcher);
   reader.close();
 });

@@ -74,7 +74,9 @@ test("no log contains a token or a text, however a stream ends", async () => {
   deployment.faults.set({ refuseCommits: 0 });
   // Dead in mid-stream.
   const killed = drive({ delay: 20 });
-  await vi.waitFor(() => expect(deployment.open().actions).toBe(1));
+  await vi.waitFor(() => expect(deployment.open().actions).toBe(1), {
+    timeout: 30_000,
+  });
   deployment.faults.killActions();
   await killed;
   // Something that is not a token, a stream or JSON.
