@@ -162,13 +162,12 @@ const KEPT_RESULTS = 2;
 const KEPT_TEXTS = 2;
 
 /**
- * The values of a body's complete lines, each line parsed once.
+ * Returns the values of a body's complete lines, and parses each line once.
  *
- * React calls this in render, where nothing may change that another render could
- * notice. All that changes here is a cache, like that of `useMemo`: an array that was
- * returned stays as it is, and a result depends only on its own body, no matter which
- * bodies other renders asked for, or whether React discarded them. If lines were parsed
- * in an effect instead, they would show one render late, and on a server never.
+ * React calls this during render, so it must not change anything that another render
+ * could notice. It only fills a cache, as `useMemo` does. Arrays that it has returned
+ * never change, and each result depends only on the body passed in. Parsing in an
+ * effect instead would show lines one render late, and never on a server.
  */
 export function createParsedLines<T>() {
   let texts: ParsedText<T>[] = [];
@@ -187,11 +186,7 @@ export function createParsedLines<T>() {
         one.source === source &&
         (status !== "done" || text.length >= one.text.length),
     ) ??
-      texts.find(
-        (one) =>
-          (one.text === "" || one.parser.isCut === !!source?.start) &&
-          isSameText(one.text, text, status),
-      ) ?? {
+      texts.find((one) => isSameText(one, text, status, source)) ?? {
         text: "",
         source,
         parser: new LineParser(parse, onInvalid),
@@ -200,19 +195,24 @@ export function createParsedLines<T>() {
         last: null,
         results: new Map(),
       };
-    const others = texts.filter((one) => one !== parsed);
     // React renders again after an error, and must not find the line read.
-    texts = others;
+    texts = texts.filter((one) => one !== parsed);
     Object.assign(parsed.parser, { parse, onInvalid });
     readOn(parsed, text, source);
     const result = resultOf(parsed, text.length, status);
-    texts = [parsed, ...others].slice(0, KEPT_TEXTS);
+    texts = [parsed, ...texts].slice(0, KEPT_TEXTS);
     return result;
   };
 }
 
 /** Whether a body's text continues a known one, or is its beginning. */
-function isSameText(known: string, text: string, status: StreamStatus) {
+function isSameText<T>(
+  { text: known, parser }: ParsedText<T>,
+  text: string,
+  status: StreamStatus,
+  source: GrowingText | undefined,
+): boolean {
+  if (known !== "" && parser.isCut !== !!source?.start) return false;
   // A text that is done has no continuation.
   return (
     text.startsWith(known) || (status !== "done" && known.startsWith(text))

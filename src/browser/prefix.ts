@@ -80,9 +80,9 @@ export function createPrefix(before?: Known) {
       text = text.slice(start - offset);
       offset = start;
     }
-    const known = pieces.from(offset - start).slice(0, text.length);
-    if (known !== text.slice(0, known.length)) return false;
-    pieces.append(text.slice(known.length));
+    const overlap = pieces.from(offset - start).slice(0, text.length);
+    if (overlap !== text.slice(0, overlap.length)) return false;
+    pieces.append(text.slice(overlap.length));
     return true;
   }
 
