@@ -1,4 +1,4 @@
-/** What the hook costs its page, and what it costs everything else there, in Chromium. */
+/** Measures in Chromium what the hook costs its page, and how it slows down everything else there. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -20,7 +20,7 @@ export function connect(url: string): ConvexReactClient {
 
 /** How far a follower is, by its newest result. */
 export interface Progress {
-  /** How much it has of what is saved: code units of text, or parts. */
+  /** How much of the saved text it has: code units, or parts. */
   has: number;
   /** How much text that is (UTF-16 code units). */
   characters: number;

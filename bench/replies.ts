@@ -54,7 +54,7 @@ function checkLength(characters: number, tokens: number): void {
   throw new Error(`A reader got ${characters} of ${expected} characters.`);
 }
 
-/** Waits until nothing has happened for a while: what an ended stream schedules is over. */
+/** Waits until nothing has happened for a while, so all the work that an ended stream schedules is done. */
 export async function atRest(
   counters: LocalDeployment["counters"],
 ): Promise<void> {

@@ -1,9 +1,9 @@
 /**
  * A clock that the benchmark can stop. Import this before anything else: it replaces
- * the global `Date.now`, `setTimeout` and `clearTimeout`. While it is stopped, time
- * passes only in `advance`: a reply that a model takes four minutes to write is over
- * as soon as the work that it causes is done, and the number of commits depends on
- * the text and the pace, not on the machine.
+ * the global `Date.now`, `setTimeout` and `clearTimeout`. While it is stopped, only
+ * `advance` moves it. So a reply that takes a model four minutes finishes as soon as
+ * its work is done, and the number of commits depends on the text and the pace, not on
+ * the machine.
  */
 import { AsyncResource } from "node:async_hooks";
 import {

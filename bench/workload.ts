@@ -154,7 +154,7 @@ async function run(host: Host, what: LoadCase, report: (line: string) => void) {
     return now;
   }
 
-  // One stream first: what is loaded only then is not what grows.
+  // Run one stream first, so that modules loaded on first use do not count as growth.
   await slot(0, 2);
   clients = Array.from({ length: what.connections }, () => connect(host.url));
   const before = await sample();

@@ -15,7 +15,7 @@ const replies = ["tides", "bread"].map((name) =>
 );
 const cycle = tokenize(replies.join("\n"));
 
-/** The first `count` tokens of a text that begins again when it is over. */
+/** The first `count` tokens of a text that repeats forever. */
 export function tokens(count: number): string[] {
   return Array.from({ length: count }, (_, i) => cycle[i % cycle.length] ?? "");
 }

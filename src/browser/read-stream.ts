@@ -49,10 +49,13 @@ export interface ReadStreamOptions {
   /** The stream. It goes into the URL, as `streamId`. */
   streamId: string;
   /**
-   * Starts the stream: sends a POST with `{"streamId": …}` as JSON, and reads the text
-   * as it is written. When that response ends or breaks, the rest is read with GET. `true`: both at the same URL, as with `registerRoutes`. `"auto"`: the
-   * same, but only if the stream has no writer yet, which is checked first. Otherwise
-   * the URL of the HTTP action that returns `streaming.stream(…)`.
+   * Starts the stream with a POST whose JSON body is `{"streamId": …}`, and reads the
+   * text as it is written. If the response ends early, the rest is read with GET.
+   *
+   * - `true`: both requests go to the same URL, as with `registerRoutes`.
+   * - `"auto"`: like `true`, but only if the stream has no writer yet, which is checked
+   *   first.
+   * - A URL: the one of the HTTP action that returns `streaming.stream(…)`.
    */
   drive?: URL | string | boolean | undefined;
   /** Further fields of the POST's JSON. */

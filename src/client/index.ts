@@ -299,9 +299,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Answers an HTTP request with a stream's text. It starts at the requested offset with
-   * what is already saved, and continues with new text as it is saved, until the stream
-   * ends. For clients without a subscription, such as `readStream`.
+   * Answers an HTTP request with a stream's text: first the text saved so far, from the
+   * requested offset onward, then new text as it is saved, until the stream ends. For
+   * clients without a subscription, such as `readStream`.
    *
    * ```ts
    * const resume = httpAction((ctx, request) => {
@@ -344,9 +344,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Reads a stream in an action. It starts at an offset with what is already saved, and
-   * continues with new text as it is saved, until the stream ends. Use it to forward the
-   * text to a webhook, for example, or in your own format.
+   * Reads a stream in an action: first the text saved so far, from an offset onward, then
+   * new text as it is saved, until the stream ends. Use it to forward the text to a
+   * webhook, for example, or in your own format.
    *
    * ```ts
    * for await (const text of streaming.follow(ctx, streamId)) {
@@ -392,8 +392,8 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * The saved text of a stream that starts at an offset, and its status. Text of more than 4
-   * MiB comes in pages: continue from the page's `next` until its status is final. A
+   * Returns the saved text of a stream from an offset onward, and the stream's status.
+   * Text of more than 4 MiB comes in pages: continue from the page's `next` until its status is final. A
    * stream that does not exist reads as `error`.
    *
    * @param from An offset into the text (UTF-16 code units).
@@ -548,10 +548,13 @@ export class PersistentTextStreaming {
    * So `write` must find the user in your own tables, by `streamId`, never in
    * `ctx.auth`.
    *
-   * The routes respond like `stream()` and `resume()`. Errors have
-   * the JSON body `{ "error": … }`. The status is 400 if the request names no stream, 403
-   * if `authorize` throws a `ConvexError` (the body has its message), 404 if there is no
-   * such stream, and 500 for any other error, which is only logged.
+   * The routes respond like `stream()` and `resume()`. An error has a JSON body,
+   * `{ "error": … }`, and one of these statuses:
+   *
+   * - 400: the request does not name a stream.
+   * - 403: `authorize` threw a `ConvexError`. The body has its message.
+   * - 404: there is no such stream.
+   * - 500: anything else went wrong. The error is logged, and not sent.
    *
    * @param http What `httpRouter()` returned. With `corsRouter(http)`, pass that
    *   `http`.

@@ -199,7 +199,7 @@ export async function unsavedPart(
 }
 
 /**
- * The saved text that starts at an offset, up to `limit` (bytes of JSON, and chunks).
+ * The saved text from an offset onward, up to `limit` (bytes of JSON, and chunks).
  *
  * Text that continues beyond the limit reads as `streaming`, so a reader gets a final
  * status only with all of the text.

@@ -100,8 +100,8 @@ function eventLength(text: string, most: number): number {
 }
 
 /**
- * One event. Each line of the text gets a `data:` line of its own, no matter which line
- * break ends it. So text can neither end the event early nor start a new one.
+ * One event. Every line of the text is sent as a separate `data:` line, with any kind of
+ * line break. So the text can neither end the event early nor start a new one.
  */
 function eventOf(name: string, text: string): string {
   const lines = text.split(/\r\n|\r|\n/).map(

@@ -9,7 +9,7 @@ interface Written {
   readable: number;
 }
 
-/** A client that reads the stream, and what was wrong with what it was shown. */
+/** A client that reads the stream. It notes what was wrong with the text it was shown. */
 export class Reader implements Owner {
   readonly timers = new TimerCount();
   alive = true;

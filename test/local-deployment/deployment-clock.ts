@@ -10,7 +10,7 @@ const machineNow = Date.now.bind(Date);
 
 const now = () => current.getStore()?.now() ?? machineNow();
 
-/** `Date`, whose present is that of the deployment whose function asks. */
+/** `Date`, with the time of the deployment that runs the calling function. */
 const DeploymentDate = new Proxy(MachineDate, {
   construct: (date, args, newTarget) =>
     Reflect.construct(

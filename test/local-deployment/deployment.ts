@@ -65,12 +65,12 @@ export async function startDeployment(
  * `ConvexHttpClient` and HTTP actions. Other processes reach its counters and
  * faults under `/_local/` at both of its ports (`http-api.ts`).
  *
- * Follow a mutation: a client's message arrives in `sync.ts`; `engine.ts` runs
- * the function when it is its turn (`turns.ts`) on the documents of
- * `database.ts` and commits; `queries.ts` runs again what had read what was
- * written (`reads.ts`); `sync.ts` tells the clients. `site.ts` serves HTTP
- * actions, `jobs.ts` runs crons and what was scheduled, and `journal.ts` keeps
- * what outlives the process.
+ * The path of a mutation: `sync.ts` receives the client's message. `engine.ts` waits
+ * for its turn (`turns.ts`), runs the function on the documents in `database.ts`, and
+ * commits. `queries.ts` reruns the queries that read changed documents (`reads.ts`),
+ * and `sync.ts` sends the results to the clients. `site.ts` serves HTTP actions,
+ * `jobs.ts` runs crons and scheduled functions, and `journal.ts` keeps the data across
+ * restarts.
  */
 export class LocalDeployment {
   private readonly cache: QueryCache;

@@ -1,8 +1,8 @@
 import type { UserIdentity } from "convex/server";
 
 /**
- * The identity that a token claims. The payload of the JWT is trusted as it is,
- * signed or not: this is a local deployment.
+ * Reads the identity from a token. The signature of the JWT is not checked, because
+ * this deployment is only for demos and tests.
  *
  * @throws If the token is not a JWT with a `sub`.
  */

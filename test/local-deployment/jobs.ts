@@ -34,7 +34,7 @@ interface Alarm {
 }
 
 /**
- * Runs crons, and what was scheduled, when they are due. Scheduled mutations
+ * Runs crons and scheduled functions when they are due. Scheduled mutations
  * run exactly once: a refused commit is tried again. Actions run at most once.
  */
 export class Jobs {
@@ -70,7 +70,7 @@ export class Jobs {
     }
   }
 
-  /** Nothing is started any more. What waits stays scheduled. */
+  /** Stops starting jobs. The ones that are waiting stay scheduled. */
   down(): void {
     this.isUp = false;
     for (const { timer } of this.alarms.values()) clearTimeout(timer);

@@ -38,8 +38,8 @@ export class Site {
       engine.report(invocation.name, error);
       this.fail(outgoing, error);
     } finally {
-      // The action is over when its body has ended. What it did not wait for
-      // no longer happens.
+      // The action ends with its body. Anything it has not awaited by then
+      // never happens.
       invocation.finish();
       engine.actions.delete(invocation);
       this.responses.delete(outgoing);

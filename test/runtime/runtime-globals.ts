@@ -1,8 +1,8 @@
 /*
- * What is special about aborts in Convex's default runtime: its `AbortController`
- * is a polyfill that dispatches `abort` again at every call of `abort()` and turns
- * an exception in a listener into an unhandled rejection, and its `fetch` listens
- * without a catch. Import this before any SDK.
+ * How aborts behave in Convex's default runtime. Its `AbortController` is a polyfill:
+ * each call to `abort()` dispatches another `abort` event, and an exception in a
+ * listener becomes an unhandled rejection. Its `fetch` does not catch errors in its
+ * own listener. Import this before any SDK.
  */
 import { AsyncResource } from "node:async_hooks";
 // @ts-expect-error It comes without types, and has those of the platform's own.
@@ -25,7 +25,7 @@ async function runtimeFetch(
     },
   });
   void open.getReader().closed.then(() => request.abort());
-  // The host's own work: if it fails, that is not a rejection of the action.
+  // The host does this, so if it fails, that is not an unhandled rejection of the action.
   const response = await host.runInAsyncScope(() =>
     nativeFetch(url, { ...init, signal: request.signal }),
   );
