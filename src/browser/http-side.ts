@@ -1,21 +1,49 @@
 /**
- * The HTTP side of a reader: one request to the HTTP action, and what happens with
- * it. It is sent again after failures, and when other headers may change the
- * response.
+ * The HTTP side of a reader: one request to the HTTP action, the meaning of its
+ * response, and what follows. It is sent again after failures, and when other headers
+ * may change the response.
  */
 import { START_OFFSET, withoutQuery } from "../protocol.js";
 import { noteRequest, type Report } from "./first-aid.js";
-import {
-  hasDynamicHeaders,
-  requestHeaders,
-  requestKey,
-  retryWait,
-  verdictOn,
-  type PostOptions,
-  type Verdict,
-} from "./post.js";
-import { makeRoomUntil, textOf } from "./request.js";
+import { makeRoomUntil, mayPass, retryAfter, textOf } from "./request.js";
 import type { StreamProblem } from "./stream-reader.js";
+
+/** Headers as for `fetch`, for TypeScript without the DOM library too. */
+export type HeaderValues =
+  Headers | Record<string, string> | Iterable<readonly [string, string]>;
+
+/** A value, or a function that is called for each request. It may be async. */
+export type ValueOrFunction<T> = T | (() => T | PromiseLike<T>);
+
+/** The `fetch` to use instead of the platform's. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** How to ask the HTTP action. */
+export interface PostOptions {
+  url: string;
+  /** Added to `{ streamId }`, which the request sends as JSON. */
+  body?: Record<string, unknown> | undefined;
+  headers?: ValueOrFunction<HeaderValues | undefined> | undefined;
+  authToken?: ValueOrFunction<string | null | undefined> | undefined;
+  fetch?: Fetch | undefined;
+}
+
+/** What follows from a response, or from having none. */
+interface Verdict {
+  /**
+   * - `over`: the server responded. The database has the last word.
+   * - `waiting`: the request may never have reached the app. It is sent again while the
+   *   stream is pending.
+   * - `refused`: the server said no.
+   */
+  then: "over" | "waiting" | "refused";
+  /** Whether other headers may change the response. */
+  mayChange?: boolean;
+  /** When to ask again (ms), if the server says so. */
+  after?: number | null;
+  /** The unexpected response. */
+  what?: string;
+}
 
 /**
  * A connection that has delivered nothing for this long is `quiet`. The time grows
@@ -27,6 +55,13 @@ const MOST_QUIET_MS = 15_000;
 const HEAD_MS = 30_000;
 /** After HTTP has ended cleanly, the database has this long to report how the stream ended. */
 const LAST_WORD_MS = 4000;
+
+/**
+ * The wait before a request is sent again: 1 s to 60 s, random, so that many pages do
+ * not ask at once.
+ */
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 60_000;
 
 const OVER: Verdict = { then: "over" };
 
@@ -225,8 +260,8 @@ export function createHttpSide(on: {
     enter(then);
     const source = on.source();
     // Only calling the function tells whether it returns another token now.
-    const mayPass = mayChange && source && hasDynamicHeaders(source);
-    if (then === "waiting" || mayPass) wait(after);
+    const mayDiffer = mayChange && source && hasDynamicHeaders(source);
+    if (then === "waiting" || mayDiffer) wait(after);
   }
 
   function wait(time?: number | null): void {
@@ -240,4 +275,55 @@ export function createHttpSide(on: {
   }
 
   return side;
+}
+
+/** How long (ms) to wait after `losses` failed requests in a row. `random` is from 0 to 1. */
+export function retryWait(losses: number, random: number): number {
+  const most = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** losses);
+  return ((1 + random) * most) / 2;
+}
+
+/** The headers of a request. Rejects if they are invalid, or with what the app's functions throw. */
+async function requestHeaders({
+  headers,
+  authToken,
+}: PostOptions): Promise<Headers> {
+  const all = new Headers((await valueOf(headers)) as HeadersInit | undefined);
+  const token = await valueOf(authToken);
+  if (!all.has("Content-Type")) all.set("Content-Type", "application/json");
+  if (token) all.set("Authorization", `Bearer ${token}`);
+  return all;
+}
+
+/** The value, or what the function returns. */
+export function valueOf<T>(value: ValueOrFunction<T>): T | PromiseLike<T> {
+  return typeof value === "function"
+    ? (value as () => T | PromiseLike<T>)()
+    : value;
+}
+
+/** Whether only calling a function tells what the headers are now. */
+export function hasDynamicHeaders({
+  headers,
+  authToken,
+}: Omit<PostOptions, "url">): boolean {
+  return typeof headers === "function" || typeof authToken === "function";
+}
+
+/** A request's URL and headers as a string, to tell whether they have changed. */
+function requestKey({ url }: PostOptions, headers: Headers): string {
+  return JSON.stringify([url, ...headers]);
+}
+
+/** The meaning of a response's head; undefined if its body is the stream's text. */
+function verdictOn({ ok, status, headers }: Response): Verdict | undefined {
+  if (ok) {
+    const type = headers.get("Content-Type") ?? "";
+    if (headers.has(START_OFFSET) || !/\b(html|json)\b/i.test(type)) return;
+    const what = ` with ${type}`;
+    return { then: "refused", mayChange: true, what };
+  }
+  return mayPass(status)
+    ? { then: "waiting", after: retryAfter(headers) }
+    : { then: "refused", mayChange: status === 401 || status === 403 };
 }

@@ -23,7 +23,7 @@ export {
   type StreamWatch,
   type WatchStreamOptions,
 } from "./watch-stream.js";
-export type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
+export type { Fetch, HeaderValues, ValueOrFunction } from "./http-side.js";
 export type { QueryResult } from "./database-side.js";
 export type { Snapshot, StreamProblem } from "./stream-reader.js";
 export type {

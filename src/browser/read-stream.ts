@@ -5,7 +5,7 @@ import {
   type Fetch,
   type HeaderValues,
   type ValueOrFunction,
-} from "./post.js";
+} from "./http-side.js";
 import { backOff, now, pause, throwIfAborted } from "../time.js";
 import {
   driven,

@@ -5,10 +5,14 @@ import {
   type QueryResult,
 } from "./database-side.js";
 import { createReport, examine, expectWriter } from "./first-aid.js";
-import { createHttpSide, type HttpSide } from "./http-side.js";
+import {
+  createHttpSide,
+  hasDynamicHeaders,
+  type HttpSide,
+  type PostOptions,
+} from "./http-side.js";
 import { nameSource } from "./lines.js";
 import { onNextFrame } from "./pace.js";
-import { hasDynamicHeaders, type PostOptions } from "./post.js";
 import { createPrefix, type Prefix } from "./prefix.js";
 import { listenForWakes } from "./request.js";
 

@@ -5,7 +5,7 @@
  */
 import { isFinal } from "../shared.js";
 import type { DatabaseWatch, QueryResult } from "./database-side.js";
-import type { Fetch, HeaderValues, ValueOrFunction } from "./post.js";
+import type { Fetch, HeaderValues, ValueOrFunction } from "./http-side.js";
 import { addressOf } from "./request.js";
 import {
   createReader,

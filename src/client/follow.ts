@@ -10,7 +10,7 @@ import {
 import { now, pause, retry } from "../time.js";
 import { wire, formatOffset, isOffset, parseOffset } from "../protocol.js";
 import { mayBeId, type RunQueryCtx } from "./claim.js";
-import { shown } from "./errors.js";
+import { shown } from "./values.js";
 import {
   emptyResponse,
   errorResponse,

@@ -13,7 +13,7 @@ import {
   type StreamPage,
   vStreamPage,
 } from "../shared.js";
-import { shown } from "./errors.js";
+import { shown } from "./values.js";
 import type { PersistentTextStreaming } from "./index.js";
 import { streamBodyArgs } from "./options.js";
 

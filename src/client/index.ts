@@ -22,7 +22,7 @@ import { Body, emptyResponse, notFound, textResponse } from "./responses.js";
 import { followText, resume, savedStream } from "./follow.js";
 import { hookAPI, type HookAPI, type HookAPIOptions } from "./hook-api.js";
 import { registerRoutes, type RegisterRoutesOptions } from "./routes.js";
-import { shown } from "./errors.js";
+import { shown } from "./values.js";
 import {
   callbackOf,
   checkOptions,

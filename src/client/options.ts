@@ -13,9 +13,8 @@ import {
   type StreamStatus,
   vStreamId,
 } from "../shared.js";
-import { shown } from "./errors.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
-import { storable } from "./outcome.js";
+import { shown, storable } from "./values.js";
 
 /**
  * The functions of version 0.3. Every app's `_generated/api` has them, even if it was

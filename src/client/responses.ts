@@ -1,5 +1,5 @@
 import { wire } from "../protocol.js";
-import { shown } from "./errors.js";
+import { shown } from "./values.js";
 
 /**
  * Headers of every response: the text is private, proxies must not buffer or change

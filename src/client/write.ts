@@ -1,11 +1,10 @@
 import type { Value } from "convex/values";
 import { isHighSurrogate } from "../shared.js";
 import type { FlushPolicy } from "./flush.js";
-import { shown } from "./errors.js";
 import type { Body } from "./responses.js";
 import { Saver, type ClaimedStream } from "./saver.js";
 import { waitAtMost } from "../time.js";
-import { cannotSave, reasonOf, resultOf } from "./outcome.js";
+import { cannotSave, reasonOf, resultOf, shown } from "./values.js";
 
 /** Appends text to the stream: to the response at once, to the database as `flush` says. */
 export type ChunkAppender = (text: string) => Promise<void>;

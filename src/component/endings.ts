@@ -28,7 +28,7 @@ import { internalMutation, type MutationCtx } from "./_generated/server.js";
 import { planCheck } from "./deadlines.js";
 import type { vOutcome } from "./schema.js";
 import { errorOf } from "./streams.js";
-import { packLater } from "./cleanup.js";
+import { packLater } from "./text.js";
 
 type Outcome = Infer<typeof vOutcome>;
 

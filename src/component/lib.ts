@@ -15,15 +15,10 @@ import {
   type MutationCtx,
 } from "./_generated/server.js";
 import { check, nextDeadline, noteSave, planCheck } from "./deadlines.js";
+import { completeDeleted, endFromOutside, endStream } from "./endings.js";
 import {
   deleteTextLater,
   deleteTexts as deleteSome,
-  pack,
-  packLater,
-  packText,
-} from "./cleanup.js";
-import { completeDeleted, endFromOutside, endStream } from "./endings.js";
-import {
   errorOf,
   getStream,
   getStreamOrThrow,
@@ -39,6 +34,9 @@ import {
   checkTail,
   endOfText,
   newestChunk,
+  pack,
+  packLater,
+  packText,
   readPage,
   unsavedPart,
   wholeText,

@@ -3,7 +3,8 @@
  *
  * A chunk is a page. The newest one grows in place until it is a page long; then the
  * next one starts. So page boundaries depend only on the stored text, and all readers
- * of a stream use the same ones.
+ * of a stream use the same ones. When the stream ends, its text is packed into as few
+ * chunks as possible.
  */
 import {
   cutLength,
@@ -14,6 +15,7 @@ import {
   type StreamStatus,
 } from "../shared.js";
 import { isOffset } from "../protocol.js";
+import { internal } from "./_generated/api.js";
 import type { Doc, Id } from "./_generated/dataModel.js";
 import type { MutationCtx, QueryCtx } from "./_generated/server.js";
 import { lengthOfRows, rowsAsChunks, tooManyRows } from "./v03.js";
@@ -333,4 +335,78 @@ export function pieces(text: string): string[] {
     rest = rest.slice(length);
   }
   return out;
+}
+
+/** How much one `packText` handles: 256 documents, and 1.5 MiB of text plus the last document. */
+const PACK_BATCH = 256;
+const PACK_LENGTH = 512 * 1024;
+
+/** Packs the text of an ended stream: at once if it fits into one document, otherwise later. */
+export async function pack(
+  ctx: MutationCtx,
+  streamId: Id<"streams">,
+  length: number,
+) {
+  if (length <= CHUNK_LIMIT) await packText(ctx.db, streamId, 0);
+  else await packLater(ctx, streamId);
+}
+
+export async function packLater(
+  ctx: MutationCtx,
+  streamId: Id<"streams">,
+  from = 0,
+) {
+  await ctx.scheduler.runAfter(0, internal.lib.packChunks, { streamId, from });
+}
+
+/**
+ * Rewrites the chunks of an ended stream into as few as possible, starting with the
+ * one at offset `from`. Offsets stay the same.
+ *
+ * @returns The offset to continue from, or null when everything is packed.
+ */
+export async function packText(
+  db: MutationCtx["db"],
+  streamId: Id<"streams">,
+  from: number,
+): Promise<number | null> {
+  // Rows of version 0.3 sort before all others. Packing some of them would change the
+  // order, so they stay as they are.
+  const oldest = await chunksOf(db, streamId).first();
+  if (oldest?.start === undefined) return null;
+
+  const chunks: Doc<"chunks">[] = [];
+  let length = 0;
+  let more = false;
+  for await (const chunk of db
+    .query("chunks")
+    .withIndex("byStream", (q) =>
+      q.eq("streamId", streamId).gte("start", from),
+    )) {
+    if (chunks.length === PACK_BATCH || length >= PACK_LENGTH) {
+      more = true;
+      break;
+    }
+    chunks.push(chunk);
+    length += chunk.text.length;
+  }
+
+  const packed = pieces(chunks.map((chunk) => chunk.text).join(""));
+  let start = from;
+  for (let i = 0; i < Math.max(chunks.length, packed.length); i++) {
+    const chunk = chunks[i];
+    const text = packed[i];
+    if (text === undefined) {
+      if (chunk !== undefined) await db.delete(chunk._id);
+      continue;
+    }
+    if (chunk === undefined) {
+      await db.insert("chunks", { streamId, start, text });
+    } else if (chunk.start !== start || chunk.text !== text) {
+      await db.patch(chunk._id, { start, text });
+    }
+    start += text.length;
+  }
+  // The last one may have room for more, so the next run starts there.
+  return more ? start - (packed.at(-1)?.length ?? 0) : null;
 }

@@ -16,9 +16,13 @@ import {
 import type { Id } from "./_generated/dataModel.js";
 import type { MutationCtx, QueryCtx } from "./_generated/server.js";
 import { noteSave } from "./deadlines.js";
-import { deleteTextLater, pack } from "./cleanup.js";
 import { endFromOutside, endStream } from "./endings.js";
-import { getStream, getStreamOrThrow, isClaimed } from "./streams.js";
+import {
+  deleteTextLater,
+  getStream,
+  getStreamOrThrow,
+  isClaimed,
+} from "./streams.js";
 import {
   documentSize,
   READ_LIMIT,
@@ -28,6 +32,7 @@ import {
   chunksOf,
   endOfText,
   newestChunk,
+  pack,
   wholeText,
 } from "./text.js";
 

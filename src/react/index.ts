@@ -20,7 +20,11 @@ import {
   type SchemaResult,
 } from "../browser/lines.js";
 import { rendered, rendering } from "../browser/pace.js";
-import type { Fetch, HeaderValues, ValueOrFunction } from "../browser/post.js";
+import type {
+  Fetch,
+  HeaderValues,
+  ValueOrFunction,
+} from "../browser/http-side.js";
 import type { QueryResult } from "../browser/database-side.js";
 import { addressOf } from "../browser/request.js";
 import type {

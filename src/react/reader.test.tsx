@@ -25,7 +25,7 @@ import {
 } from "../../test/support/hook.js";
 import { story } from "../../test/support/story.js";
 import { watchStream, type WatchStreamOptions } from "../browser/index.js";
-import { retryWait } from "../browser/post.js";
+import { retryWait } from "../browser/http-side.js";
 
 type Answer = (response: ServerResponse, attempt: number) => void;
 

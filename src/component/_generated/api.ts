@@ -8,7 +8,6 @@
  * @module
  */
 
-import type * as cleanup from "../cleanup.js";
 import type * as crons from "../crons.js";
 import type * as deadlines from "../deadlines.js";
 import type * as endings from "../endings.js";
@@ -25,7 +24,6 @@ import type {
 import { anyApi, componentsGeneric } from "convex/server";
 
 const fullApi: ApiFromModules<{
-  cleanup: typeof cleanup;
   crons: typeof crons;
   deadlines: typeof deadlines;
   endings: typeof endings;
