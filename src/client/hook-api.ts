@@ -91,9 +91,9 @@ export function hookAPI(streaming: Methods, options: HookAPIOptions): HookAPI {
       handler: async (ctx: QueryCtx, args): Promise<StreamPage> => {
         const { from, tail } = args;
         const streamId = await allow(ctx, args.streamId, "read");
-        return from === undefined && tail !== undefined
-          ? streaming.getStreamBody(ctx, streamId, { tail })
-          : streaming.getStreamBody(ctx, streamId, from ?? 0);
+        return tail === undefined
+          ? streaming.getStreamBody(ctx, streamId, from ?? 0)
+          : streaming.getStreamBody(ctx, streamId, { from, tail });
       },
     }),
     abortStream: mutationGeneric({

@@ -26,7 +26,6 @@ import { shown } from "./values.js";
 import {
   callbackOf,
   checkOptions,
-  checkTail,
   rangeOf,
   type CreateStreamOptions,
   type PersistentTextStreamingOptions,
@@ -441,7 +440,6 @@ export class PersistentTextStreaming {
   ): Promise<StreamBody | StreamPage> {
     const { read } = this.lib;
     const { from, tail } = rangeOf(options);
-    checkTail(tail);
     const page = await ctx.runQuery(read, { streamId, from, tail });
     if (from === undefined && tail === undefined) {
       const { text, status } = page ?? noStream;

@@ -5,7 +5,6 @@ import {
   type FunctionReference,
 } from "convex/server";
 import { v, type Value } from "convex/values";
-import { isOffset } from "../protocol.js";
 import {
   DEFAULT_TIMEOUT_MS,
   type OnCompleteArgs,
@@ -184,19 +183,11 @@ export const streamBodyArgs = {
   tail: v.optional(v.number()),
 };
 
-/** The range to read. Anything that is not options counts as an offset, and is checked as one. */
-export function rangeOf(
-  options: number | { from?: number; tail?: number } | undefined,
-): { from?: number; tail?: number } {
-  const isRange = Object.prototype.toString.call(options) === "[object Object]";
-  if (isRange) return options as { from?: number; tail?: number };
-  return options === undefined ? {} : { from: options as number };
-}
+/** A range of the text to read. */
+type Range = { from?: number | undefined; tail?: number | undefined };
 
-export function checkTail(tail: unknown): void {
-  if (tail === undefined) return;
-  if (typeof tail === "number" && isOffset(tail)) return;
-  throw new TypeError(
-    `tail must be a whole number of 0 or more: how much of the end of the text to read (UTF-16 code units). It is ${shown(tail)}.`,
-  );
+/** The range to read. Anything that is not options counts as an offset, and is checked as one. */
+export function rangeOf(options: number | Range | undefined): Range {
+  const isRange = Object.prototype.toString.call(options) === "[object Object]";
+  return isRange ? (options as Range) : { from: options as number };
 }
