@@ -152,9 +152,11 @@ const endings: Record<
   },
   "The writer is silent for `timeoutMs`": {
     end: async (app, streamId) => {
-      const claim = { streamId, writer: "w", timeoutMs: MINUTE_MS };
+      const claim = { streamId, writer: "w", timeoutMs: 2 * MINUTE_MS };
       await app.t.mutation(app.lib.claim, claim);
-      await app.after(2);
+      await app.after(1.9);
+      expect(app.told).toEqual([]);
+      await app.after(1.1);
     },
     error: { message: "The writer stopped responding." },
   },
@@ -228,19 +230,23 @@ describe("onComplete", () => {
     expect(app.told).toHaveLength(1);
   });
 
-  test("that throws does not keep the stream open, and is run again by itself", async () => {
+  test("that throws does not keep its stream open, and is run again by itself, for each of many", async () => {
     const errors = errorsLogged();
-    let failures = 2;
+    let failures = 60;
     const app = appWith(() => {
       if (failures-- > 0) throw new Error("not today");
     });
     const streamId = await app.create();
     await app.generate(streamId, writes("Text."));
     expect((await app.body(streamId)).status).toBe("done");
+    for (let i = 1; i < 60; i++) await app.abort(await app.create());
     expect(app.told).toEqual([]);
     expect(String(errors.mock.calls)).toContain("chat:onEnd");
-    await app.after(10);
-    expect(app.told).toMatchObject([{ status: "done", text: "Text." }]);
+    await app.after(3);
+    expect(app.told).toHaveLength(60);
+    expect(app.told).toContainEqual(
+      expect.objectContaining({ streamId, status: "done", text: "Text." }),
+    );
     expect(await app.rows()).toEqual([]);
   });
 
@@ -281,34 +287,20 @@ describe("onComplete", () => {
     },
   );
 
-  test("of many streams is run again for each", async () => {
-    errorsLogged();
-    let failures = 60;
-    const app = appWith(() => {
-      if (failures-- > 0) throw new Error("not today");
-    });
-    for (let i = 0; i < 60; i++) await app.abort(await app.create());
-    expect(app.told).toEqual([]);
-    await app.after(3);
-    expect(app.told).toHaveLength(60);
-  });
-
-  test("whose result does not fit its returns has written nothing, and is owed", async () => {
-    errorsLogged();
-    const app = appWith();
-    await app.abort(await app.create(undefined, "chat:rubbish"));
-    const notes = app.t.run((ctx) => ctx.db.query("notes" as never).collect());
-    expect(await notes).toEqual([]);
-    expect(await app.rows()).toHaveLength(1);
-  });
-
-  test("that was renamed is logged by name, and owed", async () => {
-    const errors = errorsLogged();
-    const app = appWith();
-    await app.abort(await app.create(undefined, "chat:renamed"));
-    expect(String(errors.mock.calls)).toContain("chat:renamed");
-    expect(await app.rows()).toMatchObject([{ owed: { status: "aborted" } }]);
-  });
+  test.each(["rubbish", "renamed"])(
+    "%s, which cannot succeed, is logged by name, has written nothing, and is owed",
+    async (name) => {
+      const errors = errorsLogged();
+      const app = appWith();
+      await app.abort(await app.create(undefined, `chat:${name}`));
+      expect(String(errors.mock.calls)).toContain(`chat:${name}`);
+      const notes = app.t.run((ctx) =>
+        ctx.db.query("notes" as never).collect(),
+      );
+      expect(await notes).toEqual([]);
+      expect(await app.rows()).toMatchObject([{ owed: { status: "aborted" } }]);
+    },
+  );
 
   test("that fails in a way that cannot be caught costs neither the text nor the end", async () => {
     const app = appWith();
@@ -344,19 +336,6 @@ describe("onComplete", () => {
     expect(await app.info(streamId)).toBeNull();
     expect(app.told).toMatchObject([{ status: "done", length: 5, text: "" }]);
   });
-
-  test.each([
-    { context: "x".repeat(2_000_000), error: /at most 64 KiB/ },
-    { context: () => {}, error: /Convex value/ },
-    { context: new Date(), error: /Convex value/ },
-  ])(
-    "a context that cannot be stored is refused: %#",
-    async ({ context, error }) => {
-      const app = appWith();
-      await expect(app.create(context as never)).rejects.toThrow(error);
-      expect(await app.rows()).toEqual([]);
-    },
-  );
 });
 
 describe("takeOver", () => {
@@ -449,27 +428,19 @@ describe("takeOver", () => {
 });
 
 describe("signs of life", () => {
-  test("a silent writer may be silent for long, a dead one ends in time", async () => {
+  test("a live writer may be silent for long", async () => {
     const app = appWith();
-    const silent = await app.create("silent");
-    const writing = app.generate(silent, async (append) => {
+    const streamId = await app.create();
+    const writing = app.generate(streamId, async (append) => {
       await append("Text.");
       await sleep(11 * MINUTE_MS);
     });
     await pass(10 * MINUTE_MS);
-    expect((await app.body(silent)).status).toBe("streaming");
+    expect((await app.body(streamId)).status).toBe("streaming");
     await settled(writing);
-    expect(app.told).toMatchObject([{ status: "done", context: "silent" }]);
-    const { firstTextAt = Infinity, endedAt = 0 } = (await app.info(silent))!;
+    expect(app.told).toMatchObject([{ status: "done" }]);
+    const { firstTextAt = Infinity, endedAt = 0 } = (await app.info(streamId))!;
     expect(endedAt - firstTextAt).toBeGreaterThanOrEqual(10 * MINUTE_MS);
-
-    const streamId = await app.create("dead");
-    const claim = { streamId, writer: "w", timeoutMs: 2 * MINUTE_MS };
-    await app.t.mutation(app.lib.claim, claim);
-    await pass(1.9 * MINUTE_MS);
-    expect(app.told).toHaveLength(1);
-    await app.after(1.1);
-    expect(app.told[1]).toMatchObject({ status: "timeout", context: "dead" });
   });
 
   test("50 streams at once plan one check, and an idle deployment none", async () => {
@@ -518,29 +489,4 @@ test("a generator's return is the result, over HTTP too", async () => {
   });
   await textOf(response);
   expect((await app.info(streamId))?.result).toEqual({ finishReason: "stop" });
-});
-
-test.each([0, NaN, -1, 8_640_000_000, "2"])(
-  "timeoutMs: %s is refused",
-  (timeoutMs) => {
-    expect(() => setUp({ timeoutMs: timeoutMs as number })).toThrow(
-      "timeoutMs must be a number of milliseconds from 1,000 to 86,400,000",
-    );
-  },
-);
-
-test.each([-0.5, -1, NaN, 2 ** 60])("tail: %d is refused", async (tail) => {
-  const { t, streaming, streamId } = await setUpStream();
-  const reading = t.query((ctx) =>
-    streaming.getStreamBody(ctx, streamId, { tail }),
-  );
-  await expect(reading).rejects.toThrow("tail must be a whole number");
-});
-
-test("getStreamBody with a tail", async () => {
-  const { write, t, streaming, streamId } = await setUpStream();
-  await write("Some text.");
-  const read = streaming.getStreamBody.bind(streaming);
-  const page = await t.query((ctx) => read(ctx, streamId, { tail: 5 }));
-  expect(page).toMatchObject({ text: "text.", from: 5, next: 10 });
 });
