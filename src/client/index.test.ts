@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { pass, settled, until, useClock } from "../../test/support/clock.js";
+import { pass, settled, useClock } from "../../test/support/clock.js";
 import {
   neverRuns,
   readBody,
@@ -9,12 +9,7 @@ import {
   writes,
 } from "../../test/support/setup.js";
 import { sleep } from "../time.js";
-import {
-  PersistentTextStreaming,
-  StreamIdValidator,
-  streamBodyArgs,
-  vStreamId,
-} from "./index.js";
+import { PersistentTextStreaming } from "./index.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());
@@ -43,14 +38,17 @@ describe("stream", () => {
     expect(await body()).toEqual({ text, status: "done" });
   });
 
-  test("sends each piece at once, and saves at the end of a sentence", async () => {
+  test("sends each piece at once, saves at the end of a sentence, and ends the body when the final status is saved", async () => {
     const { stream, body } = await setUpStream();
-    const seen = await stream(async (append) => {
-      await append("Half a sen");
-      await sleep(100);
-      await append("tence.");
-      await sleep(100);
-    });
+    const seen = await stream(
+      async (append) => {
+        await append("Half a sen");
+        await sleep(100);
+        await append("tence.");
+        await sleep(1000);
+      },
+      ({ args }) => (args.final === undefined ? undefined : sleep(3000)),
+    );
     await pass(0);
     expect(seen.text).toBe("Half a sen");
     expect((await body()).text).toBe("");
@@ -58,7 +56,10 @@ describe("stream", () => {
     const text = "Half a sentence.";
     expect(seen.text).toBe(text);
     expect(await body()).toEqual({ text, status: "streaming" });
+    await pass(3000);
+    expect(seen.closed).toBe(false);
     await seen.end();
+    expect(await body()).toEqual({ text, status: "done" });
   });
 
   test("the headers of the response can be set, with a body and without", async () => {
@@ -92,22 +93,6 @@ describe("stream", () => {
     const aborted = await setUpStream();
     await aborted.abort();
     await expectNoWriter(aborted);
-  });
-
-  test("ends the body when the final status is saved, not before", async () => {
-    const { stream, body } = await setUpStream();
-    let commits = 0;
-    const seen = await stream(writes("One. ", "Two. ", "Three"), ({ args }) => {
-      if (args.final === undefined) return undefined;
-      commits++;
-      return sleep(3000);
-    });
-    await until(() => seen.text === "One. Two. Three");
-    await pass(2000);
-    expect(commits).toBe(1);
-    expect(seen.closed).toBe(false);
-    await seen.end();
-    expect((await body()).status).toBe("done");
   });
 });
 
@@ -155,27 +140,28 @@ describe("one writer, ever", () => {
   });
 });
 
-describe("getStreamBody", () => {
-  test("from an offset, with the offset to ask for next", async () => {
-    const { write, page } = await setUpStream();
+test.each([
+  [0, 0, "Some 😀 text."],
+  [8, 8, "text."],
+  // Within a character: it comes whole.
+  [6, 5, "😀 text."],
+  [13, 13, ""],
+  [{ tail: 5 }, 8, "text."],
+  [{ tail: 7 }, 5, "😀 text."],
+  [{ tail: 5, from: 12 }, 12, "."],
+  [{ from: undefined, tail: undefined }, undefined, "Some 😀 text."],
+])(
+  "getStreamBody(…, %j) gives a page from %s on, and the offset to ask for next",
+  async (range, from, text) => {
+    const { write, t, streaming, streamId } = await setUpStream();
     await write("Some 😀 text.");
-    const rest = { status: "done", next: 13, claimed: false };
-    expect(await page(0)).toEqual({ ...rest, text: "Some 😀 text.", from: 0 });
-    expect(await page(8)).toEqual({ ...rest, text: "text.", from: 8 });
-    // Within a character: it comes whole.
-    expect(await page(6)).toEqual({ ...rest, text: "😀 text.", from: 5 });
-    expect(await page(13)).toEqual({ ...rest, text: "", from: 13 });
-  });
-
-  test("its arguments, for the app's query", () => {
-    expect(Object.keys(streamBodyArgs)).toEqual(["streamId", "from", "tail"]);
-    expect(streamBodyArgs.streamId).toBe(vStreamId);
-    expect(vStreamId.kind).toBe("string");
-    expect(StreamIdValidator.kind).toBe("string");
-    expect(streamBodyArgs.from.isOptional).toBe("optional");
-    expect(streamBodyArgs.from.kind).toBe("float64");
-  });
-});
+    const read = t.query((ctx) =>
+      streaming.getStreamBody(ctx, streamId, range as number),
+    );
+    const page = from === undefined ? {} : { from, next: 13, claimed: false };
+    expect(await read).toEqual({ status: "done", text, ...page });
+  },
+);
 
 test("queries, mutations and actions can call the methods; to stop or delete twice changes nothing", async () => {
   const { t, act, streaming, write, ...app } = await setUpStream();
