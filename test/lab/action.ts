@@ -1,6 +1,7 @@
 import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Args, Deployment, Reference } from "./lab-backend.js";
-import type { ActionPlan } from "./schedule.js";
+import type { Manuscript } from "./manuscript.js";
+import type { ActionPlan, CallerPlan } from "./schedule.js";
 
 /** An action that makes more calls than this is going round in circles. */
 const MOST_CALLS = 20_000;
@@ -13,22 +14,32 @@ export class Action implements Owner {
   readonly timers = new TimerCount();
   fate: "running" | "ended" | "died" = "running";
   /** What was still running when it ended by itself. */
-  left: { calls: number; timers: number } | null = null;
+  left = { calls: 0, timers: 0 };
   /** When it was over (ms). */
   overAt = Infinity;
+  callsInFlight = 0;
   mostCallsInFlight = 0;
   /** When its calls failed, and how long the slowest took (ms). */
   readonly failures: number[] = [];
   slowest = 0;
+  /** What it sent as its response, whether or not it arrived. */
+  readonly sent = {
+    text: "",
+    /** Whether it closed the body. */
+    closed: false,
+    /** Whether the platform gave the body up because the client had left. */
+    cancelled: false,
+    /** The status of the response; null before there is one. */
+    status: null as number | null,
+  };
   private calls = 0;
-  callsInFlight = 0;
   private resolveOver!: () => void;
   /** Resolves when it has ended or died. */
   readonly over = new Promise<void>((resolve) => (this.resolveOver = resolve));
 
   constructor(
-    private readonly deployment: Deployment,
-    private readonly plan: ActionPlan,
+    readonly deployment: Deployment,
+    private readonly plan: Partial<ActionPlan> = {},
   ) {}
 
   get alive(): boolean {
@@ -39,8 +50,8 @@ export class Action implements Owner {
   run<T>(code: (ctx: Deployment["app"]) => Promise<T>): Promise<T> {
     const { clock } = this.deployment;
     const { death } = this.plan;
-    if (death !== null && "at" in death) {
-      void clock.asNobody(() => clock.wait(death.at).then(() => this.die()));
+    if (death && "at" in death) {
+      void clock.wait(death.at).then(() => this.die());
     }
     const ctx = {
       runMutation: (reference: Reference, args: Args) =>
@@ -70,13 +81,14 @@ export class Action implements Owner {
     this.resolveOver();
   }
 
-  private call(
+  private async call(
     reference: Reference,
     args: Args,
     isMutation: boolean,
   ): Promise<unknown> {
-    // Nothing runs after its end.
-    if (!this.alive) return new Promise(() => {});
+    const { clock } = this.deployment;
+    const never = new Promise(() => {});
+    if (!this.alive) return never;
     for (const value of Object.values(args)) {
       if (typeof value === "string" && /\p{Surrogate}/u.test(value)) {
         throw new Error("A string has an unpaired surrogate.");
@@ -84,32 +96,22 @@ export class Action implements Owner {
     }
     if (this.calls > MOST_CALLS) throw new Error("Too many calls.");
     const index = this.calls++;
-    this.callsInFlight++;
-    this.mostCallsInFlight = Math.max(
-      this.mostCallsInFlight,
-      this.callsInFlight,
-    );
-    const { clock } = this.deployment;
-    return clock.asNobody(
-      () =>
-        new Promise((resolve, reject) => {
-          const answer = (settle: () => void) => {
-            if (!this.alive) return;
-            this.callsInFlight--;
-            settle();
-            if (this.diesAt(index, "after")) {
-              void clock.wait(0).then(() => this.die());
-            }
-          };
-          void this.carryOut(index, reference, args, isMutation).then(
-            (result) => answer(() => resolve(result)),
-            (error: Error) => {
-              this.failures.push(clock.time);
-              answer(() => reject(error));
-            },
-          );
-        }),
-    );
+    const inFlight = ++this.callsInFlight;
+    this.mostCallsInFlight = Math.max(this.mostCallsInFlight, inFlight);
+    try {
+      return await clock.asNobody(() =>
+        this.carryOut(index, reference, args, isMutation),
+      );
+    } catch (error) {
+      this.failures.push(clock.time);
+      throw error;
+    } finally {
+      if (!this.alive) await never;
+      this.callsInFlight--;
+      if (this.diesAt(index, "after")) {
+        void clock.wait(0).then(() => this.die());
+      }
+    }
   }
 
   private async carryOut(
@@ -120,25 +122,28 @@ export class Action implements Owner {
   ): Promise<unknown> {
     const { deployment, plan } = this;
     const { clock, happenings } = deployment;
+    const { calls = [], brokenFrom, orphansArrive } = plan;
     const execute = () =>
       isMutation
         ? deployment.mutate(reference, args, this)
         : deployment.query(reference, args);
-    let how = plan.calls[index % plan.calls.length] ?? "prompt";
-    if (plan.brokenFrom !== null && index >= plan.brokenFrom) {
+    let how = calls[index % calls.length] ?? "prompt";
+    if (index >= (brokenFrom ?? Infinity)) {
       happenings.add("nothing can be saved any more");
       how = "refused";
     }
     if (this.diesAt(index, "before")) this.die();
-    const arrives = () => this.alive || plan.orphansArrive;
+    const arrives = () => this.alive || orphansArrive;
 
     if (how === "refused") {
       happenings.add("call refused");
       throw new Error("The call was refused.");
     }
-    if (typeof how === "object" && "late" in how) {
+    type Delays = { late?: number; before?: number; after?: number };
+    const { late, before = 0, after = 0 } = Object(how) as Delays;
+    if (late !== undefined) {
       void clock
-        .wait(how.late)
+        .wait(late)
         .then(() => {
           if (!arrives()) return;
           happenings.add("call done after its caller was told that it failed");
@@ -147,11 +152,9 @@ export class Action implements Owner {
         .catch(() => {});
       throw new Error("The call seems to have failed.");
     }
-    const { before, after } =
-      typeof how === "object" ? how : { before: 0, after: 0 };
     if (before + after > 500) happenings.add("call slow");
     this.slowest = Math.max(this.slowest, before + after);
-    if (typeof how === "object") await clock.wait(before);
+    if (before > 0) await clock.wait(before);
     if (!arrives()) throw new Error("Its caller is gone.");
     const result = await execute();
     if (this.diesAt(index, "between")) {
@@ -160,7 +163,7 @@ export class Action implements Owner {
       }
       this.die();
     }
-    if (typeof how === "object") await clock.wait(after);
+    if (after > 0) await clock.wait(after);
     if (how === "lost") {
       happenings.add("call done, its answer lost");
       throw new Error("The answer was lost.");
@@ -168,16 +171,28 @@ export class Action implements Owner {
     return result;
   }
 
-  private diesAt(
-    index: number,
-    moment: "before" | "between" | "after",
-  ): boolean {
+  private diesAt(index: number, moment: string): boolean {
     const { death } = this.plan;
     return (
-      death !== null &&
+      !!death &&
       "call" in death &&
       death.call === index &&
       death.moment === moment
     );
+  }
+}
+
+/** An action that asked for the stream to be written. */
+export class Caller extends Action {
+  /** How `generate` ended. */
+  generated: "resolved" | "declined" | "rejected" | null = null;
+
+  constructor(
+    deployment: Deployment,
+    plan: Partial<ActionPlan> | undefined,
+    readonly how: CallerPlan["how"],
+    readonly manuscript: Manuscript,
+  ) {
+    super(deployment, plan);
   }
 }

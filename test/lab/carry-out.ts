@@ -2,38 +2,24 @@ import process from "node:process";
 import type { StreamId } from "../../src/client/index.js";
 import { isFinal } from "../../src/shared.js";
 import { wire } from "../../src/protocol.js";
-import type { Action } from "./action.js";
+import { Action, Caller } from "./action.js";
 import { LabClock } from "./lab-clock.js";
-import { Deployment } from "./lab-backend.js";
-import { failedToFetch, Sent, serve, untilAborted } from "./connections.js";
+import { Deployment, type Change } from "./lab-backend.js";
+import { answerRequests, failedToFetch, serve } from "./connections.js";
 import { Manuscript } from "./manuscript.js";
 import { Browser } from "./client.js";
-import { mountAlone, mountWithReact, PageReader } from "./page.js";
+import { PageReader } from "./page.js";
 import { Reader } from "./readers.js";
-import {
-  CALM,
-  STABLE,
-  UNCHANGING,
-  type ActionPlan,
-  type CallerPlan,
-  type OutsideEvent,
-  type ReaderPlan,
-  type Schedule,
+import type {
+  CallerPlan,
+  OutsideEvent,
+  PagePlan,
+  ReaderPlan,
+  Schedule,
 } from "./schedule.js";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-
-/** An action that asked for the stream to be written. */
-export interface Caller {
-  how: CallerPlan["how"];
-  action: Action;
-  manuscript: Manuscript;
-  /** Null if it asked for no response. */
-  sent: Sent | null;
-  /** How `generate` ended. */
-  generated: "resolved" | "declined" | "rejected" | null;
-}
 
 /** Something that has to finish. */
 interface Task {
@@ -41,23 +27,25 @@ interface Task {
   isDone: boolean;
 }
 
-/** Answers a request. */
-type Handler = (request: {
-  url: string;
-  method: string;
-  signal: AbortSignal | null;
-}) => Promise<Response>;
+type WatchPlan = Omit<Partial<CallerPlan & ReaderPlan>, "page"> & {
+  page?: Partial<PagePlan>;
+  driven?: boolean;
+};
+
+type Handler = Parameters<typeof answerRequests>[1];
 
 /** Carries a schedule out, until everything that it started has finished. */
 export async function carryOut(schedule: Schedule): Promise<Run> {
-  const clock = new LabClock();
-  const run = new Run(clock, schedule);
-  const onRejection = (reason: unknown) => run.rejections.push(reason);
+  const rejections: unknown[] = [];
+  const onRejection = (reason: unknown) => rejections.push(reason);
   process.on("unhandledRejection", onRejection);
-  globalThis.fetch = run.fetch;
   try {
-    await clock.during(() => run.carryOut());
-    return run;
+    return await LabClock.during(async (clock) => {
+      const deployment = await Deployment.create(clock, schedule);
+      const run = new Run(clock, schedule, deployment, rejections);
+      await run.carryOut();
+      return run;
+    });
   } finally {
     process.off("unhandledRejection", onRejection);
   }
@@ -65,38 +53,38 @@ export async function carryOut(schedule: Schedule): Promise<Run> {
 
 /** One schedule, and everything that came of it. */
 export class Run {
-  readonly happenings = new Set<string>();
   readonly callers: Caller[] = [];
   readonly readers: Reader[] = [];
-  /** The readers on pages, and how many of their requests were answered. */
-  readonly hooks: { hook: PageReader; requests: { answered: number } }[] = [];
+  readonly pages: PageReader[] = [];
   readonly browser = new Browser();
+  readonly happenings: Set<string>;
   /** When nothing ran (ms, by the clock that never jumps). */
   readonly stalls: { from: number; to: number }[] = [];
-  /** Rejections without a handler. */
-  readonly rejections: unknown[] = [];
   /** What should have finished, and has not. */
   readonly stuck: string[] = [];
-  deployment!: Deployment;
   /** What was saved at the end. */
   stored!: Awaited<ReturnType<Deployment["stored"]>>;
   /** Everything that has to finish before the readers have to. */
   private readonly writing: Task[] = [];
   private readonly reading: Task[] = [];
-  /** How the requests of `readStream` and of hooks are answered, by host. */
+  /** How the requests of each reader are answered. */
   private readonly hosts = new Map<string, Handler>();
 
   constructor(
     private readonly clock: LabClock,
     readonly schedule: Schedule,
-  ) {}
+    readonly deployment: Deployment,
+    /** Rejections without a handler. */
+    readonly rejections: unknown[],
+  ) {
+    this.happenings = deployment.happenings;
+  }
 
   /** The last one that got the claim, if its writer ran. */
   get winner(): Caller | undefined {
     const holder = this.deployment.holders.at(-1)?.action;
-    return this.callers.find(
-      ({ action, manuscript }) => action === holder && manuscript.started,
-    );
+    const winner = this.callers.find((caller) => caller === holder);
+    return winner?.manuscript.started ? winner : undefined;
   }
 
   /** What the writer that got furthest has written. */
@@ -107,35 +95,47 @@ export class Run {
       .sort((a, b) => b.readable - a.readable)[0];
   }
 
-  private get isWriterAlive(): boolean {
-    return this.winner?.action.alive === true;
+  /** The change that ended the stream. */
+  get ending(): Change | undefined {
+    return this.deployment.changes.find(
+      ({ tail }) => tail === null || isFinal(tail.status),
+    );
+  }
+
+  get isDeleted(): boolean {
+    return this.deployment.tail === null;
+  }
+
+  /** The text that was saved at the end. */
+  get saved(): string {
+    return this.stored.chunks.map(({ text }) => text).join("");
   }
 
   async carryOut(): Promise<void> {
-    const { clock, schedule, happenings, writing, reading } = this;
-    const deployment = await Deployment.create(clock, happenings, schedule);
-    this.deployment = deployment;
-    const usesReact =
-      schedule.callers.some(({ by }) => by === "hook") ||
-      schedule.readers.some(({ how }) => how === "hook");
+    const { clock, schedule, writing, reading, deployment } = this;
+    const { callers, takeovers, outside, readers } = schedule;
+    answerRequests(clock, (asked) =>
+      this.hosts.get(new URL(asked.url).hostname)!(asked),
+    );
     // A render, its effects, and what these start.
-    if (usesReact) clock.turns = 4;
-
-    for (const [i, plan] of schedule.callers.entries()) {
+    if ([...callers, ...readers].some(({ by }) => by === "hook")) {
+      clock.turns = 4;
+    }
+    for (const [i, plan] of callers.entries()) {
       this.start(writing, `caller ${i}`, plan.at, () => this.call(plan, i));
     }
-    for (const [i, { at, ...plan }] of schedule.takeovers.entries()) {
+    for (const [i, { at, action, throwsAt }] of takeovers.entries()) {
       this.start(writing, `takeover ${i}`, at, () =>
-        this.generate({ ...plan, how: "take over" }),
+        this.generate("take over", action, throwsAt),
       );
     }
-    for (const [i, event] of schedule.outside.entries()) {
+    for (const [i, event] of outside.entries()) {
       this.start(writing, `event ${i} (${event.what})`, event.at, () =>
         this.meddle(event),
       );
     }
-    for (const [i, plan] of schedule.readers.entries()) {
-      this.start(reading, `reader ${i}`, plan.at, () => this.read(plan, i));
+    for (const [i, plan] of readers.entries()) {
+      this.watch(`reader ${i}`, plan, reading, plan.at);
     }
 
     await this.finish(writing, 5 * 60 * MINUTE);
@@ -152,24 +152,22 @@ export class Run {
     await this.pass(20 * SECOND);
 
     const late: Task[] = [];
-    const reader = this.reader("late readStream");
-    this.start(late, reader.name, 0, () => reader.resume("late.lab"));
+    this.watch("late", { by: "resume" }, late);
     for (const incremental of [true, false]) {
-      const page = { ...UNCHANGING, incremental };
-      this.show(`late reader (${incremental})`, { page }, late);
+      this.watch("late", { by: "reader", page: { incremental } }, late);
     }
     await this.finish(late, 10 * MINUTE);
     for (const reader of this.readers) reader.alive = false;
-    for (const { hook } of this.hooks) hook.unmount();
+    for (const page of this.pages) page.unmount();
     // An unused reader is kept for a while.
     await this.pass(MINUTE);
-    for (const { action } of this.callers) action.die();
+    for (const caller of this.callers) caller.die();
     this.stored = await this.settled(deployment.stored());
     await clock.settle();
     this.note();
   }
 
-  private pass(ms: number): Promise<unknown> {
+  private pass(ms: number): Promise<void> {
     return this.clock.runUntil(() => false, ms);
   }
 
@@ -200,63 +198,65 @@ export class Run {
     });
   }
 
-  private reader(name: string): Reader {
-    const reader = new Reader(name, this.deployment, () => this.written);
-    this.readers.push(reader);
-    return reader;
-  }
-
   private async call(plan: CallerPlan, index: number): Promise<void> {
     const { happenings, callers, deployment } = this;
-    if (callers.some(({ action }) => action.alive && !deployment.isOver)) {
+    if (callers.some(({ alive }) => alive && !deployment.isOver)) {
       happenings.add("several callers at one time");
     }
-    if (this.winner?.action.fate === "died") {
+    if (this.winner?.fate === "died") {
       happenings.add("another caller after the writer's action had died");
     }
-    if (plan.how === "generate") return this.generate(plan);
-    const name = `the client of caller ${index} (${plan.by})`;
-    if (plan.by === "resume") {
-      const host = `client-${index}.lab`;
-      const reader = this.reader(name);
-      this.route(host, plan);
-      this.start(this.reading, name, 0, () => reader.resume(host, true));
-    } else this.show(name, { ...plan, driven: true });
+    if (plan.how === "generate") return this.generate("generate", plan.action);
+    this.watch(`the client of caller ${index}`, { ...plan, driven: true });
     // What it asks for again, it asks for within this time.
     for (let i = 0; i < 120 && !deployment.isOver; i++) {
       await this.clock.wait(SECOND);
     }
   }
 
-  private async generate(plan: {
-    how: CallerPlan["how"];
-    action: ActionPlan;
-    throwsAt?: number | null;
-  }): Promise<void> {
-    const { deployment, happenings } = this;
-    const takeOver = plan.how === "take over";
-    const caller = this.newCaller(plan);
-    const { action, manuscript } = caller;
-    const { streaming, streamId, app } = deployment;
-    if (takeOver && this.isWriterAlive) {
+  private newCaller(
+    how: Caller["how"],
+    plan: CallerPlan["action"] | undefined,
+    throwsAt: number | null = null,
+  ): Caller {
+    const { deployment, clock, schedule, callers } = this;
+    const { writing, takeovers } = schedule;
+    const index = takeovers.length > 0 ? null : callers.length;
+    const manuscript = new Manuscript(clock, writing, index, throwsAt);
+    const caller = new Caller(deployment, plan, how, manuscript);
+    callers.push(caller);
+    deployment.actions.push(caller);
+    return caller;
+  }
+
+  private async generate(
+    how: "generate" | "take over",
+    plan: CallerPlan["action"],
+    throwsAt?: number | null,
+  ): Promise<void> {
+    const { happenings, winner } = this;
+    const { streaming, streamId, app } = this.deployment;
+    const takeOver = how === "take over";
+    if (takeOver && winner?.alive) {
       happenings.add("taken over from a living writer");
     }
+    const caller = this.newCaller(how, plan, throwsAt);
     const startOffset = async () => {
       happenings.add("taken over");
       return (await streaming.getStreamBody(app, streamId)).text.length;
     };
-    const writer = manuscript.writer(
-      action,
+    const writer = caller.manuscript.writer(
+      caller,
       takeOver ? startOffset : undefined,
     );
-    const generated = action
+    const generated = caller
       .run((ctx) => streaming.generate(ctx, streamId, writer, { takeOver }))
       .then(
         (wrote) => (caller.generated = wrote ? "resolved" : "declined"),
         () => (caller.generated = "rejected"),
       )
-      .then(() => action.end());
-    await Promise.race([generated, action.over]);
+      .then(() => caller.end());
+    await Promise.race([generated, caller.over]);
   }
 
   /** Owed callbacks run within a day. */
@@ -267,142 +267,135 @@ export class Run {
       const { callbacks } = await this.settled(deployment.stored());
       const dueAt = callbacks[0]?.dueAt;
       if (dueAt === undefined) return;
-      clock.jump(Math.max(0, dueAt + 1 - clock.now()));
+      clock.jump(Math.max(0, dueAt + 1 - Date.now()));
       await this.settled(deployment.cron());
       await this.pass(5 * SECOND);
     }
   }
 
-  /** Shows the stream on a page. */
-  private show(
-    name: string,
-    plan: Pick<CallerPlan, "page"> & Partial<CallerPlan> & { driven?: boolean },
+  /** Shows the stream in a component, or reads it with `readStream`. */
+  private watch(
+    what: string,
+    plan: WatchPlan,
     tasks = this.reading,
+    at = 0,
   ): void {
-    const { deployment, browser } = this;
-    const { page, by, driven = false } = plan;
-    const host = `page-${this.hooks.length}.lab`;
-    const mount = by === "hook" ? mountWithReact : mountAlone();
-    const reader = this.reader(name);
+    const { deployment, browser, readers } = this;
+    const { by = "resume", driven = false } = plan;
+    const host = `client-${readers.length}.lab`;
     const url = `https://${host}/stream`;
-    const hook = new PageReader(
-      ...([deployment, browser, reader, page, url, driven, mount] as const),
-    );
-    this.hooks.push({ hook, requests: this.route(host, plan) });
-    this.start(tasks, name, 0, () => hook.read());
+    const name = `${what} (${by})`;
+    const reader = new Reader(name, url, deployment, () => this.written);
+    readers.push(reader);
+    this.hosts.set(host, this.answers(reader, plan));
+    if (by === "resume") {
+      this.start(tasks, name, at, () => reader.resume(driven));
+      return;
+    }
+    const page = new PageReader(reader, browser, plan.page ?? {}, driven, by);
+    this.pages.push(page);
+    this.start(tasks, name, at, () => page.read());
   }
 
-  /** Answers the requests to a host. Only the first one to write can go wrong. */
-  private route(
-    host: string,
-    plan: Partial<CallerPlan>,
-    answers: ReaderPlan["answers"] = [],
-  ): { answered: number } {
+  /** How the requests of a reader are answered. Only its first one to write can go wrong. */
+  private answers(reader: Reader, plan: Omit<WatchPlan, "page">): Handler {
     const { happenings } = this;
+    const answers = [...(plan.answers ?? [])];
     let requests = 0;
-    const counts = { answered: 0 };
-    this.hosts.set(host, async (request) => {
-      if (request.method !== "POST") {
-        return this.resume(request, answers.shift());
-      }
+    return async (asked) => {
+      if (asked.method !== "POST") return this.resume(asked, answers.shift());
       if (requests > 0) happenings.add("client asked again");
-      const isFirst = requests++ === 0;
-      const response = await this.post(isFirst ? plan : {}, request.signal);
-      if (response.status < 300) counts.answered++;
+      const response = await this.post(asked, requests++ === 0 ? plan : {});
+      if (response.status < 300) reader.answered++;
       if (response.status === 200) happenings.add("client drove the stream");
       return response;
-    });
-    return counts;
+    };
   }
 
-  private newCaller({
-    how = "stream",
-    action: plan = CALM,
-    throwsAt = null,
-  }: Partial<CallerPlan> & { throwsAt?: number | null }): Caller {
-    const { deployment, clock, schedule, callers } = this;
-    const action = deployment.action(plan);
-    const index = schedule.takeovers.length > 0 ? null : callers.length;
-    const { writing } = schedule;
-    const manuscript = new Manuscript(clock, writing, index, throwsAt);
-    const outcome = { sent: null, generated: null };
-    const caller = { how, action, manuscript, ...outcome };
-    callers.push(caller);
-    return caller;
-  }
-
-  /** Sends a request to the HTTP action that writes. */
+  /** Answers a request with the HTTP action that writes. */
   private async post(
-    plan: Partial<CallerPlan>,
-    signal: AbortSignal | null,
+    asked: Parameters<Handler>[0],
+    plan: Pick<WatchPlan, "action" | "connection" | "isLost">,
   ): Promise<Response> {
-    const { deployment } = this;
-    const { streaming, streamId } = deployment;
+    const { streaming, streamId } = this.deployment;
     if (plan.isLost) {
       this.happenings.add("request lost");
       throw failedToFetch();
     }
-    const caller = this.newCaller(plan);
-    const { action, manuscript } = caller;
-    const sent = (caller.sent = new Sent());
-    const writer = manuscript.writer(action);
-    const name = `action ${this.callers.length - 1}`;
+    const name = `action ${this.callers.length}`;
+    const caller = this.newCaller("stream", plan.action);
+    const writer = caller.manuscript.writer(caller);
     this.start(this.writing, name, 0, async () => {
-      await Promise.race([action.over, this.idle(caller)]);
-      action.end();
+      await Promise.race([caller.over, this.idle(caller)]);
+      caller.end();
     });
-    return serve(
-      deployment,
-      action,
-      plan.connection ?? STABLE,
-      { url: "https://app.lab/stream", method: "POST", signal },
-      (ctx, request) =>
-        streaming.stream(ctx, request, streamId, (_ctx, _request, _id, ...to) =>
-          writer(...to),
-        ),
-      sent,
+    return serve(caller, plan.connection, asked, (ctx, request) =>
+      streaming.stream(ctx, request, streamId, (_ctx, _request, _id, ...to) =>
+        writer(...to),
+      ),
     );
   }
 
   /** Once the platform has given a body up, an action has ended when nothing of it is running. */
-  private async idle({ action, manuscript, sent }: Caller): Promise<void> {
+  private async idle(caller: Caller): Promise<void> {
+    const { manuscript, sent, timers } = caller;
     for (let quiet = 0; quiet < 3;) {
       await this.clock.wait(5 * SECOND);
-      if (!action.alive) return;
+      if (!caller.alive) return;
       const isIdle =
-        sent?.cancelled === true &&
+        sent.cancelled &&
         (manuscript.ended !== null || !manuscript.started) &&
-        action.callsInFlight === 0 &&
-        action.timers.armed === 0;
+        caller.callsInFlight === 0 &&
+        timers.armed === 0;
       quiet = isIdle ? quiet + 1 : 0;
     }
   }
 
-  private async meddle(event: OutsideEvent): Promise<void> {
+  /** Answers a request for what is saved. */
+  private async resume(
+    asked: Parameters<Handler>[0],
+    plan: Partial<ReaderPlan["answers"][number]> = {},
+  ): Promise<Response> {
+    const { deployment, happenings } = this;
+    const action = new Action(deployment, plan.action);
+    deployment.actions.push(action);
+    void action.over.then(() => {
+      if (action.fate === "died") happenings.add("resume's action died");
+      if (action.failures.length > 0)
+        happenings.add("look of a reader refused");
+    });
+    return serve(action, plan.connection, asked, (ctx, request) => {
+      const id = new URL(request.url).searchParams.get(wire.streamId);
+      return deployment.streaming.resume(ctx, request, id as StreamId);
+    });
+  }
+
+  private async meddle(event: OutsideEvent): Promise<unknown> {
     const { deployment, clock, happenings } = this;
-    const { streaming, streamId, app } = deployment;
-    const wasOver = deployment.isOver;
+    const { streaming, streamId, app, isOver } = deployment;
     const note = (fault: string) => {
-      if (this.isWriterAlive && !wasOver) happenings.add(fault);
+      if (this.winner?.alive && !isOver) {
+        happenings.add(`${fault} while the writer was at work`);
+      }
     };
-    const setStatus = streaming.component.lib.setStreamStatus;
+    const { setStreamStatus } = streaming.component.lib;
+    // The app's own transaction fails with its `onComplete`, or if the stream is gone.
+    const ignore = () => {};
     switch (event.what) {
       case "abort":
-        note("abort while the writer was at work");
-        // The app's own transaction fails with its `onComplete`.
-        return streaming.abortStream(app, streamId).catch(() => {});
+        note("abort");
+        return streaming.abortStream(app, streamId).catch(ignore);
       case "delete":
-        note("deletion while the writer was at work");
-        if (deployment.tail === null) happenings.add("second deletion");
-        else if (wasOver) happenings.add("deletion of an ended stream");
-        // It may be gone.
-        return streaming.deleteStream(app, streamId).catch(() => {});
+        note("deletion");
+        if (this.isDeleted) happenings.add("second deletion");
+        else if (isOver) happenings.add("deletion of an ended stream");
+        return streaming.deleteStream(app, streamId).catch(ignore);
       case "set": {
-        note("status set while the writer was at work");
+        note("status set");
         const { status } = event;
-        return void (await app
-          .runMutation(setStatus, { streamId, status })
-          .catch(() => {}));
+        return app
+          .runMutation(setStreamStatus, { streamId, status })
+          .catch(ignore);
       }
       case "clock":
         happenings.add(event.by < 0 ? "clock set back" : "clock set forward");
@@ -411,11 +404,11 @@ export class Run {
         happenings.add("clock set forward");
         clock.jump(event.for);
         await clock.wait(event.cronAfter);
-        if (!deployment.isOver) note("cron while the writer was at work");
-        return void (await deployment.cron());
+        if (!deployment.isOver) note("cron");
+        return deployment.cron();
       case "cron":
-        note("cron while the writer was at work");
-        return void (await deployment.cron());
+        note("cron");
+        return deployment.cron();
       case "stall":
         happenings.add("stall");
         this.stalls.push({ from: clock.time, to: clock.time + event.for });
@@ -423,84 +416,29 @@ export class Run {
     }
   }
 
-  private async read(plan: ReaderPlan, index: number): Promise<void> {
-    const { how, page } = plan;
-    const name = `reader ${index} (${how})`;
-    // It may be told to drive.
-    if (how !== "resume") return this.show(name, { page, by: how });
-    const host = `reader-${index}.lab`;
-    this.route(host, {}, [...plan.answers]);
-    return this.reader(name).resume(host);
-  }
-
-  /** Answers a request for what is saved. */
-  private async resume(
-    request: Parameters<Handler>[0],
-    plan: ReaderPlan["answers"][number] = { action: CALM, connection: STABLE },
-  ): Promise<Response> {
-    const { deployment, happenings } = this;
-    const action = deployment.action(plan.action);
-    void action.over.then(() => {
-      if (action.fate === "died") happenings.add("resume's action died");
-      if (action.failures.length > 0)
-        happenings.add("look of a reader refused");
-    });
-    return serve(
-      deployment,
-      action,
-      plan.connection,
-      request,
-      (ctx, request) => {
-        const id = new URL(request.url).searchParams.get(wire.streamId);
-        return deployment.streaming.resume(ctx, request, id as StreamId);
-      },
-    );
-  }
-
-  /** The platform's `fetch`. */
-  readonly fetch = async (
-    input: unknown,
-    { method = "GET", signal = null }: RequestInit = {},
-  ): Promise<Response> => {
-    const url = String(input);
-    const { hostname } = new URL(url);
-    const handler = this.hosts.get(hostname) ?? this.resume.bind(this);
-    const answered = this.clock.asNobody(async () =>
-      untilAborted(await handler({ url, method, signal }), signal),
-    );
-    const aborted = new Promise<never>((_, reject) => {
-      const abort = () => reject(new DOMException("Aborted.", "AbortError"));
-      signal?.addEventListener("abort", abort);
-      if (signal?.aborted) abort();
-    });
-    return Promise.race([answered, aborted]);
-  };
-
   /** Notes what can be told only when everything is over. */
   private note(): void {
-    const { happenings, winner, deployment } = this;
+    const { winner, deployment } = this;
     if (winner === undefined) return;
-    const { action, manuscript, how, generated } = winner;
+    const { manuscript, how, generated } = winner;
     const { style } = this.schedule.writing;
     const wasStopped = manuscript.stoppedAt !== null;
     const lengths = deployment.changes.map(({ tail }) => tail?.offset ?? 0);
-    const ending = deployment.changes.findIndex(
-      ({ tail }) => tail && isFinal(tail.status),
-    );
+    const longest = Math.max(...lengths);
+    const { tail } = this.ending ?? {};
     const notes: Record<string, boolean> = {
-      "writer's action died": action.fate === "died",
+      "writer's action died": winner.fate === "died",
       "writer threw": manuscript.ended === "threw",
       "left open for the next writer":
         how === "take over" && generated === "rejected",
       "writer ignored its signal": wasStopped && style === "ignores its signal",
       "writer's abort listener threw":
         wasStopped && style === "throws when stopped",
-      "last words after the end":
-        ending >= 0 && Math.max(...lengths.slice(ending)) > lengths[ending]!,
-      "text of more than one document": Math.max(...lengths) > 64 * 1024,
+      "last words after the end": !!tail && longest > tail.offset,
+      "text of more than one document": longest > 64 * 1024,
     };
     for (const [fault, happened] of Object.entries(notes)) {
-      if (happened) happenings.add(fault);
+      if (happened) this.happenings.add(fault);
     }
   }
 }

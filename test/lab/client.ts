@@ -1,4 +1,6 @@
-import { TimerCount, type LabClock, type Owner } from "./lab-clock.js";
+import type { StreamId } from "../../src/client/index.js";
+import type { Deployment } from "./lab-backend.js";
+import { TimerCount, type Owner } from "./lab-clock.js";
 import type { PagePlan, Span } from "./schedule.js";
 
 /** Everything on the pages of a run. React renders it together, so the timers cannot be told apart. */
@@ -9,7 +11,7 @@ export class Browser implements Owner {
   subscriptions = 0;
 }
 
-export interface Question {
+interface Question {
   streamId: string;
   from?: number;
 }
@@ -30,16 +32,13 @@ export class Client {
   answeredAt = -Infinity;
 
   constructor(
-    private readonly clock: LabClock,
+    private readonly deployment: Deployment,
     private readonly browser: Browser,
-    private readonly happenings: Set<string>,
-    private readonly plan: Pick<PagePlan, "lags" | "failing"> & {
-      down: readonly Span[];
-    },
-    /** The app's query. */
-    private readonly query: (question: Question) => Promise<unknown>,
+    private readonly plan: Partial<PagePlan>,
   ) {
-    for (const { at, for: duration } of plan.failing) {
+    const { clock, listeners } = deployment;
+    listeners.add(this.askAll);
+    for (const { at, for: duration } of plan.failing ?? []) {
       for (const moment of [at, at + duration]) {
         void clock.wait(moment).then(this.askAll);
       }
@@ -90,11 +89,13 @@ export class Client {
   /** Runs a query again, and reports its result if it is a new one. */
   private async ask(subscription: Subscription): Promise<void> {
     if (subscription.reasons++ > 0) return;
-    const { clock, browser, plan, happenings } = this;
+    const { browser, plan } = this;
+    const { clock, happenings } = this.deployment;
     const { question, listeners } = subscription;
+    const { lags = [0], down = [] } = plan;
     while (subscription.reasons > 0) {
-      await clock.wait(plan.lags[this.updates++ % plan.lags.length] ?? 0);
-      for (const { at, for: duration } of plan.down) {
+      await clock.wait(lags[this.updates++ % lags.length] ?? 0);
+      for (const { at, for: duration } of down) {
         const left = at + duration - clock.time;
         if (clock.time < at || left <= 0) continue;
         happenings.add("WebSocket down");
@@ -114,12 +115,15 @@ export class Client {
     }
   }
 
-  private async answer(question: Question) {
-    const { clock, plan, happenings } = this;
+  private async answer({ streamId, from }: Question) {
+    const { clock, happenings, streaming, app } = this.deployment;
     const fails = ({ at, for: duration }: Span) =>
       clock.time >= at && clock.time < at + duration;
-    if (!plan.failing.some(fails)) return { value: await this.query(question) };
-    happenings.add("query of a hook threw");
-    return { error: new Error("The app's query threw."), isError: true };
+    if (this.plan.failing?.some(fails)) {
+      happenings.add("query of a hook threw");
+      return { error: new Error("The app's query threw."), isError: true };
+    }
+    const id = streamId as StreamId;
+    return { value: await streaming.getStreamBody(app, id, { from }) };
   }
 }

@@ -1,20 +1,33 @@
 import type { Action } from "./action.js";
 import type { Deployment } from "./lab-backend.js";
+import type { LabClock } from "./lab-clock.js";
 import type { ConnectionPlan } from "./schedule.js";
-
-/** What an action sent as its response, whether or not it arrived. */
-export class Sent {
-  text = "";
-  /** Whether the action closed the body. */
-  closed = false;
-  /** Whether the platform gave the body up because the client had left. */
-  cancelled = false;
-  /** The status of the response; null before there is one. */
-  status: number | null = null;
-}
 
 /** What `fetch` says when a connection fails. */
 export const failedToFetch = () => new TypeError("Failed to fetch");
+
+const aborted = () => new DOMException("Aborted.", "AbortError");
+
+interface Asked {
+  url: string;
+  method: string;
+  signal: AbortSignal | null;
+}
+
+/** Answers all requests of the platform's `fetch`, until they are aborted. */
+export function answerRequests(
+  clock: LabClock,
+  respond: (asked: Asked) => Promise<Response>,
+): void {
+  globalThis.fetch = (input, { method = "GET", signal = null } = {}) =>
+    new Promise((resolve, reject) => {
+      const abort = () => reject(aborted());
+      signal?.addEventListener("abort", abort);
+      if (signal?.aborted) abort();
+      const asked = { url: input as string, method, signal };
+      clock.asNobody(() => respond(asked)).then(resolve, reject);
+    });
+}
 
 /**
  * Answers a request with an action, over a connection.
@@ -26,31 +39,31 @@ export const failedToFetch = () => new TypeError("Failed to fetch");
  * @throws TypeError, as `fetch` does, if the action dies before it answers.
  */
 export async function serve(
-  { clock, happenings }: Pick<Deployment, "clock" | "happenings">,
   action: Action,
-  connection: ConnectionPlan,
-  request: { url: string; method: string; signal: AbortSignal | null },
+  connection: Partial<ConnectionPlan> = {},
+  { url, method, signal }: Asked,
   handler: (ctx: Deployment["app"], request: Request) => Promise<Response>,
-  sent = new Sent(),
 ): Promise<Response> {
-  const { url, method } = request;
+  const { sent, deployment } = action;
+  const { clock, happenings } = deployment;
+  const { answer = 0, as = "end", leavesAt, cutAfter, noticed } = connection;
   const client = new AbortController();
   let hasLeft = false;
-  let reading: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  let source: ReadableStreamDefaultReader<Uint8Array> | null = null;
   const leave = () => {
     if (hasLeft) return;
     hasLeft = true;
-    if (connection.noticed === "not" || sent.closed || !action.alive) return;
+    if (noticed === "not" || sent.closed || !action.alive) return;
     happenings.add("client gone");
     client.abort();
-    if (connection.noticed === "cancel" && reading !== null) {
+    if (noticed === "cancel" && source !== null) {
       sent.cancelled = true;
-      reading.cancel().catch(() => {});
+      source.cancel().catch(() => {});
     }
   };
-  request.signal?.addEventListener("abort", leave);
-  if (connection.leavesAt !== null) {
-    void clock.wait(connection.leavesAt).then(() => reading ?? leave());
+  signal?.addEventListener("abort", leave);
+  if (leavesAt != null) {
+    void clock.wait(leavesAt).then(() => source ?? leave());
   }
   const answered = action
     .run((ctx) =>
@@ -61,7 +74,7 @@ export async function serve(
   const response = await Promise.race([answered, action.over]);
   if (response === undefined) throw failedToFetch();
   sent.status = response.status;
-  const isLost = connection.answer === "lost";
+  const isLost = answer === "lost";
   if (isLost) happenings.add("answer of a request lost");
   const { body } = response;
   if (body === null) {
@@ -76,13 +89,13 @@ export async function serve(
     action.end();
     throw failedToFetch();
   }
-  const source = (reading = body.getReader());
+  const reader = (source = body.getReader());
   let toClient!: ReadableStreamDefaultController<Uint8Array>;
   const received = new ReadableStream<Uint8Array>({
     start: (controller) => void (toClient = controller),
     cancel: leave,
   });
-  const { cutAfter, as } = connection;
+  signal?.addEventListener("abort", () => toClient.error(aborted()));
   let bytes = 0;
   const deliver = (piece: Uint8Array) => {
     if (hasLeft) return;
@@ -102,7 +115,7 @@ export async function serve(
   const pump = async () => {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     for (;;) {
-      const read = await Promise.race([source.read(), action.over]);
+      const read = await Promise.race([reader.read(), action.over]);
       if (read === undefined || !action.alive) break;
       if (read.done) {
         if (sent.cancelled) return;
@@ -117,33 +130,8 @@ export async function serve(
   };
   if (isLost) leave();
   void clock.asNobody(pump);
-  if (connection.answer === "lost") throw failedToFetch();
+  if (isLost) throw failedToFetch();
   // Meanwhile everything the action sends is read.
-  await clock.wait(connection.answer);
+  await clock.wait(answer);
   return new Response(received, response);
-}
-
-/** A response whose body fails when its request is aborted, as with `fetch`. */
-export function untilAborted(
-  response: Response,
-  signal: AbortSignal | null,
-): Response {
-  if (response.body === null || !signal) return response;
-  const reader = response.body.getReader();
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      signal.addEventListener("abort", () => {
-        controller.error(new DOMException("Aborted.", "AbortError"));
-        reader.cancel().catch(() => {});
-      });
-    },
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (signal.aborted) return;
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: () => reader.cancel(),
-  });
-  return new Response(body, response);
 }

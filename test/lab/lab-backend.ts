@@ -21,9 +21,9 @@ import {
 import { api, internal } from "../../src/component/_generated/api.js";
 import type { ComponentApi } from "../../src/component/_generated/component.js";
 import { type StreamStatus, isFinal } from "../../src/shared.js";
-import { Action } from "./action.js";
+import type { Action } from "./action.js";
 import type { LabClock } from "./lab-clock.js";
-import type { ActionPlan, Schedule } from "./schedule.js";
+import type { Schedule } from "./schedule.js";
 
 /** The `context` of the app's `onComplete`. */
 export const CONTEXT = "message 1";
@@ -75,6 +75,8 @@ interface Told {
 /** A deployment with one stream, and a record of everything that happens to it. */
 export class Deployment {
   readonly streaming: PersistentTextStreaming;
+  /** What actually went wrong, as opposed to what was planned. */
+  readonly happenings = new Set<string>();
   readonly changes: Change[] = [];
   readonly actions: Action[] = [];
   /** Called after each mutation. */
@@ -91,7 +93,6 @@ export class Deployment {
 
   private constructor(
     readonly clock: LabClock,
-    readonly happenings: Set<string>,
     private readonly t: ReturnType<
       typeof convexTest<typeof schemaOfApp.tables>
     >,
@@ -104,7 +105,6 @@ export class Deployment {
 
   static async create(
     clock: LabClock,
-    happenings: Set<string>,
     schedule: Schedule,
   ): Promise<Deployment> {
     const { lateness, callback } = schedule;
@@ -121,11 +121,11 @@ export class Deployment {
       modules,
       transactionLimits: true,
     });
-    const deployment = new Deployment(clock, happenings, t, schedule);
+    const deployment = new Deployment(clock, t, schedule);
     let scheduled = 0;
     clock.lateness = () => {
       const late = lateness[scheduled++ % lateness.length] ?? 0;
-      if (late > 0) happenings.add("scheduled function late");
+      if (late > 0) deployment.happenings.add("scheduled function late");
       return late;
     };
     const onComplete = makeFunctionReference<"mutation">("app:onEnd") as never;
@@ -135,7 +135,7 @@ export class Deployment {
         callback === null ? {} : { onComplete, context: CONTEXT },
       ),
     );
-    deployment.createdAt = clock.now();
+    deployment.createdAt = Date.now();
     // Scheduled functions time streams out, and pack them.
     clock.afterScheduled = () => {
       deployment.queue = deployment.queue.then(() =>
@@ -200,7 +200,7 @@ export class Deployment {
   ): Promise<void> {
     this.changes.push({
       at: this.clock.time,
-      wall: this.clock.now(),
+      wall: Date.now(),
       by,
       what: name.replace("lib:", ""),
       result,
@@ -258,13 +258,6 @@ export class Deployment {
 
   cron(): Promise<unknown> {
     return this.mutate(internal.lib.cleanupExpiredStreams, {}, null);
-  }
-
-  /** A new execution of an action. */
-  action(plan: ActionPlan): Action {
-    const action = new Action(this, plan);
-    this.actions.push(action);
-    return action;
   }
 
   /** Everything that is stored, and the scheduled functions that did not succeed. */

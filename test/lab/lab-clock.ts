@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate } from "node:timers";
+import { vi } from "vitest";
 
 /** Something that sets timers, such as an execution of a function. When it has ended, none of them fires. */
 export interface Owner {
@@ -15,27 +16,27 @@ export class TimerCount {
 }
 
 interface Timer {
-  id: number;
-  due: number;
   owner: Owner | undefined;
-  callback: () => void;
-  isCleared: boolean;
+  /** Whether it has fired or was cleared. */
+  isOver: boolean;
 }
 
+const REPLACED = [
+  ...(["setTimeout", "clearTimeout", "Date", "performance"] as const),
+  ...(["requestAnimationFrame", "cancelAnimationFrame"] as const),
+] as const;
 const FRAME_MS = 16;
+/** 14 November 2023. */
+const EPOCH = 1_700_000_000_000;
 
 /** One for all runs, because each that was ever used slows down every promise. */
 const ownership = new AsyncLocalStorage<Owner>();
 
-/** 14 November 2023. */
-const EPOCH = 1_700_000_000_000;
-
 /**
- * The time of one run, which goes from timer to timer. `time` (ms) only moves
- * forward. `Date.now()` can also jump.
+ * The time of one run, which goes from timer to timer: Vitest's fake clock, with owners.
+ * `time` (ms) only moves forward. `Date.now()` can also jump.
  */
 export class LabClock {
-  time = 0;
   /** How late (ms) a timer without an owner fires, such as the start of a scheduled function. */
   lateness: () => number = () => 0;
   /** Called after a timer without an owner: a scheduled function may have run. */
@@ -45,22 +46,22 @@ export class LabClock {
   /** How many turns React may take until it has rendered. */
   turns = 1;
   private readonly frames: (() => void)[] = [];
-  private skew = 0;
-  private nextId = 1;
-  private readonly timers: Timer[] = [];
+  private stalledUntil = 0;
+  private readonly setFake = globalThis.setTimeout;
 
-  now(): number {
-    return Math.floor(EPOCH + this.time + this.skew);
+  get time(): number {
+    return performance.now();
   }
 
   /** Changes only what `Date.now()` says. */
   jump(ms: number): void {
-    this.skew += ms;
+    vi.setSystemTime(Date.now() + ms);
   }
 
   /** Time passes in which nothing runs. Timers that were due fire afterwards. */
-  stall(ms: number): void {
-    this.time += ms;
+  stall(ms: number): Promise<void> {
+    this.stalledUntil = this.time + ms;
+    return this.wait(ms);
   }
 
   /** Runs something as this owner: all timers that it sets belong to it. */
@@ -73,18 +74,10 @@ export class LabClock {
     return ownership.exit(run);
   }
 
-  /** Waits without an owner. */
-  wait(ms: number): Promise<void> {
-    return new Promise((resolve) => this.add(undefined, resolve, ms));
-  }
-
-  /** Waits like the app's own code in an action: ends with the action, and is not counted. */
-  waitIn(owner: Owner, ms: number): Promise<void> {
+  /** Waits without a timer that counts. Given an owner, it waits for ever once that has ended. */
+  wait(ms: number, owner?: Owner): Promise<void> {
     return new Promise((resolve) => {
-      const fire = () => {
-        if (owner.alive) resolve();
-      };
-      this.add(undefined, fire, ms);
+      this.after(ms, () => owner?.alive !== false && resolve());
     });
   }
 
@@ -94,30 +87,13 @@ export class LabClock {
     for (const paint of this.frames.splice(0)) paint();
   }
 
-  private add(
-    owner: Owner | undefined,
-    callback: () => void,
-    ms: number,
-  ): number {
-    const due = this.time + Math.max(0, Number.isFinite(ms) ? ms : 0);
-    const timer = { id: this.nextId++, due, owner, callback, isCleared: false };
-    let at = this.timers.length;
-    while (at > 0 && this.timers[at - 1]!.due > due) at--;
-    this.timers.splice(at, 0, timer);
-    if (owner !== undefined) {
-      const count = owner.timers;
-      count.armed++;
-      count.running++;
-      count.mostRunning = Math.max(count.mostRunning, count.running);
-    }
-    return timer.id;
-  }
-
-  private clear(id: number): void {
-    const timer = this.timers.find((one) => one.id === id);
-    if (timer === undefined || timer.isCleared) return;
-    timer.isCleared = true;
-    if (timer.owner !== undefined) timer.owner.timers.armed--;
+  private after(ms: number, callback: () => void): void {
+    const fire = () => {
+      const left = this.stalledUntil - this.time;
+      if (left > 0) this.setFake(fire, left);
+      else callback();
+    };
+    this.setFake(fire, ms);
   }
 
   /** Everything happens that takes no time. */
@@ -127,74 +103,69 @@ export class LabClock {
     }
   }
 
-  /** Goes from timer to timer until a condition holds, nothing is left to happen, or `limit` (ms) has passed. */
+  /** Goes from timer to timer until a condition holds, or `limit` (ms) has passed. */
   async runUntil(condition: () => boolean, limit: number): Promise<void> {
-    const end = this.time + limit;
+    let isOver = false;
+    this.setFake(() => (isOver = true), limit);
     await this.settle();
-    while (!condition()) {
-      const timer = this.timers[0];
-      if (timer === undefined) return;
-      if (timer.due > end) {
-        this.time = Math.max(this.time, end);
-        return;
-      }
-      this.timers.shift();
-      this.time = Math.max(this.time, timer.due);
-      const { owner, isCleared, callback } = timer;
-      if (owner !== undefined) owner.timers.running--;
-      if (isCleared) continue;
-      if (owner !== undefined) owner.timers.armed--;
-      if (owner?.alive === false) continue;
-      callback();
+    while (!condition() && !isOver) {
+      vi.advanceTimersToNextTimer();
       await this.settle();
     }
   }
 
-  /** Replaces the real clock while `run` runs. */
-  async during<T>(run: () => Promise<T>): Promise<T> {
-    const { setTimeout, clearTimeout, Date } = globalThis;
-    const { requestAnimationFrame, cancelAnimationFrame } = globalThis;
-    const realNow = performance.now.bind(performance);
-    const now = () => this.now();
-    const clear = (id: number) => this.clear(id);
+  /** Runs something by a clock of its own, in place of the real one. */
+  static async during<T>(run: (clock: LabClock) => Promise<T>): Promise<T> {
+    const { fetch } = globalThis;
+    vi.useFakeTimers({ now: EPOCH, toFake: [...REPLACED] });
+    const clock = new LabClock();
+    const { setTimeout, clear } = clock;
+    const requestAnimationFrame = (paint: () => void) =>
+      setTimeout(() => {
+        if (clock.isHidden) clock.frames.push(paint);
+        else paint();
+      }, FRAME_MS);
     Object.assign(globalThis, {
-      setTimeout: this.setTimeout,
-      clearTimeout: clear,
-      requestAnimationFrame: (paint: () => void) =>
-        this.setTimeout(() => {
-          if (this.isHidden) this.frames.push(paint);
-          else paint();
-        }, FRAME_MS),
-      cancelAnimationFrame: clear,
-      Date: class extends Date {
-        constructor(time: number = now()) {
-          super(time);
-        }
-        static override now = now;
-      },
+      ...{ setTimeout, clearTimeout: clear },
+      ...{ requestAnimationFrame, cancelAnimationFrame: clear },
     });
-    performance.now = () => this.time;
     try {
-      return await run();
+      return await run(clock);
     } finally {
-      performance.now = realNow;
-      const timers = { setTimeout, clearTimeout };
-      const frames = { requestAnimationFrame, cancelAnimationFrame };
-      Object.assign(globalThis, { ...timers, ...frames, Date });
+      vi.useRealTimers();
+      globalThis.fetch = fetch;
     }
   }
 
-  private readonly setTimeout = (callback: () => void, ms = 0): number => {
+  private readonly setTimeout = (callback: () => void, ms = 0): Timer => {
     const owner = ownership.getStore();
+    const timer: Timer = { owner, isOver: false };
     if (owner === undefined) {
-      const fire = () => {
+      this.after(ms + this.lateness(), () => {
+        if (timer.isOver) return;
         callback();
         void this.wait(1).then(() => this.afterScheduled());
-      };
-      return this.add(owner, fire, ms + this.lateness());
+      });
+      return timer;
     }
     // A function that has ended sets no more timers.
-    if (!owner.alive) return 0;
-    return this.add(owner, () => ownership.run(owner, callback), ms);
+    if (!owner.alive) return timer;
+    const { timers } = owner;
+    timers.armed++;
+    timers.running++;
+    timers.mostRunning = Math.max(timers.mostRunning, timers.running);
+    this.after(ms, () => {
+      timers.running--;
+      if (timer.isOver) return;
+      this.clear(timer);
+      if (owner.alive) ownership.run(owner, callback);
+    });
+    return timer;
+  };
+
+  private readonly clear = (timer?: Timer | null): void => {
+    if (timer == null || timer.isOver) return;
+    timer.isOver = true;
+    if (timer.owner !== undefined) timer.owner.timers.armed--;
   };
 }

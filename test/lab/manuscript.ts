@@ -106,7 +106,7 @@ export class Manuscript {
         if (rest === "" && text !== "") continue;
         yield rest;
         const pause = (writing.pieces[i]?.pause ?? 0) * writing.pace;
-        if (pause > 0) await clock.waitIn(action, pause);
+        if (pause > 0) await clock.wait(pause, action);
       }
       if (writing.throws) throw new Error("The model broke down.");
     }.bind(this);

@@ -13,7 +13,7 @@ import {
   type StreamStatus,
 } from "../../src/shared.js";
 import { SwitchingComponent } from "../support/switching.js";
-import { Client, type Browser, type Question } from "./client.js";
+import { Client, type Browser } from "./client.js";
 import type { Deployment } from "./lab-backend.js";
 import type { Reader } from "./readers.js";
 import type { PageChange, PagePlan } from "./schedule.js";
@@ -29,7 +29,7 @@ const LAST_WORD_MS = 4000;
 /** How long an error page is shown before the component is mounted again. */
 const ERROR_PAGE_MS = 100;
 
-export interface Props {
+interface Props {
   url: string;
   driven: boolean | "auto";
   streamId: StreamId | undefined;
@@ -46,82 +46,76 @@ function View(props: Props & { onShow: (body: StreamState) => void }) {
   return null;
 }
 
-/** A component on a page. */
-export interface Mounted {
-  render(props: Props): void;
-  unmount(): void;
-}
-export type Mount = (
+/** A component on a page: renders it, and unmounts it if there are no props. */
+type Mounted = (props: Props | null) => void;
+type OnShow = (body: StreamState, props: Props) => void;
+
+function mountWithReact(
   client: Client,
   strict: boolean,
-  onShow: (body: StreamState, props: Props) => void,
+  onShow: OnShow,
   onError: () => void,
-) => Mounted;
-
-/** Mounts a component with React. */
-export const mountWithReact: Mount = (client, strict, onShow, onError) => {
+): Mounted {
   const section = document.createElement("section");
   const root = createRoot(section, { onUncaughtError: onError });
-  return {
-    unmount: () => root.unmount(),
-    render: (props) => {
-      const view = (
-        <ConvexProvider client={client as unknown as ConvexReactClient}>
-          <View {...props} onShow={(body) => onShow(body, props)} />
-        </ConvexProvider>
-      );
-      root.render(strict ? <StrictMode>{view}</StrictMode> : view);
-    },
+  return (props) => {
+    if (props === null) return root.unmount();
+    const view = (
+      <ConvexProvider client={client as unknown as ConvexReactClient}>
+        <View {...props} onShow={(body) => onShow(body, props)} />
+      </ConvexProvider>
+    );
+    root.render(strict ? <StrictMode>{view}</StrictMode> : view);
   };
-};
+}
 
-/** Mounts a component without React. With another token, it is in another provider. */
-export const mountAlone =
-  (other?: Client): Mount =>
-  (client, _strict, onShow) => {
-    let component: SwitchingComponent | undefined;
-    let shown: Props;
-    return {
-      unmount: () => component?.unmount(),
-      render: (props) => {
-        shown = props;
-        const source = { ...props, query: "chat:body" };
-        const provider = (props.authToken !== "first" && other) || client;
-        component ??= new SwitchingComponent(provider, source, (view) =>
-          onShow(view.snapshot, shown),
-        );
-        component.update(source, provider);
-      },
-    };
+/** Mounts a component without React. With another token, it is in another provider, if there is one. */
+function mountAlone(
+  client: Client,
+  other: Client | undefined,
+  onShow: OnShow,
+): Mounted {
+  let component: SwitchingComponent | undefined;
+  let shown: Props;
+  return (props) => {
+    if (props === null) return component?.unmount();
+    shown = props;
+    const source = { ...props, query: "chat:body" };
+    const provider = (props.authToken !== "first" && other) || client;
+    component ??= new SwitchingComponent(provider, source, (view) =>
+      onShow(view.snapshot, shown),
+    );
+    component.update(source, provider);
   };
+}
 
 /** A component that shows the stream. */
 export class PageReader {
   /** How often it has started to drive the stream. Each time, it may send one request. */
   drives = 0;
+  private readonly deployment: Deployment;
   private readonly client: Client;
   private mounted: Mounted | null = null;
   /** Whether an error page is shown instead. */
   private isBroken = false;
   private props: Props;
 
+  /** @param other What it reads with while it has another token; default: the same client. */
   constructor(
-    private readonly deployment: Deployment,
-    private readonly browser: Browser,
     readonly reader: Reader,
-    private readonly plan: PagePlan,
-    url: string,
+    private readonly browser: Browser,
+    private readonly plan: Partial<PagePlan>,
     driven: boolean | "auto",
-    private readonly mountView: Mount,
+    private readonly by: "hook" | "reader",
+    private readonly other?: Client,
   ) {
-    const { clock, happenings, streamId, streaming, app } = deployment;
-    const body = ({ streamId, from }: Question) =>
-      streaming.getStreamBody(app, streamId as StreamId, { from });
-    this.client = new Client(clock, browser, happenings, plan, body);
-    deployment.listeners.add(this.client.askAll);
-    const { incremental } = plan;
+    const { url, deployment } = reader;
+    const { streamId } = deployment;
+    const { incremental = false, changes = [] } = plan;
+    this.deployment = deployment;
+    this.client = new Client(deployment, browser, plan);
     reader.reads03 =
-      !incremental || plan.changes.some(({ what }) => what === "other query");
+      !incremental || changes.some(({ what }) => what === "other query");
     this.props = { url, driven, streamId, incremental, authToken: "first" };
   }
 
@@ -129,7 +123,7 @@ export class PageReader {
   async read(): Promise<void> {
     const { clock } = this.deployment;
     this.mount();
-    for (const change of this.plan.changes) {
+    for (const change of this.plan.changes ?? []) {
       void clock.wait(change.at).then(() => this.change(change));
     }
     for (let wait = 200; !this.isWhole; wait = Math.min(wait * 1.5, 5000)) {
@@ -154,15 +148,18 @@ export class PageReader {
 
   private mount(): void {
     if (this.mounted !== null) return;
-    const { clock } = this.deployment;
-    const { client, plan, reader, show } = this;
-    const mounted = this.mountView(client, plan.strict, show, () => {
+    const { client, other, plan, reader, show } = this;
+    const onError = () => {
       this.isBroken = true;
-      if (plan.failing.length === 0) reader.complain("failure", "threw");
-      void clock
-        .asNobody(() => clock.wait(ERROR_PAGE_MS))
+      if (!plan.failing?.length) reader.complain("failure", "threw");
+      void this.deployment.clock
+        .wait(ERROR_PAGE_MS)
         .then(() => this.mounted === mounted && this.begin());
-    });
+    };
+    const mounted =
+      this.by === "hook"
+        ? mountWithReact(client, plan.strict === true, show, onError)
+        : mountAlone(client, other, show);
     this.mounted = mounted;
     this.begin();
   }
@@ -170,7 +167,7 @@ export class PageReader {
   unmount(): void {
     const { mounted } = this;
     this.mounted = null;
-    this.deployment.clock.as(this.browser, () => mounted?.unmount());
+    this.deployment.clock.as(this.browser, () => mounted?.(null));
   }
 
   /** Renders a new component. */
@@ -225,7 +222,7 @@ export class PageReader {
     }
   }
 
-  private readonly show: Parameters<Mount>[2] = (body, { streamId }) => {
+  private readonly show: OnShow = (body, { streamId }) => {
     const { reader } = this;
     if (this.mounted === null) return;
     if (streamId === undefined) {
@@ -235,7 +232,7 @@ export class PageReader {
       }
       return;
     }
-    reader.showAll(body.text);
+    reader.show(body.text);
     this.noteGuess(body.status);
     reader.showStatus(body.status);
   };
@@ -263,6 +260,6 @@ export class PageReader {
   private render(): void {
     const { props, mounted, deployment, browser } = this;
     if (this.isBroken) return;
-    deployment.clock.as(browser, () => mounted?.render(props));
+    deployment.clock.as(browser, () => mounted?.(props));
   }
 }

@@ -4,24 +4,15 @@ import { START_OFFSET } from "../../src/protocol.js";
 import { cutLength, isFinal, statusOf03 } from "../../src/shared.js";
 import { Action } from "./action.js";
 import type { Run } from "./carry-out.js";
-import { Browser, Client, type Question } from "./client.js";
-import { serve, untilAborted } from "./connections.js";
+import { Browser, Client } from "./client.js";
+import { answerRequests, serve } from "./connections.js";
 import type { Deployment } from "./lab-backend.js";
 import { check } from "./invariants.js";
-import type { Outcome } from "./lab.js";
 import { LabClock } from "./lab-clock.js";
 import { storyOf } from "./manuscript.js";
-import { mountAlone, PageReader } from "./page.js";
+import { PageReader } from "./page.js";
 import { Reader } from "./readers.js";
-import {
-  CALM,
-  connection,
-  page,
-  rarely,
-  some,
-  STABLE,
-  type Value,
-} from "./schedule.js";
+import { connection, page, rarely, some, type Value } from "./schedule.js";
 
 /** The invariants of readers. */
 const HOLD = /^(readers|statuses|nothing(Goes|Stays))/;
@@ -128,14 +119,15 @@ class PretendedStream {
   }
 
   readonly streaming = {
-    getStreamBody: (_: unknown, _id: string, range: Partial<Question>) => {
-      if (range.from !== undefined)
-        return Promise.resolve(this.read(range.from));
-      const { offset, status } = this.tail;
-      const text = this.whole.slice(0, offset);
-      return Promise.resolve({ text, status: statusOf03(status) });
-    },
+    getStreamBody: (_ctx: unknown, _id: string, { from }: { from?: number }) =>
+      Promise.resolve(from === undefined ? this.body : this.read(from)),
   };
+
+  /** What a query without offsets returns. */
+  private get body() {
+    const { offset, status } = this.tail;
+    return { text: this.whole.slice(0, offset), status: statusOf03(status) };
+  }
 
   /** Answers the request that starts the stream. */
   write(): Response {
@@ -156,58 +148,46 @@ class PretendedStream {
 }
 
 /** Shows a stream in a component, and reads it with `readStream`, until both have everything. */
-export async function readAlone(reading: Reading): Promise<Outcome> {
-  const clock = new LabClock();
-  const stream = new PretendedStream(clock, reading);
-  const deployment = stream as unknown as Deployment;
-  const { happenings } = stream;
-  const requests = [...reading.requests];
-  globalThis.fetch = async (input, { method = "GET", signal = null } = {}) => {
-    const url = input as string;
-    const { status = 200, connection = STABLE } = requests.shift() ?? {};
-    const isPost = method === "POST";
-    if (isPost && status !== 200) return new Response(null, { status });
-    const action = new Action(deployment, CALM);
-    const read = (from: number) => Promise.resolve(stream.read(from));
-    const handle = (_ctx: unknown, request: Request) =>
-      isPost
-        ? Promise.resolve(stream.write())
-        : resume({ read } as never, request, "stream", {});
-    const response = await clock.asNobody(() =>
-      serve(deployment, action, connection, { url, method, signal }, handle),
+export const readAlone = (reading: Reading) =>
+  LabClock.during(async (clock) => {
+    const stream = new PretendedStream(clock, reading);
+    const deployment = stream as unknown as Deployment;
+    const requests = [...reading.requests];
+    answerRequests(clock, async (asked) => {
+      const { status = 200, connection } = requests.shift() ?? {};
+      const isPost = asked.method === "POST";
+      if (isPost && status !== 200) return new Response(null, { status });
+      const read = (from: number) => Promise.resolve(stream.read(from));
+      const action = new Action(deployment);
+      return serve(action, connection, asked, async (_ctx, request) =>
+        isPost
+          ? stream.write()
+          : resume({ read } as never, request, stream.streamId, {}),
+      );
+    });
+    const browser = new Browser();
+    const [shown, text] = (["component", "readStream"] as const).map(
+      (name) =>
+        new Reader(name, "https://app.lab/chat", deployment, () => stream),
+    ) as [Reader, Reader];
+    const readers = [shown, text];
+    const { page, driven } = reading;
+    const other = new Client(deployment, browser, { ...page, down: [] });
+    const component = new PageReader(
+      ...([shown, browser, page, driven, "reader", other] as const),
     );
-    return untilAborted(response, signal);
-  };
-  const browser = new Browser();
-  const [component, text] = ["component", "readStream"].map(
-    (name) => new Reader(name, deployment, () => stream),
-  ) as [Reader, Reader];
-  const readers = [component, text];
-  const { page, driven } = reading;
-  const url = "https://app.test/chat";
-  const stuck: string[] = [];
-  await clock.during(async () => {
-    const other = new Client(
-      ...([clock, browser, happenings, { ...page, down: [] }] as const),
-      (question) => stream.streaming.getStreamBody(null, "", question),
-    );
-    stream.listeners.add(other.askAll);
-    const hook = new PageReader(
-      ...([deployment, browser, component, page, url, driven] as const),
-      mountAlone(other),
-    );
-    void hook.read();
-    void text.resume("app.test");
+    void component.read();
+    void text.resume();
     const haveEnded = () => readers.every(({ ended }) => ended);
     await clock.runUntil(haveEnded, 30 * MINUTE_MS);
-    if (!haveEnded()) stuck.push(`${component.status}, ${text.status}`);
-    component.alive = false;
-    hook.unmount();
+    const stuck = haveEnded() ? [] : [`${shown.status}, ${text.status}`];
+    shown.alive = false;
+    component.unmount();
     await clock.runUntil(() => false, MINUTE_MS);
+    const { offset, status } = stream.tail;
+    const saved = stream.whole.slice(0, offset);
+    const stored = { stream: { status } };
+    const run = { readers, browser, deployment, stored, saved, stuck };
+    const broken = check(run as unknown as Run, HOLD);
+    return { happenings: stream.happenings, broken };
   });
-  const { offset, status } = stream.tail;
-  const chunks = [{ text: stream.whole.slice(0, offset) }];
-  const stored = { chunks, stream: { status } };
-  const run = { readers, browser, deployment, stored, stuck, hooks: [] };
-  return { happenings, verdicts: check(run as unknown as Run, HOLD) };
-}

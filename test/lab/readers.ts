@@ -3,12 +3,6 @@ import { type StreamStatus, isFinal, statusOf03 } from "../../src/shared.js";
 import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Deployment } from "./lab-backend.js";
 
-/** What has been written: the whole text, and how much of it can be read by now. */
-interface Written {
-  whole: string;
-  readable: number;
-}
-
 /** A client that reads the stream. It notes what was wrong with the text it was shown. */
 export class Reader implements Owner {
   readonly timers = new TimerCount();
@@ -23,22 +17,24 @@ export class Reader implements Owner {
   refused = false;
   /** Whether it has taken the end of HTTP for `done`, with the database out of reach. */
   hasGuessed = false;
-  /** Sentences, by the invariant that they break. */
-  readonly complaints: {
-    of: "prefix" | "growth" | "status" | "failure";
-    says: string;
-  }[] = [];
+  /** How many of its requests to write the stream were answered. */
+  answered = 0;
+  /** The first sentence about each invariant that was broken. */
+  readonly complaints: Partial<
+    Record<"prefix" | "growth" | "status" | "failure", string>
+  > = {};
 
   constructor(
     readonly name: string,
-    private readonly deployment: Deployment,
-    private readonly written: () => Written | undefined,
+    readonly url: string,
+    readonly deployment: Deployment,
+    /** What has been written: the whole text, and how much of it can be read by now. */
+    private readonly written: () =>
+      { whole: string; readable: number } | undefined,
   ) {}
 
-  complain(of: Reader["complaints"][number]["of"], says: string): void {
-    if (this.complaints.length < 5) {
-      this.complaints.push({ of, says: `${this.name}: ${says}` });
-    }
+  complain(of: keyof Reader["complaints"], says: string): void {
+    this.complaints[of] ??= `${this.name}: ${says}`;
   }
 
   /** It starts with nothing, like a component that is mounted again. */
@@ -47,34 +43,26 @@ export class Reader implements Owner {
     this.status = "pending";
   }
 
-  /** It is shown a piece of the text that starts at an offset. */
-  show(from: number, piece: string): void {
-    const { text } = this;
-    if (from > text.length) {
-      const gap = `has ${text.length} and is shown what follows ${from}`;
-      return this.complain("prefix", gap);
+  /** It is shown the whole text. */
+  show(text: string): void {
+    const had = this.text;
+    if (!text.startsWith(had)) {
+      const difference = firstDifference(text, had);
+      this.complain("growth", `is shown another text ${difference}`);
     }
-    const known = text.slice(from, from + piece.length);
-    if (!piece.startsWith(known)) {
-      this.complain("growth", `what it has from ${from} on has changed`);
-    }
-    const fresh = piece.slice(known.length);
-    if (fresh === "") return;
+    this.extend(text.slice(had.length));
+  }
+
+  /** It is shown what follows its text. */
+  private extend(piece: string): void {
+    if (piece === "") return;
+    const { length } = this.text;
+    this.text += piece;
     const { whole = "", readable = 0 } = this.written() ?? {};
-    this.text += fresh;
-    if (this.text.length > readable || !whole.startsWith(fresh, text.length)) {
+    if (this.text.length > readable || !whole.startsWith(piece, length)) {
       const difference = firstDifference(this.text, whole);
       this.complain("prefix", `${difference}, of ${readable}`);
     }
-  }
-
-  /** It is shown the whole text. */
-  showAll(text: string): void {
-    const had = this.text.length;
-    if (text.length < had) {
-      this.complain("growth", `had ${had} and is shown ${text.length}`);
-    }
-    this.show(0, text);
   }
 
   showStatus(status: StreamStatus): void {
@@ -91,13 +79,11 @@ export class Reader implements Owner {
   }
 
   /** Reads the stream with `readStream`. */
-  async resume(host: string, drive = false): Promise<void> {
-    const reading = this.deployment.clock.as(this, async () => {
-      const stream = readStream(`https://${host}/resume`, {
-        streamId: this.deployment.streamId,
-        drive,
-      });
-      for await (const piece of stream) this.show(this.text.length, piece);
+  async resume(drive = false): Promise<void> {
+    const { clock, streamId } = this.deployment;
+    const reading = clock.as(this, async () => {
+      const stream = readStream(this.url, { streamId, drive });
+      for await (const piece of stream) this.extend(piece);
       this.showStatus(stream.status);
     });
     await reading.catch((error: Error & { status?: number }) => {

@@ -75,14 +75,6 @@ const action = (deaths: number, breakdowns: number) =>
   });
 export type ActionPlan = Value<ReturnType<typeof action>>;
 
-/** An action to which nothing happens. */
-export const CALM: ActionPlan = {
-  calls: ["prompt"],
-  brokenFrom: null,
-  death: null,
-  orphansArrive: false,
-};
-
 /** What happens to the connection of a request. */
 export const connection = (bytes: number) =>
   fc.record({
@@ -98,15 +90,6 @@ export const connection = (bytes: number) =>
     noticed: fc.constantFrom("signal", "cancel", "signal", "not"),
   });
 export type ConnectionPlan = Value<ReturnType<typeof connection>>;
-
-/** A connection that does not break. */
-export const STABLE: ConnectionPlan = {
-  leavesAt: null,
-  answer: 0,
-  cutAfter: null,
-  as: "end",
-  noticed: "signal",
-};
 
 const span = fc.record({ at: fc.nat(6000), for: fc.nat(3000) });
 export type Span = Value<typeof span>;
@@ -147,16 +130,11 @@ export const page = fc.record({
 });
 export type PagePlan = Value<typeof page>;
 
-/** A page that stays as it is. */
-export const UNCHANGING = {
-  ...{ strict: false, lags: [0], down: [], failing: [], changes: [] },
-};
-
 const reader = (bytes: number) =>
   fc.record({
     at: rarely(2, 0, fc.nat(8000)),
     /** By React, by the reader behind it, or by `readStream`. */
-    how: fc.constantFrom("hook", "reader", "resume"),
+    by: fc.constantFrom("hook", "reader", "resume"),
     page,
     answers: fc.array(
       fc.record({ action: action(4, 8), connection: connection(bytes) }),
