@@ -1,3 +1,4 @@
+import { makeFunctionReference } from "convex/server";
 import { beforeEach, describe, expect, test } from "vitest";
 import { settled, useClock } from "../../test/support/clock.js";
 import {
@@ -55,79 +56,71 @@ const ids: [string, (app: Awaited<ReturnType<typeof written>>) => unknown][] = [
   ["an array", () => ["a"]],
 ];
 
-describe("what names no stream", () => {
-  test.each(ids)("%s", async (what, idOf) => {
-    const setup = await written("Saved.");
-    const id = (await idOf(setup)) as StreamId;
-    const { streaming, act } = setup;
-    const app = { ...setup, ...setup.byId };
-    const before = await tables(app);
-    for (const response of [
-      await app.respond(id, neverRuns),
-      await app.resume(id),
-    ]) {
-      expect(response.status).toBe(404);
-      const { error } = (await response.json()) as { error: string };
-      expect(error).toMatch(/^There is no stream /);
-      // Even if the id is long.
-      expect(error.length).toBeLessThan(300);
+test.each(ids)("what names no stream: %s", async (what, idOf) => {
+  const setup = await written("Saved.");
+  const id = (await idOf(setup)) as StreamId;
+  const app = { ...setup, ...setup.byId };
+  const before = await tables(app);
+  for (const response of [
+    await app.respond(id, neverRuns),
+    await app.resume(id),
+  ]) {
+    expect(response.status).toBe(404);
+    const { error } = (await response.json()) as { error: string };
+    expect(error).toMatch(/^There is no stream /);
+    // Even if the id is long.
+    expect(error.length).toBeLessThan(300);
+  }
+  await expect(app.generate(id, neverRuns)).rejects.toThrow(
+    /^There is no stream /,
+  );
+  if (typeof id === "string" && what !== "half a character") {
+    expect(await app.body(id)).toEqual({ text: "", status: "error" });
+    const nothing = { text: "", status: "error", from: 3, next: 3 };
+    expect(await app.page(id, 3)).toEqual({ ...nothing, claimed: false });
+    await app.abort(id);
+    // Deleting a stream twice changes nothing.
+    if (what === "an id of a deleted stream") await app.remove(id);
+    else await expect(app.remove(id)).rejects.toThrow("Expected ID");
+  } else {
+    const refused = /not valid Unicode|streamId|not a valid|validator/i;
+    const { body, page, abort, remove } = app;
+    for (const method of [body, () => page(id, 0), abort, remove]) {
+      await expect(method(id)).rejects.toThrow(refused);
     }
-    await expect(app.generate(id, neverRuns)).rejects.toThrow(
-      /^There is no stream /,
-    );
-    const abort = () => act((ctx) => streaming.abortStream(ctx, id));
-    const remove = () => act((ctx) => streaming.deleteStream(ctx, id));
-    if (typeof id === "string" && what !== "half a character") {
-      expect(await app.body(id)).toEqual({ text: "", status: "error" });
-      const nothing = { text: "", status: "error", from: 3, next: 3 };
-      expect(await app.page(id, 3)).toMatchObject(nothing);
-      await abort();
-      // Deleting a stream twice changes nothing.
-      if (what === "an id of a deleted stream") await remove();
-      else await expect(remove()).rejects.toThrow("Expected ID");
-    } else {
-      const refused = /not valid Unicode|streamId|not a valid|validator/i;
-      const body = () => app.body(id);
-      for (const method of [body, () => app.page(id, 0), abort, remove]) {
-        await expect(method()).rejects.toThrow(refused);
-      }
-    }
-    expect(await tables(app)).toEqual(before);
-  });
+  }
+  expect(await tables(app)).toEqual(before);
 });
 
-describe("offsets", () => {
-  test.each([
-    -1,
-    0.5,
-    NaN,
-    Infinity,
-    2 ** 53,
-    1e300,
-    null,
-    "0",
-    { from: {} },
-    [],
-  ])("%j is refused", async (from) => {
-    const { page, resume } = await written("Saved.");
-    const sentence =
-      typeof from === "number"
-        ? /whole number of 0 or more \(UTF-16 code units\)/
-        : /from|number/;
-    await expect(page(anything(from))).rejects.toThrow(sentence);
-    if (from === null) return;
-    const response = await resume(anything(from));
-    expect(response.status).toBe(400);
-    expect(await response.text()).toMatch(sentence);
-  });
+test.each([
+  -1,
+  0.5,
+  NaN,
+  Infinity,
+  2 ** 53,
+  1e300,
+  null,
+  "0",
+  { from: {} },
+  [],
+])("the offset or tail %j is refused", async (from) => {
+  const { page, resume } = await written("Saved.");
+  const sentence =
+    typeof from === "number" ? /whole number of 0 or more/ : /from|tail|number/;
+  await expect(page(anything(from))).rejects.toThrow(sentence);
+  await expect(page(anything({ tail: from }))).rejects.toThrow(sentence);
+  if (from === null) return;
+  const response = await resume(anything(from));
+  expect(response.status).toBe(400);
+  expect(await response.text()).toMatch(sentence);
+});
 
-  test("-0 is the beginning", async () => {
-    const { page, resume } = await written("Saved.");
-    expect(await page(-0)).toMatchObject({ text: "Saved.", from: 0 });
-    const response = await resume(-0);
-    expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
-    expect(await textOf(response)).toBe("Saved.");
-  });
+test("the offset -0 is the beginning", async () => {
+  const { page, resume } = await written("Saved.");
+  expect(await page(-0)).toMatchObject({ text: "Saved.", from: 0 });
+  const response = await resume(-0);
+  expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
+  expect(await textOf(response)).toBe("Saved.");
 });
 
 describe("invalid components, options and writers", () => {
@@ -142,15 +135,43 @@ describe("invalid components, options and writers", () => {
     },
   );
 
-  test.each(["line", 7])(
-    "new PersistentTextStreaming(component, %j)",
-    (options) => {
-      expect(() => setUp(anything(options))).toThrow(
-        'must be an object, such as { flush: "line" }',
-      );
-      expect(() => setUp(anything(null))).not.toThrow();
-    },
-  );
+  const noOptions = /must be an object, such as { flush: "line" }/;
+  const noTimeout = /timeoutMs must be a number of milliseconds from 1,000 to/;
+  test.each([
+    ["line", noOptions],
+    [7, noOptions],
+    [{ timeoutMs: 0 }, noTimeout],
+    [{ timeoutMs: NaN }, noTimeout],
+    [{ timeoutMs: 999 }, noTimeout],
+    [{ timeoutMs: 86_400_001 }, noTimeout],
+    [{ timeoutMs: "2000" }, noTimeout],
+    [null, null],
+    [{ timeoutMs: 1000 }, null],
+    [{ timeoutMs: 86_400_000 }, null],
+  ])("new PersistentTextStreaming(component, %j)", (options, error) => {
+    const make = () => setUp(anything(options));
+    if (error === null) expect(make).not.toThrow();
+    else expect(make).toThrow(error);
+  });
+
+  const onComplete = makeFunctionReference("chat:onEnd");
+  test.each([
+    [/options of createStream must be an object/, null],
+    [/options of createStream must be an object/, "context"],
+    [/a context but no onComplete/, { context: 1 }],
+    [/reference to an internal mutation.* an object/, { onComplete: {} }],
+    [/at most 64 KiB/, { onComplete, context: "x".repeat(2_000_000) }],
+    [/half a surrogate pair/, { onComplete, context: "x\ud83d" }],
+    [/Convex value.* a function/, { onComplete, context: () => {} }],
+    [/Convex value.* \(Date\)/, { onComplete, context: new Date() }],
+  ])("createStream: %s", async (error, options) => {
+    const { t, streaming } = setUp();
+    const creating = t.mutation((ctx) =>
+      streaming.createStream(ctx, anything(options)),
+    );
+    await expect(creating).rejects.toThrow(error);
+    await expect(creating).rejects.toBeInstanceOf(TypeError);
+  });
 
   test.each([undefined, null, "text", {}, (async function* () {})()])(
     "%s as a writer, and the stream can still be written",
@@ -210,10 +231,7 @@ describe("a writer that returns", () => {
   const given = async (writer: () => unknown) => {
     const { generate, body } = await setUpStream();
     const writing = settled(generate(anything(writer)));
-    const error: unknown = await writing.then(
-      () => null,
-      (thrown: unknown) => thrown,
-    );
+    const error = await writing.then(() => null, String);
     return { error, ...(await body()) };
   };
 
@@ -232,23 +250,20 @@ describe("a writer that returns", () => {
   test.each([
     ["a list", () => ["One ", "two."]],
     ["a text", () => "One two."],
-    [
-      "a generator that is not async",
-      function* () {
-        yield "One two.";
-      },
-    ],
+    ["a generator that is not async", () => ["One two."].values()],
     ["a promise of a text", () => Promise.resolve("One two.")],
     ["a promise of an async generator", () => Promise.resolve(generator())],
     ["a promise of a stream", () => Promise.resolve(new ReadableStream())],
   ])(
     "%s, with nothing appended, is an error that explains it",
     async (_, writer) => {
-      const { error, text, status } = await given(writer);
-      expect(String(error)).toMatch(
-        /appended nothing and returned .*, which has no effect\. Append the text, or/,
-      );
-      expect({ text, status }).toEqual({ text: "", status: "error" });
+      expect(await given(writer)).toEqual({
+        error: expect.stringMatching(
+          /appended nothing and returned .*, which has no effect\. Append the text, or/,
+        ) as unknown,
+        text: "",
+        status: "error",
+      });
     },
   );
 
