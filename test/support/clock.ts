@@ -10,18 +10,30 @@ export function useClock(): void {
   });
 }
 
-/** Runs the clock until a promise is settled: from timer to timer, as fast as it goes. */
+/**
+ * Runs the clock until a promise is settled: from timer to timer, as fast as it goes.
+ * Fails soon, not at the test's time-out, if there is nothing left to wait for.
+ */
 export async function settled<T>(promise: Promise<T>): Promise<T> {
   let pending = true;
   const end = () => (pending = false);
   promise.then(end, end);
-  while (pending) await vi.advanceTimersToNextTimerAsync();
+  const deadline = Date.now() + 3 * 60 * 60_000;
+  for (let idle = 0; pending;) {
+    if (idle > 3000 || Date.now() > deadline) throw new Error("It hangs.");
+    await vi.advanceTimersToNextTimerAsync();
+    idle = vi.getTimerCount() === 0 ? idle + 1 : 0;
+  }
   return promise;
 }
 
 /** Runs the clock until a condition holds. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await vi.advanceTimersByTimeAsync(10);
+  const deadline = Date.now() + 10 * 60_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error("It does not come true.");
+    await vi.advanceTimersByTimeAsync(10);
+  }
 }
 
 /** Runs what is scheduled for now, and what that schedules in turn. Checks that are planned for later stay planned. */
