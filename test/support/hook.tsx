@@ -1,60 +1,18 @@
 /** What the hook's tests share: a client, a page that shows a stream, and a history of all it ever showed. */
 import { render, waitFor, type RenderResult } from "@testing-library/react";
 import { ConvexProvider, ConvexReactClient } from "convex/react";
-import { makeFunctionReference } from "convex/server";
 import { StrictMode, type ReactNode } from "react";
 import { expect, inject, vi } from "vitest";
 import { WebSocket } from "ws";
-import type { StreamId } from "../../src/client/index.js";
-import type { StreamBody, StreamState } from "../../src/shared.js";
+import type { StreamState } from "../../src/shared.js";
 import { History } from "./history.js";
-import { body, page, ReaderView, type ReaderProps } from "./reader.js";
+import { ReaderView, type ReaderProps } from "./reader.js";
 
-export type { ReaderProps } from "./reader.js";
+export { chat, type ReaderProps } from "./reader.js";
 
 /** The deployment of this worker. */
 export const deployment =
   inject("deployments")[Number(process.env.VITEST_POOL_ID) - 1]!;
-
-export const chat = {
-  create: makeFunctionReference<"mutation", Record<string, never>, StreamId>(
-    "chat:create",
-  ),
-  stop: makeFunctionReference<"mutation", { streamId: string }>("chat:stop"),
-  remove: makeFunctionReference<"mutation", { streamId: string }>(
-    "chat:remove",
-  ),
-  body,
-  page,
-  moderated: makeFunctionReference<"query", { streamId: string }, StreamBody>(
-    "chat:moderated",
-  ),
-  stripped: makeFunctionReference<
-    "query",
-    { streamId: string; from?: number },
-    StreamBody
-  >("chat:stripped"),
-  noteRequest: makeFunctionReference<
-    "mutation",
-    { streamId: string; authorization: string; extra: string }
-  >("chat:noteRequest"),
-  refused: makeFunctionReference<"query", { streamId: string }, StreamBody>(
-    "chat:refused",
-  ),
-  missing: makeFunctionReference<"query", { streamId: string }, StreamBody>(
-    "chat:missing",
-  ),
-  withModel: makeFunctionReference<
-    "query",
-    { streamId: string; model: string },
-    StreamBody & { model: string }
-  >("chat:withModel"),
-  requests: makeFunctionReference<
-    "query",
-    { streamId: string },
-    { authorization: string; extra: string }[]
-  >("chat:requests"),
-};
 
 /** Silences the console, and collects what it is told. */
 export function collectLog(): string[] {

@@ -1,20 +1,14 @@
 /** A reader of a stream, for tests in jsdom and in browsers, with a history of everything it showed. */
-import { makeFunctionReference } from "convex/server";
+import { anyApi, type ApiFromModules } from "convex/server";
 import type { StreamId } from "../../src/client/index.js";
 import { useStream } from "../../src/react/index.js";
-import type { StreamBody, StreamPage } from "../../src/shared.js";
+import type * as functions from "./app/chat.js";
 import { History } from "./history.js";
 
-export const body = makeFunctionReference<
-  "query",
-  { streamId: string },
-  StreamBody
->("chat:body");
-export const page = makeFunctionReference<
-  "query",
-  { streamId: string; from?: number },
-  StreamBody | StreamPage
->("chat:page");
+/** The functions of `test/support/app`. */
+export const { chat } = anyApi as unknown as ApiFromModules<{
+  chat: typeof functions;
+}>;
 
 export interface ReaderProps {
   url: string | URL;
@@ -22,7 +16,7 @@ export interface ReaderProps {
   streamId: string | undefined;
   incremental?: boolean;
   /** Another query than the one that fits `incremental`. */
-  query?: typeof body;
+  query?: typeof chat.body;
   authToken?: string;
   headers?: Record<string, string>;
 }
@@ -36,7 +30,7 @@ export function ReaderView(props: ViewProps) {
   const incremental = props.incremental ?? false;
   // New objects at every render, as an app writes them.
   const shown = useStream(
-    (props.query ?? (incremental ? page : body)) as typeof page,
+    (props.query ?? (incremental ? chat.page : chat.body)) as typeof chat.page,
     url && new URL(url),
     driven,
     streamId as StreamId | undefined,

@@ -6,12 +6,16 @@ import {
   componentsGeneric,
   mutationGeneric as mutation,
   queryGeneric as query,
+  type GenericDataModel,
+  type GenericQueryCtx,
 } from "convex/server";
 import { v } from "convex/values";
 import {
   PersistentTextStreaming,
   StreamIdValidator,
   streamBodyArgs,
+  vStreamId,
+  type StreamBody,
   type StreamId,
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
@@ -36,140 +40,70 @@ export const create = mutation({
 });
 
 export const stop = mutation({
-  args: { streamId: StreamIdValidator },
-  handler: (ctx, { streamId }) =>
-    streaming.abortStream(ctx, streamId as StreamId),
+  args: { streamId: vStreamId },
+  handler: (ctx, { streamId }) => streaming.abortStream(ctx, streamId),
 });
 
 /** As the cron does it after 20 minutes. */
 export const timeOut = mutation({
-  args: { streamId: StreamIdValidator },
+  args: { streamId: vStreamId },
   handler: async (ctx, { streamId }) => {
-    await ctx.runMutation(
-      components.persistentTextStreaming.lib.setStreamStatus,
-      { streamId, status: "timeout" },
-    );
+    const { lib } = components.persistentTextStreaming;
+    const timeout = { streamId, status: "timeout" as const };
+    await ctx.runMutation(lib.setStreamStatus, timeout);
   },
 });
 
 export const remove = mutation({
-  args: { streamId: StreamIdValidator },
-  handler: (ctx, { streamId }) =>
-    streaming.deleteStream(ctx, streamId as StreamId),
+  args: { streamId: vStreamId },
+  handler: (ctx, { streamId }) => streaming.deleteStream(ctx, streamId),
 });
 
 /** As an app of version 0.3 has it. */
 export const body = query({
   args: { streamId: StreamIdValidator },
-  handler: async (ctx, { streamId }) => {
-    return await streaming.getStreamBody(ctx, streamId as StreamId);
-  },
+  handler: (ctx, { streamId }) =>
+    streaming.getStreamBody(ctx, streamId as StreamId),
 });
 
 export const page = query({
   args: streamBodyArgs,
-  handler: async (ctx, { streamId, from }) => {
-    return await streaming.getStreamBody(ctx, streamId, from);
-  },
+  handler: (ctx, { streamId, from }) =>
+    streaming.getStreamBody(ctx, streamId, from),
 });
 
 export const refused = query({
-  args: { streamId: StreamIdValidator },
-  handler: (): { text: string; status: "pending" } => {
+  args: { streamId: vStreamId },
+  handler: (): StreamBody => {
     throw new Error("Not yours to read.");
   },
 });
 
 /** As an app answers for a message that it does not find. */
 export const missing = query({
-  args: { streamId: StreamIdValidator },
-  handler: () => null,
-});
-
-export const noteRequest = mutation({
-  args: { streamId: v.string(), authorization: v.string(), extra: v.string() },
-  handler: async (ctx, args) => {
-    await ctx.db.insert("requests", args);
-  },
-});
-
-/** The requests that the HTTP action got for a stream. */
-export const requests = query({
-  args: { streamId: v.string() },
-  handler: async (ctx, { streamId }) => {
-    const found: unknown = await ctx.db
-      .query("requests")
-      .filter((q) => q.eq(q.field("streamId"), streamId))
-      .collect();
-    return found;
-  },
-});
-
-export const noteRun = mutation({
-  args: { streamId: v.string() },
-  handler: async (ctx, args) => {
-    await ctx.db.insert("runs", args);
-  },
-});
-
-/** How often a stream's writer has begun. */
-export const runs = query({
-  args: { streamId: v.string() },
-  handler: async (ctx, { streamId }) => {
-    const found = await ctx.db
-      .query("runs")
-      .filter((q) => q.eq(q.field("streamId"), streamId))
-      .collect();
-    return found.length;
-  },
-});
-
-/** Lets the writer of a stream go through its gate. */
-export const goOn = mutation({
-  args: { streamId: v.string() },
-  handler: async (ctx, args) => {
-    await ctx.db.insert("gates", args);
-  },
-});
-
-export const wentOn = query({
-  args: { streamId: v.string() },
-  handler: async (ctx, { streamId }) => {
-    const gate: unknown = await ctx.db
-      .query("gates")
-      .filter((q) => q.eq(q.field("streamId"), streamId))
-      .first();
-    return gate !== null;
-  },
+  args: { streamId: vStreamId },
+  handler: () => null as unknown as StreamBody,
 });
 
 /** A query that withdraws a text once a request says so. */
 export const moderated = query({
-  args: { streamId: StreamIdValidator },
-  handler: async (ctx, { streamId }) => {
-    const body = await streaming.getStreamBody(ctx, streamId as StreamId);
-    const withdrawal: unknown = await ctx.db
-      .query("requests")
-      .filter((q) =>
-        q.and(
-          q.eq(q.field("streamId"), streamId),
-          q.eq(q.field("extra"), "withdraw"),
-        ),
-      )
-      .first();
-    return withdrawal === null
-      ? body
-      : { text: "[removed]", status: body.status };
+  args: { streamId: vStreamId },
+  handler: async (ctx, { streamId }): Promise<StreamBody> => {
+    const body = await streaming.getStreamBody(ctx, streamId);
+    const noted = await notes(ctx, "requests", streamId);
+    return noted.some(({ extra }) => extra === "withdraw")
+      ? { text: "[removed]", status: body.status }
+      : body;
   },
 });
 
 /** A query that takes and returns more than the stream. */
 export const withModel = query({
-  args: { streamId: StreamIdValidator, model: v.string() },
-  handler: async (ctx, { streamId, model }) => {
-    const body = await streaming.getStreamBody(ctx, streamId as StreamId);
-    return { ...body, model };
-  },
+  args: { streamId: vStreamId, model: v.string() },
+  handler: async (ctx, { streamId, model }) => ({
+    ...(await streaming.getStreamBody(ctx, streamId)),
+    model,
+  }),
 });
 
 /** A query that takes `from` and does not say where its text starts. */
@@ -177,6 +111,43 @@ export const stripped = query({
   args: streamBodyArgs,
   handler: async (ctx, { streamId, from }) => {
     const { text, status } = await streaming.getStreamBody(ctx, streamId, from);
-    return { text, status };
+    return { text, status } as StreamBody;
   },
+});
+
+const note = (table: "requests" | "runs" | "gates") =>
+  mutation({
+    handler: async (ctx, args: { streamId: string }) => {
+      await ctx.db.insert(table, args);
+    },
+  });
+const notes = (
+  ctx: GenericQueryCtx<GenericDataModel>,
+  table: "requests" | "runs" | "gates",
+  streamId: string,
+): Promise<Record<string, unknown>[]> =>
+  ctx.db
+    .query(table)
+    .filter((q) => q.eq(q.field("streamId"), streamId))
+    .collect();
+
+/** Notes a request that the HTTP action got: its `authorization` and `extra`. */
+export const noteRequest = note("requests");
+export const requests = query({
+  handler: (ctx, { streamId }: { streamId: string }) =>
+    notes(ctx, "requests", streamId),
+});
+
+/** Notes that a stream's writer has begun. */
+export const noteRun = note("runs");
+export const runs = query({
+  handler: async (ctx, { streamId }: { streamId: string }) =>
+    (await notes(ctx, "runs", streamId)).length,
+});
+
+/** Lets the writer of a stream go through its gate. */
+export const goOn = note("gates");
+export const wentOn = query({
+  handler: async (ctx, { streamId }: { streamId: string }) =>
+    (await notes(ctx, "gates", streamId)).length > 0,
 });
