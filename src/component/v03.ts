@@ -168,13 +168,7 @@ export async function* rowsAsChunks(
     if (row.start !== undefined) yield* gathered();
     rows.push(row.text);
     length += row.text.length;
-    if (
-      row.start !== undefined ||
-      rows.length === ROWS_AT_ONCE ||
-      length >= ROWS_CHARS
-    ) {
-      yield* gathered();
-    }
+    if (rows.length === ROWS_AT_ONCE || length >= ROWS_CHARS) yield* gathered();
   }
   yield* gathered();
 }

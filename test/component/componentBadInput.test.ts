@@ -186,39 +186,3 @@ describe("other arguments", () => {
     before.jobs = (await setup.tables()).jobs;
   });
 });
-
-describe("an app that calls the functions itself", () => {
-  // These calls change something.
-  afterEach(async () => {
-    before = await setup.tables();
-  });
-
-  test.each(["pending", "streaming"] as const)(
-    "a stream with text that is set to %s is not claimed: its writer could never save",
-    async (status) => {
-      const { setStatus, streaming, claim, text, add } = setup;
-      await setStatus(streaming, status);
-      expect(await claim(streaming)).toEqual({ claimed: false, status });
-      expect(await text(streaming)).toEqual({ text: "Saved, too.", status });
-      // It continues as it began.
-      await add(streaming, " More.", true);
-      const written = { text: "Saved, too. More.", status: "done" };
-      expect(await text(streaming)).toEqual(written);
-    },
-  );
-
-  test("a stream without text that is set to pending again can be claimed", async () => {
-    const { setStatus, pending, claim } = setup;
-    await setStatus(pending, "streaming");
-    await setStatus(pending, "pending");
-    expect((await claim(pending)).claimed).toBe(true);
-  });
-
-  test("a claimed stream that is set to pending stays its writer's", async () => {
-    const { setStatus, claimed, claim, append, text } = setup;
-    await setStatus(claimed, "pending");
-    expect((await claim(claimed, "another")).claimed).toBe(false);
-    expect(await append(claimed, 6, " More.", "done")).toBe("done");
-    expect((await text(claimed)).text).toBe("Saved. More.");
-  });
-});

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { pass, useClock } from "../support/clock.js";
-import { setUpComponent, type Component } from "../support/component.js";
+import { setUpComponent } from "../support/component.js";
 import { api, internal } from "../../src/component/_generated/api.js";
 import type { Id } from "../../src/component/_generated/dataModel.js";
 import { CHUNK_LIMIT, pieces } from "../../src/component/text.js";
@@ -20,24 +20,8 @@ function expectSame(text: string | undefined, expected: string): void {
   expect(text === expected).toBe(true);
 }
 
-describe("a document has 1 MiB", () => {
-  test("text of any length that addChunk gets makes chunks far below", async () => {
-    const { create, add, text, chunks, finishScheduled } = setUpComponent();
-    const streamId = await create();
-    const first = "x".repeat(MiB + 1);
-    const second = "中".repeat(MiB + 1);
-    await add(streamId, first);
-    await add(streamId, second, true);
-    await finishScheduled();
-    expectSame((await text(streamId)).text, first + second);
-    for (const chunk of await chunks(streamId)) {
-      expect(chunk.text.length).toBeLessThanOrEqual(CHUNK_LIMIT);
-    }
-  });
-});
-
 describe("arguments are limited to 16 MiB, and so are writes", () => {
-  test.each(["a", "é", "中", "😀"])(
+  test.each(["a", "😀"])(
     "append and addChunk take 15 MiB at once (%s)",
     async (character) => {
       const setup = setUpComponent();
@@ -115,7 +99,7 @@ describe("a result has 16 MiB", () => {
   ];
   test.each(
     characters.flatMap((character) =>
-      [14.8, 15.9, 16.1].map((length) => ({ ...character, length })),
+      [14.8, 15.9].map((length) => ({ ...character, length })),
     ),
   )(
     "$length MiB of $unit: 14.8 are read at once, more only in pages",
@@ -143,60 +127,33 @@ describe("a result has 16 MiB", () => {
 });
 
 describe("a function reads 16 MiB and 32,000 documents", () => {
-  /** Rows of version 0.3, in batches of what a mutation may write. */
-  async function insertRows(setup: Component, rows: string[]) {
+  test("33,000 rows of version 0.3 are read as far as that goes; they can time out and be deleted", async () => {
+    const setup = setUpComponent();
+    const { t, read, tail, text, chunks, status, stream } = setup;
+    const texts = Array.from({ length: 33_000 }, (_, i) => `Row ${i}. `);
     const streamId = await setup.insertStream({ status: "streaming" });
-    const batch = (rows[0]?.length ?? 0) > 1000 ? 15 : 12_000;
-    for (let at = 0; at < rows.length; at += batch) {
-      await setup.insertOldChunks(streamId, rows.slice(at, at + batch));
+    for (let at = 0; at < texts.length; at += 12_000) {
+      await setup.insertOldChunks(streamId, texts.slice(at, at + 12_000));
     }
-    return streamId;
-  }
+    const whole = texts.join("");
+    await expect(text(streamId)).rejects.toThrow("Read it in pages");
+    const first = await read(streamId, 0);
+    expect(first?.status).toBe("streaming");
+    expectSame(first?.text, whole.slice(0, first?.text.length));
+    const wayOut = "Read the text from the beginning, in pages";
+    await expect(read(streamId, whole.length - 1)).rejects.toThrow(wayOut);
+    await expect(tail(streamId)).rejects.toThrow(wayOut);
 
-  const small = {
-    rows: "33,000 small rows",
-    texts: Array.from({ length: 33_000 }, (_, i) => `Row ${i}. `),
-  };
-  const large = {
-    rows: "20 rows of a MiB",
-    texts: Array.from({ length: 20 }, (_, i) =>
-      String.fromCharCode(97 + i).repeat(MiB - 200),
-    ),
-  };
-
-  test.each([small, large])(
-    "$rows of version 0.3 are read as far as that goes; they can be aborted, time out and be deleted",
-    async ({ texts }) => {
-      const setup = setUpComponent();
-      const { t, read, tail, text, add, chunks, status, stream } = setup;
-      const streamId = await insertRows(setup, texts);
-      const whole = texts.join("");
-      await expect(text(streamId)).rejects.toThrow("Read it in pages");
-      await expect(read(streamId)).rejects.toThrow("Read it in pages");
-      const first = await read(streamId, 0);
-      expect(first?.status).toBe("streaming");
-      expectSame(first?.text, whole.slice(0, first?.text.length));
-
-      const wayOut =
-        "Read the text from the beginning, in pages: getStreamBody(ctx, streamId, 0)";
-      await expect(read(streamId, whole.length - 1)).rejects.toThrow(wayOut);
-      await expect(read(streamId, 2 ** 53 - 1)).rejects.toThrow(wayOut);
-      await expect(tail(streamId)).rejects.toThrow(wayOut);
-      await expect(add(streamId, "More.")).rejects.toThrow(wayOut);
-
-      await pass(21 * MINUTE);
-      await t.mutation(internal.lib.cleanupExpiredStreams, {});
-      await setup.finishScheduled();
-      expect(await status(streamId)).toBe("timeout");
-      await t.mutation(api.lib.abort, { streamId });
-      expect(await chunks(streamId)).toHaveLength(texts.length);
-      await t.mutation(api.lib.deleteStream, { streamId });
-      expect(await stream(streamId)).toBeNull();
-      await setup.finishScheduled();
-      expect(await chunks(streamId)).toEqual([]);
-    },
-    120_000,
-  );
+    await pass(21 * MINUTE);
+    await t.mutation(internal.lib.cleanupExpiredStreams, {});
+    await setup.finishScheduled();
+    expect(await status(streamId)).toBe("timeout");
+    expect(await chunks(streamId)).toHaveLength(texts.length);
+    await t.mutation(api.lib.deleteStream, { streamId });
+    expect(await stream(streamId)).toBeNull();
+    await setup.finishScheduled();
+    expect(await chunks(streamId)).toEqual([]);
+  }, 120_000);
 
   test.each([
     { replies: 600, characters: 60_000, unit: "a" },
@@ -249,33 +206,5 @@ describe("a function reads 16 MiB and 32,000 documents", () => {
     await t.mutation(internal.lib.cleanupExpiredStreams, {});
     await finishScheduled();
     for (const id of ids) expect(await status(id)).toBe("timeout");
-  });
-});
-
-describe("offsets", () => {
-  test.each([0, -0])("%d is the beginning", async (from) => {
-    const { create, claim, append, read } = setUpComponent();
-    const streamId = await create();
-    await claim(streamId);
-    expect(await append(streamId, from, "Text.")).toBe("streaming");
-    const page = await read(streamId, from);
-    expect(page?.text).toBe("Text.");
-    expect(Object.is(page?.from, 0)).toBe(true);
-    expect(Object.is(page?.next, 0)).toBe(true);
-  });
-
-  test("the largest there can be is behind the end of any text", async () => {
-    const { create, add, read } = setUpComponent();
-    const streamId = await create();
-    await add(streamId, "Text.", true);
-    expect(await read(streamId, Number.MAX_SAFE_INTEGER)).toEqual({
-      text: "",
-      status: "done",
-      from: Number.MAX_SAFE_INTEGER,
-      next: Number.MAX_SAFE_INTEGER,
-      claimed: false,
-      upToDate: true,
-      draining: false,
-    });
   });
 });

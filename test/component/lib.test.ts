@@ -99,6 +99,9 @@ describe("each function in each status", () => {
       if (answers) expect(answer).toEqual(answers(status, expected.status));
     }
     expect(await setup.text(streamId)).toEqual(expected);
+    const isEnded = (await setup.stream(streamId))?.endedAt !== undefined;
+    const endsNow = isFinal(expected.status) && !isFinal(status);
+    expect(isEnded).toBe(endsNow);
   });
 
   test.each(statuses)("reading a stream that is %s", async (status) => {
@@ -120,16 +123,6 @@ describe("each function in each status", () => {
       status,
     });
   });
-
-  test.each(statuses)("deleteStream of a stream that is %s", async (status) => {
-    const setup = setUpComponent();
-    const streamId = await setup.insertStream({ status });
-    await setup.insertChunks(streamId, ["Some ", "text."]);
-    await setup.remove(streamId);
-    expect(await setup.stream(streamId)).toBeNull();
-    await setup.finishScheduled();
-    expect(await setup.chunks(streamId)).toEqual([]);
-  });
 });
 
 describe("claim", () => {
@@ -147,18 +140,42 @@ describe("claim", () => {
     expect(await claim(streamId, "first")).toEqual(refused);
   });
 
-  test("and addChunk exclude each other", async () => {
-    const { create, add, claim, append, text } = setUpComponent();
-    const added = await create();
-    await add(added, "x");
-    expect((await claim(added)).claimed).toBe(false);
-    const claimed = await create();
-    await claim(claimed);
-    await expect(add(claimed, "x")).rejects.toThrow(
+  test("is not for a claimed stream's text: addChunk is refused", async () => {
+    const { create, add, claim, append, text, setStatus } = setUpComponent();
+    const streamId = await create();
+    await claim(streamId);
+    await expect(add(streamId, "x")).rejects.toThrow(
       "A call of stream() or generate() is writing stream",
     );
-    await append(claimed, 0, "The writer's.", "done");
-    expect((await text(claimed)).text).toBe("The writer's.");
+    // It stays its writer's.
+    await setStatus(streamId, "pending");
+    expect((await claim(streamId, "another")).claimed).toBe(false);
+    await append(streamId, 0, "The writer's.", "done");
+    expect((await text(streamId)).text).toBe("The writer's.");
+  });
+
+  test.each(["pending", "streaming"] as const)(
+    "is refused for a stream with text that an app of 0.3 sets to %s: its writer could never save",
+    async (status) => {
+      const { create, setStatus, claim, text, add } = setUpComponent();
+      const streamId = await create();
+      await add(streamId, "Some");
+      await setStatus(streamId, status);
+      expect(await claim(streamId)).toEqual({ claimed: false, status });
+      expect(await text(streamId)).toEqual({ text: "Some", status });
+      // It continues as it began.
+      await add(streamId, " text.", true);
+      const written = { text: "Some text.", status: "done" };
+      expect(await text(streamId)).toEqual(written);
+    },
+  );
+
+  test("is given for a stream without text that is set to pending again", async () => {
+    const { create, setStatus, claim } = setUpComponent();
+    const streamId = await create();
+    await setStatus(streamId, "streaming");
+    await setStatus(streamId, "pending");
+    expect((await claim(streamId)).claimed).toBe(true);
   });
 });
 
@@ -218,17 +235,19 @@ describe("append", () => {
   );
 
   test("a stream that was ended from outside accepts its writer's last words, and nothing after", async () => {
-    const { abort, streamId, append, text } = await claimedStream();
+    const { abort, streamId, append, text, tail } = await claimedStream();
+    const status = "aborted";
     await append(0, "Before. ");
     await abort(streamId);
-    expect(await append(8, "On its way. ")).toBe("aborted");
-    expect(await append(20, "The last.", "done")).toBe("aborted");
-    expect(await append(29, "Too late.")).toBe("aborted");
-    expect(await append(29, "Too late.", "done")).toBe("aborted");
-    expect(await text()).toEqual({
-      text: "Before. On its way. The last.",
-      status: "aborted",
-    });
+    expect(await tail(streamId)).toEqual({ offset: 8, status, draining: true });
+    expect(await append(8, "On its way. ")).toBe(status);
+    expect(await append(20, "The last.", "done")).toBe(status);
+    const end = { offset: 29, status, draining: false };
+    expect(await tail(streamId)).toEqual(end);
+    expect(await append(29, "Too late.")).toBe(status);
+    expect(await append(29, "Too late.", "done")).toBe(status);
+    const written = { text: "Before. On its way. The last.", status };
+    expect(await text()).toEqual(written);
   });
 
   test.each([{ how: "ended from outside" }, { how: "timed out" }])(
@@ -343,18 +362,6 @@ describe("the cron", () => {
     expect(await setup.status(streamId)).toBe("timeout");
   });
 
-  test("a stream that is written for an hour lives", async () => {
-    const { create, claim, append, status, cleanUp } = setUpComponent();
-    const streamId = await create();
-    await claim(streamId);
-    for (let minute = 0; minute < 60; minute++) {
-      await append(streamId, minute, ".");
-      await pass(MINUTE);
-      await cleanUp();
-    }
-    expect(await status(streamId)).toBe("streaming");
-  });
-
   test("a save moves the deadline only when a quarter of the time has passed", async () => {
     const { create, claim, append, stream } = setUpComponent();
     const streamId = await create();
@@ -395,15 +402,15 @@ describe("the cron", () => {
     },
   );
 
-  test("ends 1,000 dead streams, and no live one, of which 120 are older", async () => {
+  test("ends 120 dead streams, and no live one, of which 60 are older", async () => {
     const { t, insertStreams, add, status, cleanUp, finishScheduled } =
       setUpComponent();
     const claimedAt = Date.now() + 20 * MINUTE;
-    const live = await insertStreams(120, { claimedAt });
+    const live = await insertStreams(60, { claimedAt });
     await pass(1000);
-    const dead = await insertStreams(500, {});
-    dead.push(...(await insertStreams(500, { status: "streaming" })));
-    const [written] = dead.splice(200, 1);
+    const dead = await insertStreams(60, {});
+    dead.push(...(await insertStreams(60, { status: "streaming" })));
+    const [written] = dead.splice(30, 1);
     await pass(21 * MINUTE);
     await add(written!, "Still here.");
     await cleanUp();
@@ -415,28 +422,32 @@ describe("the cron", () => {
     expect(ids("pending")).toEqual(live);
     expect(await status(written!)).toBe("streaming");
   });
-
-  test("has nothing to do in an app whose streams have all ended", async () => {
-    const { create, add, cleanUp, finishScheduled } = setUpComponent();
-    for (let i = 0; i < 60; i++) await add(await create(), "x", true);
-    await pass(60 * MINUTE);
-    // The check that was planned for the first of them was the last.
-    expect(await finishScheduled()).toBe(1);
-    await cleanUp();
-    expect(await finishScheduled()).toBe(1);
-  });
 });
 
 describe("deletion", () => {
-  test.each(["insertChunks", "insertOldChunks"] as const)(
-    "1,200 chunks (%s) go in batches, and the stream at once",
-    async (insert) => {
+  test.each([
+    { insert: "insertChunks", status: "done" },
+    { insert: "insertOldChunks", status: "streaming" },
+    // A stream that 0.3 has deleted, and a call that it has scheduled.
+    { insert: "insertOldChunks", status: undefined },
+  ] as const)(
+    "1,200 chunks go in batches, and the stream at once: $insert, $status",
+    async ({ insert, status }) => {
       const setup = setUpComponent();
       const [streamId, other] = [await setup.create(), await setup.create()];
       const rows = Array.from({ length: 1200 }, (_, i) => `Chunk ${i}. `);
       await setup[insert](streamId, rows);
       await setup[insert](other, rows.slice(0, 60));
-      await setup.remove(streamId);
+      if (status === undefined) {
+        await setup.t.run((ctx) => ctx.db.delete(streamId));
+        const { _deleteChunksPage } = internal.lib;
+        const page = { streamId, cursor: null };
+        await setup.t.mutation(_deleteChunksPage, page);
+      } else {
+        await setup.setStatus(streamId, status);
+        await setup.remove(streamId);
+      }
+      expect(await setup.stream(streamId)).toBeNull();
       expect(await setup.status(streamId)).toBe("error");
       expect((await setup.chunks(streamId)).length).toBeGreaterThan(0);
       expect(await setup.finishScheduled()).toBeGreaterThan(1);
@@ -444,30 +455,16 @@ describe("deletion", () => {
       expect(await setup.chunks(other)).toHaveLength(60);
     },
   );
-
-  test("a stream that is being packed can be deleted", async () => {
-    const setup = setUpComponent();
-    const streamId = await setup.insertStream({ status: "streaming" });
-    const rows = Array.from({ length: 700 }, (_, i) => `${i}`.padEnd(600, "·"));
-    await setup.insertChunks(streamId, rows);
-    await setup.abort(streamId);
-    await setup.runNext();
-    const packed = (await setup.chunks(streamId)).length;
-    expect(packed).toBeLessThan(700);
-    expect(packed).toBeGreaterThan(100);
-    await setup.remove(streamId);
-    await setup.finishScheduled();
-    expect(await setup.chunks(streamId)).toEqual([]);
-  });
 });
 
 describe("streams that version 0.3 wrote", () => {
-  async function oldStream(status: "pending" | "streaming" | "done") {
+  async function oldStream(
+    status: "pending" | "streaming" | "done",
+    rows = ["Once ", "upon ", "a 😀."],
+  ) {
     const setup = setUpComponent();
     const streamId = await setup.insertStream({ status });
-    if (status !== "pending") {
-      await setup.insertOldChunks(streamId, ["Once ", "upon ", "a 😀."]);
-    }
+    if (status !== "pending") await setup.insertOldChunks(streamId, rows);
     return { ...setup, streamId };
   }
   const story = "Once upon a 😀.";
@@ -492,34 +489,60 @@ describe("streams that version 0.3 wrote", () => {
     expect((await started.claim(started.streamId)).claimed).toBe(false);
   });
 
-  test("can be appended to and ended: old and new chunks are one text", async () => {
-    const { streamId, add, text, read, chunks, finishScheduled } =
-      await oldStream("streaming");
-    await add(streamId, " The ");
-    await add(streamId, "x".repeat(600));
-    await add(streamId, " end.", true);
-    await finishScheduled();
-    const whole = story + " The " + "x".repeat(600) + " end.";
-    expect(await text(streamId)).toEqual({ text: whole, status: "done" });
-    for (const from of [0, 3, story.length, story.length + 1, 300, 619]) {
-      const page = await read(streamId, from);
-      expect(page?.from).toBe(from);
-      expect(page?.text).toBe(whole.slice(from));
-    }
-    // The rows of version 0.3 stay as they were.
-    const rows = (await chunks(streamId)).map(({ text }) => text);
-    expect(rows.slice(0, 3).join("")).toBe(story);
+  test.each(["done", "aborted"])(
+    "can be appended to and ended: old and new chunks are one text, also if it is %s",
+    async (status) => {
+      const { streamId, add, read, tail, chunks, ...setup } =
+        await oldStream("streaming");
+      expect(await tail(streamId)).toMatchObject({ offset: 15 });
+      await add(streamId, " The ");
+      await add(streamId, "x".repeat(600));
+      await add(streamId, " end.", status === "done");
+      if (status === "aborted") await setup.abort(streamId);
+      await setup.finishScheduled();
+      const whole = story + " The " + "x".repeat(600) + " end.";
+      expect(await setup.text(streamId)).toEqual({ text: whole, status });
+      expect(await tail(streamId)).toMatchObject({ offset: 625, status });
+      for (const from of [0, 3, story.length, story.length + 1, 300, 619]) {
+        const page = await read(streamId, from);
+        expect(page).toMatchObject({ from, text: whole.slice(from) });
+      }
+      // The rows of version 0.3 stay as they were.
+      const rows = (await chunks(streamId)).map(({ text }) => text);
+      expect(rows.slice(0, 3).join("")).toBe(story);
+    },
+  );
+
+  test("have 128 rows for each chunk of a page: each page counts all rows before it again", async () => {
+    const old = Array.from({ length: 1000 }, (_, i) => `${i}. `);
+    const { streamId, insertChunks, read } = await oldStream("done", old);
+    const start = old.join("").length;
+    const chunks = Array<string>(300).fill("x".repeat(520));
+    await insertChunks(streamId, chunks, start);
+    const page = await read(streamId, 10);
+    expect(page?.text.length).toBe(start - 10 + (256 - 8) * 520);
+    expect(page?.status).toBe("streaming");
+    const rest = await read(streamId, page?.next);
+    expect(rest?.text.length).toBe(52 * 520);
+    expect(rest?.status).toBe("done");
   });
 
-  test("lose no text when they are ended from outside", async () => {
-    const { streamId, add, text, abort, finishScheduled } =
-      await oldStream("streaming");
-    await add(streamId, " And on.");
-    await abort(streamId);
-    await finishScheduled();
-    expect(await text(streamId)).toEqual({
-      text: story + " And on.",
-      status: "aborted",
-    });
+  test("come in pages of 4 MiB, as far as one function can count their rows", async () => {
+    const row = "z".repeat(1024 * 1024 - 200);
+    const rows = Array<string>(15).fill(row);
+    const { streamId, insertStream, insertOldChunks, read, tail, add } =
+      await oldStream("streaming", rows);
+    const page = await read(streamId, 5 * row.length);
+    expect(page?.text.length).toBe(4 * row.length);
+    const wayOut =
+      "Read the text from the beginning, in pages: getStreamBody(ctx, streamId, 0)";
+    for (const from of [15 * row.length - 1, 2 ** 53 - 1]) {
+      await expect(read(streamId, from)).rejects.toThrow(wayOut);
+    }
+    await expect(tail(streamId)).rejects.toThrow(wayOut);
+    await expect(add(streamId, "More.")).rejects.toThrow(wayOut);
+    const fewer = await insertStream({ status: "streaming" });
+    await insertOldChunks(fewer, rows.slice(1));
+    expect((await tail(fewer))?.offset).toBe(14 * row.length);
   });
 });

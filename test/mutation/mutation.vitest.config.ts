@@ -7,9 +7,8 @@ const tests = (process.env.MUTATION_TESTS ?? "").split(",");
 const common = {
   exclude: [...configDefaults.exclude, "**/{*imits,types}.test.ts"],
   server: { deps: { inline: ["convex-test"] } },
-  testTimeout: 10_000,
-  // Functions of the component are loaded within tests, so their constants can be changed.
-  isolate: process.env.MUTATION_ISOLATE === "true",
+  testTimeout: 30_000,
+  isolate: false,
 };
 const projects = [
   {
@@ -17,7 +16,11 @@ const projects = [
     name: "unit",
     environment: "edge-runtime",
     include: tests.filter((file) => !file.startsWith("src/react")),
-    setupFiles: ["test/mutation/few-runs.ts"],
+    setupFiles: [
+      "test/mutation/few-runs.ts",
+      // Otherwise it would be loaded by a test, which would seem to be the only one to use its constants.
+      "src/component/lib.ts",
+    ],
   },
   {
     ...common,

@@ -23,9 +23,9 @@ const tests = {
   "component/deadlines": ["client/endings", "lib"],
   "component/endings": ["client/endings", "lib"],
   "component/lib": ["lib", "client/endings", "componentBadInput"],
-  "component/streams": ["lib", "client/endings"],
-  "component/text": ["text", "lib"],
-  "component/v03": ["lib", "text", "componentBadInput"],
+  "component/streams": ["lib", "text", "client/endings"],
+  "component/text": ["lib", "text", "client/endings"],
+  "component/v03": ["lib", "text", "client/endings", "componentBadInput"],
   "browser/database-side": ["database-side", "react/reader"],
   "browser/http-side": ["database-side", "react/reader"],
   "browser/lines": ["lines", "react/useStreamLines"],
@@ -68,7 +68,7 @@ writeFileSync(
     jsonReporter: { fileName: `${report}.json` },
     clearTextReporter: { allowColor: false, logTests: false },
     concurrency: Number(process.env.CONCURRENCY ?? 2),
-    timeoutMS: 5000,
+    timeoutMS: 20_000,
     ignorePatterns: [
       "dist",
       "dist-example",
@@ -92,7 +92,6 @@ const { status } = spawnSync(
     env: {
       ...process.env,
       MUTATION_TESTS: chosen.join(","),
-      MUTATION_ISOLATE: String(folder === "component"),
     },
   },
 );

@@ -5,9 +5,10 @@
 import {
   componentsGeneric,
   mutationGeneric as mutation,
-  queryGeneric as query,
+  queryGeneric,
   type GenericDataModel,
   type GenericQueryCtx,
+  type QueryBuilder,
 } from "convex/server";
 import { v } from "convex/values";
 import {
@@ -20,6 +21,7 @@ import {
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
 
+const query = queryGeneric as QueryBuilder<GenericDataModel, "public">;
 const components = componentsGeneric() as unknown as {
   persistentTextStreaming: ComponentApi;
 };
