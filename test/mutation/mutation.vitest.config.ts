@@ -7,7 +7,7 @@ const tests = (process.env.MUTATION_TESTS ?? "").split(",");
 const common = {
   exclude: [...configDefaults.exclude, "**/{*imits,types}.test.ts"],
   server: { deps: { inline: ["convex-test"] } },
-  testTimeout: 30_000,
+  testTimeout: 120_000,
   isolate: false,
 };
 const projects = [
