@@ -7,7 +7,11 @@
 import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type StreamBody, isFinal } from "../../src/shared.js";
+import {
+  type StreamBody,
+  type StreamStatus,
+  isFinal,
+} from "../../src/shared.js";
 import type { Props } from "../clients/page/desk.js";
 import { servePages } from "../clients/serve.js";
 import { randomFrom } from "../support/random.js";
@@ -29,13 +33,14 @@ let page: Page;
 let complaints: string[];
 
 beforeAll(async () => {
-  [deployment, browser, served] = await Promise.all([
-    KilledDeployment.start({
-      functionsDir: folder("test/support/app"),
-      components: { persistentTextStreaming: folder("src/component") },
-    }),
+  deployment = new KilledDeployment({
+    functionsDir: folder("test/support/app"),
+    components: { persistentTextStreaming: folder("src/component") },
+  });
+  [browser, served] = await Promise.all([
     launchBrowser(),
     servePages(),
+    deployment.start(),
   ]);
   page = await browser.newPage();
   complaints = complaintsOf(page);
@@ -61,10 +66,7 @@ class Reader {
   ): Promise<Reader> {
     const index = await page.evaluate((all) => window.desk.start("hook", all), {
       deployment: deployment.url,
-      resumeUrl: "",
-      text: "",
-      strict: true,
-      incremental: true,
+      ...{ resumeUrl: "", text: "", strict: true, incremental: true },
       ...props,
     });
     const reader = new Reader(index);
@@ -101,42 +103,35 @@ class Reader {
 }
 const readers: Reader[] = [];
 
-function writeUrl(options: Record<string, number>): string {
-  const search = new URLSearchParams(
-    Object.entries(options).map(([name, value]) => [name, String(value)]),
-  );
-  return `${deployment.siteUrl}/write?${search}`;
-}
-
-const create = () => deployment.call<string>("chat:create");
 const saved = (streamId: string) =>
   deployment.call<StreamBody>("chat:body", { streamId });
 const runs = (streamId: string) =>
   deployment.call<number>("chat:runs", { streamId });
 
+/** A new stream, a page that drives it, and what its followers need. */
+async function drive(options: Record<string, number> = {}, faults = {}) {
+  const streamId = await deployment.call<string>("chat:create");
+  await deployment.control("faults", faults);
+  const all = { sentences: SENTENCES, delay: 1, ...options };
+  const search = Object.entries(all).map(([name, is]) => `${name}=${is}`);
+  const writeUrl = `${deployment.siteUrl}/write?${search.join("&")}`;
+  const driver = await Reader.start({ streamId, writeUrl, driven: true });
+  let followers = 0;
+  const follow = (incremental = true) => {
+    // Components with the same URL share a reader, and the text it got over HTTP.
+    const apart = `${writeUrl}&apart=${followers++}`;
+    const props = { streamId, writeUrl: apart, driven: false, incremental };
+    return Reader.start(props);
+  };
+  return { streamId, driver, follow };
+}
+
 /** A driver and two followers, with and without `incremental`. */
-interface Audience {
-  streamId: string;
-  driver: Reader;
-  followers: Reader[];
-}
-
-/** Another URL: components with the same URL share a reader, and the text it got over HTTP. */
-const apart = (writeUrl: string, from: string | number = "driver") => ({
-  writeUrl: `${writeUrl}&apart=${from}`,
-});
-
 async function audience(options: Record<string, number> = {}) {
-  const streamId = await create();
-  const url = writeUrl({ sentences: SENTENCES, delay: 4, ...options });
-  const following = { streamId, ...apart(url), driven: false };
-  const followers = [
-    await Reader.start(following),
-    await Reader.start({ ...following, incremental: false }),
-  ];
-  const driver = await Reader.start({ streamId, writeUrl: url, driven: true });
-  return { streamId, driver, followers };
+  const { follow, ...all } = await drive({ delay: 4, ...options });
+  return { ...all, followers: [await follow(), await follow(false)] };
 }
+type Audience = Awaited<ReturnType<typeof audience>>;
 
 /** Its writer is dead. The cron finds out in time, and every reader has what was saved. */
 async function timesOut({ streamId, driver, followers }: Audience) {
@@ -166,50 +161,58 @@ async function worksAgain() {
   expect(await runs(streamId)).toBe(1);
 }
 
-test("before the first byte", async () => {
-  const all = await audience({ hang: 0 });
-  await expect.poll(() => runs(all.streamId)).toBe(1);
-  await deployment.killAndStartAgain();
-  expect(await all.driver.seen()).toMatchObject({
-    text: "",
-    status: "pending",
-  });
-  await timesOut(all);
-  await worksAgain();
-});
-
-test("in the middle of the text: the page keeps what it has, and recovers", async () => {
-  const all = await audience();
-  await all.driver.grows(600);
-  for (const follower of all.followers) await follower.grows(1);
+test.each<
+  [string, Record<string, number>, StreamStatus, (all: Audience) => unknown]
+>([
+  [
+    "before the first byte",
+    { hang: 0 },
+    "pending",
+    ({ streamId }) => expect.poll(() => runs(streamId)).toBe(1),
+  ],
+  [
+    "in the middle of the text",
+    {},
+    "streaming",
+    async ({ driver, followers }) => {
+      await driver.grows(600);
+      for (const follower of followers) await follower.grows(1);
+    },
+  ],
+  [
+    "between the text and the commit that ends it",
+    {},
+    "streaming",
+    async ({ driver }) => {
+      await driver.grows(600);
+      await deployment.control("faults", { commitDelayMs: 60_000 });
+      await driver.shows(WHOLE, "streaming");
+    },
+  ],
+])("%s: the page keeps what it has, and recovers", async (...row) => {
+  const [, options, status, untilThen] = row;
+  const all = await audience(options);
+  await untilThen(all);
   await deployment.kill();
-  const cut = await Promise.all(
-    [all.driver, ...all.followers].map((reader) => reader.seen()),
-  );
-  for (const { text, status } of cut) {
-    expect(status).toBe("streaming");
-    expect(text.length).toBeGreaterThan(0);
-  }
-  await deployment.again();
-  const { text } = await saved(all.streamId);
+  expect((await all.driver.seen()).status).toBe(status);
+  const shown = await Promise.all(all.followers.map((one) => one.seen()));
+  await deployment.start();
   // What followers were shown is still there.
-  for (const shown of cut.slice(1)) {
-    expect(text.startsWith(shown.text)).toBe(true);
-  }
+  const { text } = await saved(all.streamId);
+  for (const cut of shown) expect(text.startsWith(cut.text)).toBe(true);
   await timesOut(all);
   await worksAgain();
 });
 
 test("before the claim was committed: the page asks again, and one writer writes all of it", async () => {
-  const streamId = await create();
-  await deployment.control("faults", { commitDelayMs: 60_000 });
-  const url = writeUrl({ sentences: SENTENCES, delay: 1 });
-  const props = { writeUrl: url, streamId };
   const asked = page.waitForEvent("request", (request) =>
     request.url().startsWith(deployment.siteUrl),
   );
-  const driver = await Reader.start({ ...props, driven: true });
-  const follower = await Reader.start({ ...props, driven: false });
+  const { streamId, driver, follow } = await drive(
+    {},
+    { commitDelayMs: 60_000 },
+  );
+  const follower = await follow();
   await asked;
   await deployment.killAndStartAgain();
   await driver.shows(WHOLE, "done");
@@ -217,36 +220,19 @@ test("before the claim was committed: the page asks again, and one writer writes
   expect(await runs(streamId)).toBe(1);
 });
 
-test("between the text and the commit that ends it", async () => {
-  const all = await audience();
-  await all.driver.grows(600);
-  await deployment.control("faults", { commitDelayMs: 60_000 });
-  await all.driver.shows(WHOLE, "streaming");
-  await deployment.killAndStartAgain();
-  await timesOut(all);
-  await worksAgain();
-});
-
 test("while a follower goes through the pages of a long text", async () => {
   // More than 8 MiB in UTF-8. A page has 4.
   const sentences = 230_000;
   const text = story(sentences);
-  const streamId = await create();
-  const url = writeUrl({ sentences, size: 2 ** 18 });
-  const props = { writeUrl: url, streamId };
-  const driver = await Reader.start({ ...props, driven: true });
+  const { driver, follow } = await drive({ sentences, size: 2 ** 18 });
   await driver.shows(text, "done");
   // A page of text may arrive before the kill.
   for (let attempt = 0; attempt < 5; attempt++) {
-    const follower = await Reader.start({
-      ...props,
-      ...apart(url, attempt),
-      driven: false,
-    });
+    const follower = await follow();
     await follower.grows(1);
     await deployment.kill();
     const { text: first, status } = await follower.seen();
-    await deployment.again();
+    await deployment.start();
     await follower.shows(text, "done");
     await follower.stop();
     if (first.length === text.length) continue;
@@ -260,21 +246,16 @@ test("while the text is being packed", async () => {
   // Longer than one document, so that it is packed after it has ended.
   const sentences = 8000;
   const text = story(sentences);
-  const streamId = await create();
-  const url = writeUrl({ sentences, size: 4000, delay: 1 });
-  const props = { writeUrl: url, streamId };
-  await deployment.control("faults", {
-    refuseCommits: 1e9,
-    only: "lib:packChunks",
-  });
-  const driver = await Reader.start({ ...props, driven: true });
+  const faults = { refuseCommits: 1e9, only: "lib:packChunks" };
+  const options = { sentences, size: 4000 };
+  const { streamId, driver, follow } = await drive(options, faults);
   await driver.shows(text, "done");
   const chunks = async () =>
     (await deployment.documents("chunks")).filter(
       (chunk) => chunk.streamId === streamId,
     ).length;
   const before = await chunks();
-  const follower = await Reader.start({ ...props, driven: false });
+  const follower = await follow();
   await deployment.killAndStartAgain();
   // What was scheduled before is done after.
   await expect.poll(chunks).toBe(Math.ceil(text.length / 2 ** 16));

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtempSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,68 +11,47 @@ import type { DeploymentOptions } from "../../local-deployment/deployment.js";
 
 const program = fileURLToPath(new URL("./killed-process.ts", import.meta.url));
 
-const MINUTE = 60_000;
+type Documents = Record<string, JSONValue>[];
 
 /** A local deployment that is killed and started again with its data. */
 export class KilledDeployment {
   url = "";
   siteUrl = "";
-  /** What the processes have logged. */
-  log = "";
-  private child: ChildProcess | undefined;
+  private readonly options: DeploymentOptions;
+  private readonly data = mkdtempSync(join(tmpdir(), "killed-deployment-"));
+  private child: ChildProcess | null = null;
   private aheadMs = 0;
 
-  private constructor(
-    private readonly options: DeploymentOptions,
-    private readonly data: string,
-  ) {}
+  constructor(options: DeploymentOptions) {
+    this.options = { ...options, data: this.data };
+  }
 
-  static async start(options: DeploymentOptions): Promise<KilledDeployment> {
-    const data = await mkdtemp(join(tmpdir(), "killed-deployment-"));
-    const deployment = new KilledDeployment(options, data);
-    await deployment.again();
-    return deployment;
+  /** Starts a process: the first time on free ports, later on the same ones. */
+  async start(): Promise<void> {
+    const args = ["--import", "tsx", program, JSON.stringify(this.options)];
+    const child = spawn(process.execPath, args);
+    this.child = child;
+    let log = "";
+    child.stderr.on("data", (text: Buffer) => (log += text.toString()));
+    const place = await new Promise<string>((resolve, reject) => {
+      createInterface(child.stdout).once("line", resolve);
+      child.once("exit", () => reject(new Error(log)));
+    });
+    Object.assign(this, JSON.parse(place));
+    this.options.port = Number(new URL(this.url).port);
+    this.options.sitePort = Number(new URL(this.siteUrl).port);
   }
 
   /** Kills the process without a warning. */
   async kill(): Promise<void> {
     const { child } = this;
-    if (child === undefined) return;
-    this.child = undefined;
-    child.kill("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) {
-      await once(child, "exit");
-    }
-  }
-
-  /** Starts a new process on the same ports, with the same data. */
-  async again(): Promise<void> {
-    const port = (url: string) => Number(new URL(url || "http://a:0").port);
-    const options: DeploymentOptions = {
-      ...this.options,
-      data: this.data,
-      port: port(this.url),
-      sitePort: port(this.siteUrl),
-    };
-    const child = spawn(
-      process.execPath,
-      ["--import", "tsx", program, JSON.stringify(options)],
-      { stdio: ["pipe", "pipe", "pipe"] },
-    );
-    this.child = child;
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      this.log += text;
-    });
-    const place = await new Promise<string>((resolve, reject) => {
-      createInterface(child.stdout).once("line", resolve);
-      child.once("exit", () => reject(new Error(this.log)));
-    });
-    Object.assign(this, JSON.parse(place));
+    this.child = null;
+    if (child?.kill("SIGKILL")) await once(child, "exit");
   }
 
   async killAndStartAgain(): Promise<void> {
     await this.kill();
-    await this.again();
+    await this.start();
   }
 
   /** Kills the process and deletes the data. */
@@ -80,36 +60,34 @@ export class KilledDeployment {
     await rm(this.data, { recursive: true, force: true });
   }
 
-  async control(path: string, body: object = {}): Promise<unknown> {
-    const response = await fetch(new URL(`/_local/${path}`, this.url), {
-      method: "POST",
-      body: JSON.stringify(body),
-    });
-    const answer = (await response.json()) as object;
+  /** Calls one of the deployment's controls, and returns its answer. */
+  async control(path: string, body?: object): Promise<unknown> {
+    const response = await fetch(
+      new URL(`/_local/${path}`, this.url),
+      body && { method: "POST", body: JSON.stringify(body) },
+    );
+    const answer: unknown = await response.json();
     if (!response.ok) throw new Error(JSON.stringify(answer));
     return answer;
   }
 
   async call<Result>(path: string, args: object = {}): Promise<Result> {
-    const { value } = (await this.control("run", { path, args })) as {
-      value: Result;
-    };
-    return value;
+    const answer = await this.control("run", { path, args });
+    return (answer as { value: Result }).value;
   }
 
   /** Sets the clock ahead. What is due by then runs at once, crons included. */
   async later(minutes: number): Promise<void> {
-    this.aheadMs += minutes * MINUTE;
+    this.aheadMs += minutes * 60_000;
     await this.control("clock", { aheadMs: this.aheadMs });
   }
 
   /** The number of running actions. */
   async actions(): Promise<number> {
-    const response = await fetch(new URL("/_local/open", this.url));
-    return ((await response.json()) as { actions: number }).actions;
+    return ((await this.control("open")) as { actions: number }).actions;
   }
 
-  documents(table: string): Promise<Record<string, JSONValue>[]> {
+  documents(table: string): Promise<Documents> {
     return savedDocuments(this.data, table);
   }
 }
@@ -118,12 +96,12 @@ export class KilledDeployment {
 export async function savedDocuments(
   data: string,
   table: string,
-): Promise<Record<string, JSONValue>[]> {
+): Promise<Documents> {
   const journal = await readFile(join(data, "journal.jsonl"), "utf8");
-  const documents = new Map<string, Record<string, JSONValue> | null>();
+  const documents = new Map<string, Documents[number] | null>();
   for (const line of journal.split("\n").slice(0, -1)) {
     const { writes } = JSON.parse(line) as {
-      writes: { id: string; doc: Record<string, JSONValue> | null }[];
+      writes: { id: string; doc: Documents[number] | null }[];
     };
     for (const { id, doc } of writes) {
       if (id.endsWith(table)) documents.set(id, doc);
