@@ -73,19 +73,17 @@ const CREATION_ORDER: readonly string[] = ["_creationTime", "_id"];
  * indexes, reads no further than a function does, and notes what was read.
  */
 export class Database {
-  private readonly component: string;
-  private readonly fake: DatabaseFake;
-  private readonly observer: Observer;
   /** By table, those that have been used. */
   private readonly indexes = new Map<string, Index[]>();
   private readonly cursors = new Map<number, Cursor>();
   private nextCursor = 1;
   private readonly resolve: DatabaseFake["_resolveQuerySource"];
 
-  constructor(component: string, fake: DatabaseFake, observer: Observer) {
-    this.component = component;
-    this.fake = fake;
-    this.observer = observer;
+  constructor(
+    private readonly component: string,
+    private readonly fake: DatabaseFake,
+    private readonly observer: Observer,
+  ) {
     this.resolve = fake._resolveQuerySource.bind(fake);
     // Then `convex-test` only checks a query and compiles its filters.
     fake._iterateDocs = () => {};
@@ -111,23 +109,30 @@ export class Database {
     };
   }
 
-  /** Takes over documents that an earlier process committed; null: it deleted the document. */
-  restore(docs: ReadonlyMap<string, Doc | null>): void {
+  /** Takes over what an earlier process committed; null: it deleted the document. */
+  restore(id: string, doc: Doc | null): void {
     const { fake } = this;
-    for (const [id, doc] of docs) {
-      // No id is given out twice, not even a deleted document's.
-      fake._nextDocId = Math.max(fake._nextDocId, parseInt(id, 10) + 1);
-      if (doc === null) continue;
-      fake._documents[id] = doc;
-      fake._lastCreationTime = Math.max(
-        fake._lastCreationTime,
-        doc._creationTime,
-      );
+    // No id is given out twice, not even a deleted document's.
+    fake._nextDocId = Math.max(fake._nextDocId, parseInt(id, 10) + 1);
+    if (doc === null) {
+      delete fake._documents[id];
+      return;
     }
+    fake._documents[id] = doc;
+    fake._lastCreationTime = Math.max(
+      fake._lastCreationTime,
+      doc._creationTime,
+    );
   }
 
-  has(id: string): boolean {
-    return this.fake._documents[id] !== undefined;
+  committed(id: string): Doc | undefined {
+    return this.fake._documents[id];
+  }
+
+  /** The committed documents of a table. */
+  documents(table: string): Doc[] {
+    const docs = Object.values(this.fake._documents);
+    return docs.filter(({ _id }) => tableOf(_id) === table);
   }
 
   /** The document as the running transaction sees it. */
@@ -172,11 +177,7 @@ export class Database {
     this.indexes.set(table, indexes);
     let index = indexes.find((one) => one.fields.join() === fields.join());
     if (index === undefined) {
-      const docs = Object.values(this.fake._documents);
-      index = new Index(
-        fields,
-        docs.filter(({ _id }) => tableOf(_id) === table),
-      );
+      index = new Index(fields, this.documents(table));
       indexes.push(index);
     }
     return index;

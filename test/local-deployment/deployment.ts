@@ -1,13 +1,16 @@
 import { setTimeout } from "node:timers/promises";
+import type { HttpBindings } from "@hono/node-server";
 import type { Value } from "convex/values";
+import { Hono } from "hono";
 import { WebSocketServer } from "ws";
 import { newCounters, type Counters } from "./counters.js";
 import { Engine } from "./engine.js";
 import type { FaultSettings } from "./faults.js";
-import { canonicalPath, type FunctionKind } from "./functions.js";
-import { handleClientApi, handleControl } from "./http-api.js";
+import { canonicalPath } from "./functions.js";
+import { clientApi, controls } from "./http-api.js";
 import { Jobs } from "./jobs.js";
 import { Listener } from "./listener.js";
+import { clock } from "./process-clock.js";
 import { QueryCache } from "./queries.js";
 import { Site } from "./site.js";
 import { unwatchStrayErrors, watchStrayErrors } from "./stray-errors.js";
@@ -40,14 +43,10 @@ export async function startDeployment(
   // Bound now: functions see another console.
   const { log = console.log.bind(console) } = options;
   const engine = await Engine.start(options, log);
-  const deployment = new LocalDeployment(
-    engine,
-    options.port ?? 0,
-    options.sitePort ?? 0,
-  );
+  const deployment = new LocalDeployment(engine, options);
   watchStrayErrors();
   try {
-    await deployment.inherit();
+    await deployment.jobs.inherit();
     await deployment.up();
   } catch (error) {
     await deployment.stop();
@@ -73,10 +72,9 @@ export async function startDeployment(
  * restarts.
  */
 export class LocalDeployment {
-  private readonly cache: QueryCache;
   private readonly hub: SyncHub;
   private readonly site: Site;
-  private readonly jobs: Jobs;
+  readonly jobs: Jobs;
   private readonly sockets = new WebSocketServer({ noServer: true });
   private readonly clients: Listener;
   private readonly actions: Listener;
@@ -84,29 +82,32 @@ export class LocalDeployment {
 
   constructor(
     private readonly engine: Engine,
-    port: number,
-    sitePort: number,
+    { port = 0, sitePort = 0 }: DeploymentOptions,
   ) {
-    this.cache = new QueryCache(engine);
-    this.hub = new SyncHub(engine, this.cache);
+    const cache = new QueryCache(engine);
+    this.hub = new SyncHub(engine, cache);
     this.site = new Site(engine);
     this.jobs = new Jobs(engine);
-    this.clients = this.listenForClients(port);
-    this.actions = new Listener(sitePort, async (pathname, ...exchange) => {
-      if (pathname.startsWith("/_local/")) {
-        await handleControl(this, pathname, ...exchange);
-      } else {
-        await this.site.handle(...exchange);
-      }
-    });
     engine.events = {
       committed: (writes) => {
-        this.cache.invalidate(writes);
+        cache.invalidate(writes);
         this.hub.settle();
+        this.jobs.committed(writes);
       },
-      scheduled: (job) => this.jobs.add(job),
-      query: (path, args, identity) => this.cache.call(path, args, identity),
+      query: (path, args, identity) => cache.call(path, args, identity),
     };
+    const api = new Hono().route("/", controls(this));
+    this.clients = new Listener(port, api.route("/", clientApi(engine)));
+    this.clients.server.on("upgrade", (request, socket, head) => {
+      socket.on("error", () => socket.destroy());
+      this.sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        this.hub.connect(webSocket);
+      });
+    });
+    const site = new Hono<{ Bindings: HttpBindings }>()
+      .route("/", controls(this))
+      .all("*", (context) => this.site.handle(context));
+    this.actions = new Listener(sitePort, site);
   }
 
   get url(): string {
@@ -163,19 +164,10 @@ export class LocalDeployment {
     return { actions: this.engine.actions.size };
   }
 
-  /**
-   * Sets the deployment's clock ahead of the machine's: what functions see as
-   * `Date`, and what crons and scheduled functions wait for. What is due by it
-   * runs at once.
-   */
+  /** Sets the clock ahead of the machine's. What is due by it runs at once, crons included. */
   setClock(aheadMs: number): void {
-    this.engine.clock.set(aheadMs);
+    clock.set(aheadMs);
     this.jobs.clockChanged();
-  }
-
-  /** Continues where an earlier process ended. */
-  async inherit(): Promise<void> {
-    await this.jobs.inherit(this.engine.inherited);
   }
 
   /** Stops everything but keeps the data: running actions end, ports refuse connections. */
@@ -206,23 +198,5 @@ export class LocalDeployment {
     this.sockets.close();
     this.engine.close();
     unwatchStrayErrors();
-  }
-
-  private listenForClients(port: number): Listener {
-    const listener = new Listener(port, async (pathname, ...exchange) => {
-      const kind = /^\/api\/(query|mutation|action)$/.exec(pathname)?.[1];
-      if (kind === undefined) {
-        await handleControl(this, pathname, ...exchange);
-      } else {
-        await handleClientApi(this.engine, kind as FunctionKind, ...exchange);
-      }
-    });
-    listener.server.on("upgrade", (request, socket, head) => {
-      socket.on("error", () => socket.destroy());
-      this.sockets.handleUpgrade(request, socket, head, (webSocket) => {
-        this.hub.connect(webSocket);
-      });
-    });
-    return listener;
   }
 }

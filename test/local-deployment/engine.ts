@@ -14,8 +14,7 @@ import {
   type JSONValue,
   type Value,
 } from "convex/values";
-import { Clock } from "./deployment-clock.js";
-import { newCounters, type RunFigures } from "./counters.js";
+import { newCounters } from "./counters.js";
 import { Database, type DatabaseFake } from "./database.js";
 import { describeError } from "./failure.js";
 import type { DeploymentOptions } from "./deployment.js";
@@ -31,13 +30,14 @@ import {
   type FunctionPath,
   type RegisteredFunction,
 } from "./functions.js";
-import { Invocation, never } from "./invocation.js";
-import { JobCanceled, type Job } from "./jobs.js";
-import { Journal, type Entry } from "./journal.js";
-import { checkDocument, checkTransferable } from "./value-limits.js";
-import { documentRead, type RangeRead } from "./reads.js";
 import { tableOf, type Doc, type Write } from "./indexes.js";
+import { Invocation, never, type Extras } from "./invocation.js";
+import { JobCanceled, SCHEDULED, type Job, type JobState } from "./jobs.js";
+import { Journal } from "./journal.js";
+import { clock } from "./process-clock.js";
+import { documentRead, type RangeRead } from "./reads.js";
 import { Turns } from "./turns.js";
+import { checkDocument, checkTransferable } from "./value-limits.js";
 
 /*
  * The engine runs functions on `convex-test`, which is made for unit tests:
@@ -47,13 +47,18 @@ import { Turns } from "./turns.js";
  * faults. The interfaces below list the internals that it uses.
  */
 
+/** What is counted of a transaction, if it is only read from and if it commits. */
+const READS = ["documentsRead", "bytesRead"] as const;
+const WRITES = ["documentsWritten", "bytesWritten"] as const;
+type Figure = (typeof READS | typeof WRITES)[number];
+
 interface TransactionManager {
   _lastCommitTs: bigint;
   begin(isNested: boolean, limits?: unknown): Promise<void>;
   commit(isNested: boolean): bigint | null;
   rollback(isNested: boolean): void;
   getMetricsTracker(): {
-    getTransactionMetrics(): Record<keyof RunFigures, { used: number }>;
+    getTransactionMetrics(): Record<Figure, { used: number }>;
     trackRead(bytes: number): void;
   } | null;
 }
@@ -83,14 +88,11 @@ interface Transaction {
   /** The query or mutation that it was begun for; null for the engine's own bookkeeping. */
   path: string | null;
   reads: RangeRead[];
-  jobs: Job[];
 }
 
 export interface EngineEvents {
   /** Documents have changed. Called before any other transaction can start. */
   committed(writes: Write[]): void;
-  /** A mutation that scheduled something has committed. */
-  scheduled(job: Job): void;
   /** A call of a query: answered from the cache if possible. */
   query(
     path: FunctionPath,
@@ -99,7 +101,6 @@ export interface EngineEvents {
   ): Promise<Value>;
 }
 
-type Args = Record<string, Value>;
 type AnyReference = FunctionReference<FunctionKind, "public" | "internal">;
 
 interface ActionCtx {
@@ -112,19 +113,16 @@ export class Engine {
   readonly counters = newCounters();
   readonly faults = new Faults();
   readonly turns = new Turns();
-  readonly clock = new Clock();
   readonly folders = new Map<string, FunctionFolder>();
   events!: EngineEvents;
   /** The newest commit, in nanoseconds since 1970. */
   ts = BigInt(Date.now()) * 1_000_000n;
 
-  /** What an earlier process scheduled and did not run. */
-  inherited: Job[] = [];
   /** Actions that are running. */
   readonly actions = new Set<Invocation>();
   private readonly functionScope = new AsyncLocalStorage<FunctionPath>();
   private readonly context = new AsyncResource("LocalDeployment");
-  private readonly databases = new Map<string, Database>();
+  readonly databases = new Map<string, Database>();
   private transaction: Transaction | null = null;
   private accessor!: Accessor;
   private convex!: ConvexGlobal;
@@ -145,16 +143,15 @@ export class Engine {
     }
     engine.connect();
     if (options.data !== undefined) {
-      const { journal, entries } = Journal.open(options.data);
-      engine.journal = journal;
-      engine.restore(entries);
+      engine.journal = new Journal(options.data);
+      engine.restore(engine.journal);
     }
     return engine;
   }
 
   /** After this, nothing is kept any more. */
   close(): void {
-    this.clock.set(0);
+    clock.set(0);
     this.journal?.close();
     this.journal = null;
   }
@@ -169,11 +166,19 @@ export class Engine {
     return this.context.runInAsyncScope(code);
   }
 
+  kindOf({ componentPath, udfPath }: FunctionPath): FunctionKind {
+    const fn = this.folders.get(componentPath)?.find(canonicalPath(udfPath));
+    if (fn) return kindOf(fn);
+    throw new Error(
+      `There is no function "${udfPath}" in ${componentPath === "" ? "the app" : `the component "${componentPath}"`}.`,
+    );
+  }
+
   /** The function of a client's call. Throws, like a deployment, if a client cannot call it. */
   publicFunction(udfPath: string, kind: FunctionKind): FunctionPath {
     const path = canonicalPath(udfPath);
     const fn = this.folders.get("")?.find(path);
-    if (!fn || !fn.isPublic) {
+    if (!fn?.isPublic) {
       throw new Error(
         `Could not find public function for '${udfPath}'. Did you forget to export it, or is it internal?`,
       );
@@ -184,18 +189,6 @@ export class Engine {
       );
     }
     return { componentPath: "", udfPath: path };
-  }
-
-  kindOf(path: FunctionPath): FunctionKind {
-    const fn = this.folders
-      .get(path.componentPath)
-      ?.find(canonicalPath(path.udfPath));
-    if (!fn) {
-      throw new Error(
-        `There is no function "${path.udfPath}" in ${path.componentPath === "" ? "the app" : `the component "${path.componentPath}"`}.`,
-      );
-    }
-    return kindOf(fn);
   }
 
   /** A call from a client, of a public function. `ts` is a mutation's commit. */
@@ -221,46 +214,34 @@ export class Engine {
     identity: UserIdentity | null,
   ): Promise<{ value: Value; ts?: bigint }> {
     this.counters.functionCalls++;
-    switch (this.kindOf(path)) {
-      case "query":
-        return { value: await this.events.query(path, args, identity) };
-      case "mutation":
-        return await this.remotely(path, () =>
-          this.mutation(path, args, identity),
-        );
-      case "action":
-        return { value: await this.action(path, args, identity) };
+    const kind = this.kindOf(path);
+    if (kind === "query") {
+      return { value: await this.events.query(path, args, identity) };
     }
+    const run = () => this.run(kind, path, args, identity);
+    return kind === "action" ? await run() : await this.remotely(path, run);
   }
 
-  /** Runs a query's code. `onReads` is called before anything it read can change. */
-  async query(
+  /** Runs a function's code. `ts` is a mutation's commit. */
+  async run(
+    kind: FunctionKind,
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
-    onReads: (reads: RangeRead[]) => void,
-  ): Promise<Value> {
-    this.counters.queryRuns++;
-    const invocation = new Invocation("query", path.udfPath, identity);
-    invocation.onReads = onReads;
-    return (await this.invoke(invocation, () =>
-      this.as(identity).queryFromPath(path, args),
-    )) as Value;
-  }
-
-  /** Runs a mutation, or the scheduled one that `job` is. `ts` is its commit. */
-  async mutation(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-    job: Job | null = null,
+    extras?: Extras,
   ): Promise<{ value: Value; ts: bigint }> {
-    const invocation = new Invocation("mutation", path.udfPath, identity);
-    invocation.job = job;
-    const value = await this.invoke(invocation, () =>
-      this.as(identity).mutationFromPath(path, args),
+    const invocation = new Invocation(kind, path.udfPath, identity, extras);
+    if (kind === "query") this.counters.queryRuns++;
+    if (kind === "action") this.actions.add(invocation);
+    const result = this.outside(() =>
+      invocation.run(() => this.as(identity)[`${kind}FromPath`](path, args)),
     );
-    return { value: value as Value, ts: invocation.ts };
+    try {
+      const value = await Promise.race([result, invocation.failed]);
+      return { value: value as Value, ts: invocation.ts };
+    } finally {
+      this.finish(invocation);
+    }
   }
 
   /** Calls a mutation from afar: that takes a while, and the answer can get lost. */
@@ -278,40 +259,24 @@ export class Engine {
     return result;
   }
 
-  async action(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-  ): Promise<Value> {
-    const invocation = new Invocation("action", path.udfPath, identity);
-    this.actions.add(invocation);
-    try {
-      return (await this.invoke(invocation, () =>
-        this.as(identity).actionFromPath(path, args),
-      )) as Value;
-    } finally {
-      this.actions.delete(invocation);
-    }
-  }
-
   /**
    * Runs an HTTP action until it has a response. When the body has ended, the
-   * caller must `finish` the invocation and remove it from `actions`.
+   * caller must `finish` the invocation.
    */
-  async httpAction(
-    request: Request,
-    invocation: Invocation,
-  ): Promise<Response> {
-    invocation.request = request;
+  async httpAction(invocation: Invocation): Promise<Response> {
+    const { url, method } = invocation.extras.request!;
     this.actions.add(invocation);
     const response = this.outside(() =>
-      this.runAs(invocation, () =>
-        this.as(invocation.identity).fetch(new URL(request.url).pathname, {
-          method: request.method,
-        }),
+      invocation.run(() =>
+        this.as(invocation.identity).fetch(new URL(url).pathname, { method }),
       ),
     );
     return await Promise.race([response, invocation.failed]);
+  }
+
+  finish(invocation: Invocation): void {
+    invocation.over = true;
+    this.actions.delete(invocation);
   }
 
   /** Says that something has failed, and where. */
@@ -322,18 +287,13 @@ export class Engine {
     this.log(`${what} failed: ${details ?? describeError(error)}`);
   }
 
-  /** Runs code of the engine in its own transaction. */
-  async bookkeeping(
-    componentPath: string,
-    code: (db: DatabaseFake) => void,
-  ): Promise<void> {
+  /** Notes, in a transaction of its own, what has become of a scheduled function. */
+  async setState(job: Job, state: JobState): Promise<void> {
     await this.outside(() =>
-      this.clock.run(() =>
-        this.accessor.runInComponent(componentPath, async () => {
-          await Promise.resolve();
-          code(this.convex.components[componentPath]!.db);
-        }),
-      ),
+      this.accessor.runInComponent(job.componentPath, async () => {
+        await Promise.resolve();
+        this.mark(job, state);
+      }),
     );
   }
 
@@ -341,25 +301,6 @@ export class Engine {
     return identity === null
       ? this.accessor
       : this.accessor.withIdentity(identity);
-  }
-
-  private runAs<Result>(invocation: Invocation, code: () => Result): Result {
-    return this.clock.run(() => invocation.run(code));
-  }
-
-  private async invoke<Result>(
-    invocation: Invocation,
-    code: () => Promise<Result>,
-  ): Promise<Result> {
-    const result = this.outside(() => this.runAs(invocation, code));
-    result.catch(() => {
-      // Handled below, unless the invocation was ended before it got here.
-    });
-    try {
-      return await Promise.race([result, invocation.failed]);
-    } finally {
-      invocation.finish();
-    }
   }
 
   // --- What functions see ---------------------------------------------------
@@ -440,7 +381,10 @@ export class Engine {
       )._handler;
       const itsHandler = (ctx: ActionCtx) =>
         this.functionScope.run({ componentPath: "", udfPath: path }, () =>
-          handler(this.wrapActionCtx(ctx, ""), Invocation.current()!.request!),
+          handler(
+            this.wrapActionCtx(ctx, ""),
+            Invocation.current()!.extras.request!,
+          ),
         );
       return [{ _handler: itsHandler }, ...rest];
     };
@@ -502,56 +446,38 @@ export class Engine {
         return await never();
       }
       await begin(false, limits);
-      this.transaction = {
-        invocation,
-        path: null,
-        reads: [],
-        jobs: [],
-      };
+      this.transaction = { invocation, path: null, reads: [] };
     };
 
     manager.commit = (isNested) => {
       if (isNested) return commit(true);
       // What is thrown here rolls the transaction back.
-      const { invocation, path, jobs } = this.transaction!;
+      const { invocation, path } = this.transaction!;
       if (invocation?.over) {
         throw new Error(`"${invocation.name}" was over before this commit.`);
       }
       if (path !== null) this.faults.beforeCommit(path);
-      const figures = this.figures();
-      const job = invocation?.job ?? null;
+      const job = invocation?.extras.job;
       // In the same commit: so a scheduled mutation runs exactly once, even if
       // the process ends right after it.
-      if (job !== null) this.complete(job);
-      const pending = [...this.databases.values()].flatMap((database) =>
-        database.pendingWrites(),
-      );
+      if (job !== undefined) this.mark(job, "success");
+      if (path !== null) this.count([...READS, ...WRITES]);
+      const databases = [...this.databases.values()];
+      const pending = databases.flatMap((database) => database.pendingWrites());
       // What cannot be kept is not committed.
-      if (pending.length > 0) this.write(pending, this.transaction!);
+      if (pending.length > 0) this.write(pending);
       const commitTs = commit(false);
-      const writes = [...this.databases.values()].flatMap((database) =>
-        database.apply(pending),
-      );
-      if (writes.length > 0 && commitTs !== null && commitTs > this.ts) {
-        this.ts = commitTs;
-      } else if (writes.length > 0) {
-        this.ts += 1n;
+      const writes = databases.flatMap((database) => database.apply(pending));
+      if (writes.length > 0) {
+        const next = this.ts + 1n;
+        this.ts = commitTs !== null && commitTs > next ? commitTs : next;
       }
       if (invocation !== undefined) invocation.ts = this.ts;
-      if (path !== null) {
-        this.count(figures);
-        if (writes.some(({ id }) => id !== job?.id)) this.counters.commits++;
+      if (path !== null && writes.some(({ id }) => id !== job?.id)) {
+        this.counters.commits++;
       }
       if (writes.length > 0) {
-        this.outside(() => {
-          this.events.committed(writes);
-          for (const job of jobs) {
-            // Not there: a mutation within this one was rolled back.
-            if (this.databases.get(job.componentPath)?.has(job.id)) {
-              this.events.scheduled(job);
-            }
-          }
-        });
+        this.outside(() => this.events.committed(writes));
       }
       this.endTransaction();
       return commitTs;
@@ -563,63 +489,43 @@ export class Engine {
         return;
       }
       const { invocation, path, reads } = this.transaction!;
-      if (path !== null) {
-        const { documentsRead, bytesRead } = this.figures();
-        this.count({ documentsRead, bytesRead });
-      }
+      if (path !== null) this.count(READS);
       rollback(false);
-      if (invocation?.kind === "query") invocation.onReads?.(reads);
+      if (invocation?.kind === "query") invocation.extras.onReads?.(reads);
       this.endTransaction();
     };
   }
 
-  /** Notes, in the running transaction, that a scheduled function has run. */
-  private complete({ id, componentPath }: Job): void {
+  /** Notes, in the running transaction, what has become of a scheduled function. */
+  private mark({ componentPath, id }: Job, kind: JobState): void {
     const { db } = this.convex.components[componentPath]!;
-    const state = db.get("_scheduled_functions", id)?.state as
-      { kind: string } | undefined;
-    if (state?.kind !== "pending") throw new JobCanceled();
-    db.patch("_scheduled_functions", id, {
-      state: { kind: "success" },
-      completedTime: this.clock.now(),
-    });
+    const { state } = db.get(SCHEDULED, id) as unknown as {
+      state: { kind: string };
+    };
+    if (state.kind === "canceled") throw new JobCanceled();
+    const end = kind === "inProgress" ? {} : { completedTime: clock.now() };
+    db.patch(SCHEDULED, id, { state: { kind }, ...end });
   }
 
   // --- What is kept -----------------------------------------------------------
 
-  private write(pending: Write[], { jobs }: Transaction): void {
-    if (this.journal === null) return;
-    this.journal.append({
-      at: Math.max(this.clock.now(), Number(this.ts / 1_000_000n)),
+  private write(pending: Write[]): void {
+    this.journal?.append({
+      at: Math.max(clock.now(), Number(this.ts / 1_000_000n)),
       writes: pending.map(({ component, id, after }) => ({
         component,
         id,
         doc: after === null ? null : convexToJson(after as Value),
       })),
-      jobs: jobs
-        // Not there: a mutation within this one was rolled back.
-        .filter(({ id }) => pending.some((write) => write.id === id))
-        .map((job) => ({ ...job, args: convexToJson(job.args) })),
     });
   }
 
-  private restore(entries: Entry[]): void {
-    for (const [component, database] of this.databases) {
-      database.restore(
-        new Map(
-          entries
-            .flatMap(({ writes }) => writes)
-            .filter((write) => write.component === component)
-            .map(({ id, doc }) => [id, jsonToConvex(doc) as Doc | null]),
-        ),
-      );
+  private restore({ entries }: Journal): void {
+    const writes = entries.flatMap((entry) => entry.writes);
+    for (const { component, id, doc } of writes) {
+      const database = this.databases.get(component);
+      database?.restore(id, jsonToConvex(doc) as Doc | null);
     }
-    this.inherited = entries
-      .flatMap(({ jobs }) => jobs)
-      .filter(({ id, componentPath }) =>
-        this.databases.get(componentPath)?.has(id),
-      )
-      .map((job) => ({ ...job, args: jsonToConvex(job.args) as Args }));
     // Clients have seen the time of the last commit; the next one comes after it.
     const last = BigInt((entries.at(-1)?.at ?? 0) + 1) * 1_000_000n;
     if (last > this.ts) this.ts = last;
@@ -632,22 +538,11 @@ export class Engine {
     this.turns.release();
   }
 
-  private count(figures: Partial<RunFigures>): void {
-    for (const [name, amount] of Object.entries(figures)) {
-      this.counters[name as keyof RunFigures] += amount;
-    }
-  }
-
-  private figures(): RunFigures {
+  private count(figures: readonly Figure[]): void {
     const metrics = this.convex.transactionManager
-      .getMetricsTracker()
-      ?.getTransactionMetrics();
-    return {
-      documentsRead: metrics?.documentsRead.used ?? 0,
-      bytesRead: metrics?.bytesRead.used ?? 0,
-      documentsWritten: metrics?.documentsWritten.used ?? 0,
-      bytesWritten: metrics?.bytesWritten.used ?? 0,
-    };
+      .getMetricsTracker()!
+      .getTransactionMetrics();
+    for (const name of figures) this.counters[name] += metrics[name].used;
   }
 
   private takeOverSyscalls(): void {
@@ -698,7 +593,7 @@ export class Engine {
     this.transaction?.reads.push(documentRead(this.component(), id));
   }
 
-  /** A job is a document, written in the transaction; it is run once that has committed. */
+  /** A job is a document. It is run once the transaction has committed. */
   private async schedule(jsonArgs: string): Promise<string> {
     const { args, ts, ...address } = JSON.parse(jsonArgs) as FunctionAddress & {
       args: JSONValue;
@@ -706,23 +601,17 @@ export class Engine {
     };
     const from = this.component();
     const path = resolveAddress(address, from);
-    const itsArgs = jsonToConvex(args) as Args;
+    const itsArgs = jsonToConvex(args);
     checkTransferable(`Arguments of "${path.udfPath}"`, itsArgs);
     // Throws here, and not only when it is due, if there is no such function.
     this.kindOf(path);
-    const scheduledTime = ts * 1000;
-    const id = this.convex.components[from]!.db.insert("_scheduled_functions", {
+    const id = this.convex.components[from]!.db.insert(SCHEDULED, {
       name: path.udfPath,
+      // Not in Convex: where the function is.
+      componentPath: path.componentPath,
       args: [itsArgs],
-      scheduledTime,
+      scheduledTime: ts * 1000,
       state: { kind: "pending" },
-    });
-    this.transaction!.jobs.push({
-      id,
-      componentPath: from,
-      path,
-      args: itsArgs,
-      scheduledTime,
     });
     return await Promise.resolve(JSON.stringify(id));
   }

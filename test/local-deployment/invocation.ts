@@ -9,6 +9,16 @@ export function never(): Promise<never> {
   return new Promise(() => {});
 }
 
+/** What else the engine is to do for an invocation. */
+export interface Extras {
+  /** Called with what a query has read, before anything else can commit. */
+  onReads?: (reads: RangeRead[]) => void;
+  /** The scheduled function that a mutation is. Its commit records that it has run. */
+  job?: Job;
+  /** The request of an HTTP action. */
+  request?: Request;
+}
+
 /**
  * One function that was called from outside, and everything that it calls. Code
  * that runs on its behalf finds it with `Invocation.current()`.
@@ -20,31 +30,21 @@ export class Invocation {
     return this.storage.getStore();
   }
 
-  readonly kind: FunctionKind | "http";
-  /** For messages, e.g. `chat:send` or `POST /chat-stream`. */
-  readonly name: string;
-  readonly identity: UserIdentity | null;
-  /** The request of an HTTP action. */
-  request: Request | null = null;
-  /** Called with what a query has read, before anything else can commit. */
-  onReads: ((reads: RangeRead[]) => void) | null = null;
-  /** The scheduled function that a mutation is. Its commit records that it has run. */
-  job: Job | null = null;
   /** The commit of a mutation, or the newest one that it saw. */
   ts = 0n;
+  /** Once over, nothing that the code still tries has any effect. */
+  over = false;
   /** Rejects when the invocation is ended from outside: killed, or by an unhandled rejection. */
   readonly failed: Promise<never>;
-  private isOver = false;
   private reject!: (reason: unknown) => void;
 
+  /** @param name For messages, e.g. `chat:send` or `POST /chat-stream`. */
   constructor(
-    kind: FunctionKind | "http",
-    name: string,
-    identity: UserIdentity | null,
+    readonly kind: FunctionKind | "http",
+    readonly name: string,
+    readonly identity: UserIdentity | null,
+    readonly extras: Extras = {},
   ) {
-    this.kind = kind;
-    this.name = name;
-    this.identity = identity;
     this.failed = new Promise((_, reject) => {
       this.reject = reject;
     });
@@ -52,23 +52,14 @@ export class Invocation {
     this.failed.catch(() => {});
   }
 
-  /** Once over, nothing that the code still tries has any effect. */
-  get over(): boolean {
-    return this.isOver;
-  }
-
   /** Runs code on behalf of this invocation. */
   run<Result>(code: () => Result): Result {
     return Invocation.storage.run(this, code);
   }
 
-  finish(): void {
-    this.isOver = true;
-  }
-
   fail(reason: unknown): void {
-    if (this.isOver) return;
-    this.isOver = true;
+    if (this.over) return;
+    this.over = true;
     this.reject(reason);
   }
 }

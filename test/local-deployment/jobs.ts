@@ -1,23 +1,29 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { CronJob } from "convex/server";
 import { jsonToConvex, type Value } from "convex/values";
-import type { DatabaseFake } from "./database.js";
 import type { Engine } from "./engine.js";
 import { CommitRefused } from "./faults.js";
 import { canonicalPath, type FunctionPath } from "./functions.js";
+import type { Doc, Write } from "./indexes.js";
+import { clock } from "./process-clock.js";
 
-/** A function that was scheduled, and its document in `_scheduled_functions`. */
+/** The table of scheduled functions. */
+export const SCHEDULED = "_scheduled_functions";
+
+/** A function that was scheduled. */
 export interface Job {
+  /** Its document, in the component that scheduled it. */
   id: string;
-  /** The component that scheduled it. */
   componentPath: string;
   path: FunctionPath;
-  args: Record<string, Value>;
+  args: Value;
   /** Milliseconds since 1970. */
   scheduledTime: number;
 }
 
-/** The error of a scheduled mutation that was cancelled before it could commit. */
+export type JobState = "inProgress" | "success" | "failed";
+
+/** The error of a scheduled function that was canceled before it could commit. */
 export class JobCanceled extends Error {
   override name = "JobCanceled";
 }
@@ -49,13 +55,15 @@ export class Jobs {
    * Continues what an earlier process was told to do: mutations that it had not
    * committed run, and actions that it had begun have failed.
    */
-  async inherit(jobs: readonly Job[]): Promise<void> {
-    for (const job of jobs) {
-      await this.engine.bookkeeping(job.componentPath, (db) => {
-        const state = stateIn(db, job);
-        if (state === "pending") this.waiting.set(keyOf(job), job);
-        if (state === "inProgress") this.complete(db, job, "failed");
-      });
+  async inherit(): Promise<void> {
+    for (const [component, database] of this.engine.databases) {
+      for (const doc of database.documents(SCHEDULED)) {
+        const job = jobOf(component, doc);
+        if (stateOf(doc) === "pending") this.add(job);
+        if (stateOf(doc) === "inProgress") {
+          await this.engine.setState(job, "failed");
+        }
+      }
     }
   }
 
@@ -85,17 +93,27 @@ export class Jobs {
     }
   }
 
-  add(job: Job): void {
+  /** Takes what a commit has scheduled. */
+  committed(writes: readonly Write[]): void {
+    for (const { component, table, before, after } of writes) {
+      if (table !== SCHEDULED || before !== null || after === null) continue;
+      if (stateOf(after) === "pending") this.add(jobOf(component, after));
+    }
+  }
+
+  private add(job: Job): void {
     this.waiting.set(keyOf(job), job);
     if (this.isUp) this.arm(job);
   }
 
   private setAlarm(key: string, due: number, ring: Alarm["ring"]): void {
-    const wait = Math.min(due - this.engine.clock.now(), MAX_TIMER_MS);
-    const timer = setTimeout(() => {
-      this.alarms.delete(key);
-      ring().catch((error: unknown) => this.engine.report(key, error));
-    }, wait);
+    const timer = setTimeout(
+      () => {
+        this.alarms.delete(key);
+        ring().catch((error: unknown) => this.engine.report(key, error));
+      },
+      Math.min(due - clock.now(), MAX_TIMER_MS),
+    );
     this.alarms.set(key, { due, ring, timer });
   }
 
@@ -103,7 +121,7 @@ export class Jobs {
     this.setAlarm(keyOf(job), due, () => this.run(job));
   }
 
-  private armCron(component: string, cron: CronJob): void {
+  private armCron(componentPath: string, cron: CronJob): void {
     const { schedule, name } = cron;
     // Other schedules never run here.
     if (schedule.type !== "interval") return;
@@ -111,90 +129,70 @@ export class Jobs {
       hours = 0,
       minutes = 0,
       seconds = 0,
-    } = schedule as {
-      hours?: number;
-      minutes?: number;
-      seconds?: number;
-    };
+    } = schedule as Partial<Record<"hours" | "minutes" | "seconds", number>>;
     const intervalMs = ((hours * 60 + minutes) * 60 + seconds) * 1000;
-    const due = this.engine.clock.now() + intervalMs;
-    this.setAlarm(`Cron ${component}|${name}`, due, async () => {
-      this.armCron(component, cron);
+    const due = clock.now() + intervalMs;
+    this.setAlarm(`Cron ${componentPath}|${name}`, due, async () => {
+      this.armCron(componentPath, cron);
       // A cron that takes longer than its interval skips runs.
       if (this.runningCrons.has(cron)) return;
       this.runningCrons.add(cron);
-      const path = {
-        componentPath: component,
-        udfPath: canonicalPath(name),
-      };
+      const path = { componentPath, udfPath: canonicalPath(name) };
       const [args = {}] = jsonToConvex(cron.args) as Value[];
       this.engine.counters.functionCalls++;
-      await (
-        this.engine.kindOf(path) === "action"
-          ? this.engine.action(path, args, null)
-          : this.engine.mutation(path, args, null)
-      ).finally(() => this.runningCrons.delete(cron));
+      await this.engine
+        .run(this.engine.kindOf(path), path, args, null)
+        .finally(() => this.runningCrons.delete(cron));
     });
   }
 
   private async run(job: Job): Promise<void> {
-    const { id, componentPath, path, args } = job;
-    const isAction = this.engine.kindOf(path) === "action";
-    let isCanceled = false;
-    await this.engine.bookkeeping(componentPath, (db) => {
-      isCanceled = stateIn(db, job) !== "pending";
-      if (isCanceled || !isAction) return;
-      // If the process ends now, the action is not run again.
-      db.patch("_scheduled_functions", id, { state: { kind: "inProgress" } });
-    });
-    if (isCanceled) {
+    const { engine } = this;
+    const { componentPath, id, path, args } = job;
+    const doc = engine.databases.get(componentPath)!.committed(id);
+    if (stateOf(doc) !== "pending") {
       this.waiting.delete(keyOf(job));
       return;
     }
-    let outcome: "success" | "failed" = "success";
-    this.engine.counters.functionCalls++;
+    const kind = engine.kindOf(path);
+    engine.counters.functionCalls++;
     try {
-      if (isAction) {
+      if (kind === "action") {
         this.waiting.delete(keyOf(job));
-        await this.engine.action(path, args, null);
-      } else {
-        await this.engine.mutation(path, args, null, job);
-      }
+        // If the process ends now, the action is not run again.
+        await engine.setState(job, "inProgress");
+        await engine.run(kind, path, args, null);
+        await engine.setState(job, "success");
+      } else await engine.run(kind, path, args, null, { job });
     } catch (error) {
-      if (error instanceof CommitRefused) {
-        const due = this.engine.clock.now() + RETRY_MS;
-        if (this.isUp) this.arm(job, due);
+      if (kind === "mutation" && error instanceof CommitRefused) {
+        if (this.isUp) this.arm(job, clock.now() + RETRY_MS);
         return;
       }
-      if (error instanceof JobCanceled) {
-        this.waiting.delete(keyOf(job));
-        return;
+      if (!(error instanceof JobCanceled)) {
+        engine.report(`Scheduled ${path.udfPath}`, error);
+        await engine.setState(job, "failed");
       }
-      outcome = "failed";
-      this.engine.report(`Scheduled ${path.udfPath}`, error);
     }
     this.waiting.delete(keyOf(job));
-    // A mutation's own commit has said so already.
-    if (outcome === "success" && !isAction) return;
-    await this.engine.bookkeeping(componentPath, (db) => {
-      this.complete(db, job, outcome);
-    });
-  }
-
-  private complete(
-    db: DatabaseFake,
-    { id }: Job,
-    kind: "success" | "failed",
-  ): void {
-    db.patch("_scheduled_functions", id, {
-      state: { kind },
-      completedTime: this.engine.clock.now(),
-    });
   }
 }
 
-function stateIn(db: DatabaseFake, { id }: Job): string | undefined {
-  const doc = db.get("_scheduled_functions", id);
+function jobOf(component: string, doc: Doc): Job {
+  const { _id, name, componentPath, args, scheduledTime } = doc as unknown as {
+    _id: string;
+    name: string;
+    componentPath: string;
+    args: [Value];
+    scheduledTime: number;
+  };
+  return {
+    ...{ id: _id, componentPath: component, args: args[0], scheduledTime },
+    path: { componentPath, udfPath: name },
+  };
+}
+
+function stateOf(doc: Doc | undefined): string | undefined {
   return (doc?.state as { kind: string } | undefined)?.kind;
 }
 

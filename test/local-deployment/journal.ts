@@ -8,22 +8,13 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import type { JSONValue } from "convex/values";
-import type { FunctionPath } from "./functions.js";
 
-/** One commit, as it is written down. Documents and arguments are Convex values as JSON. */
+/** One commit, as it is written down. */
 export interface Entry {
   /** When it was (ms since 1970, by the deployment's clock). No entry is older than the one before it. */
   at: number;
-  /** The documents that it wrote; null: it deleted the document. */
+  /** The documents that it wrote, as JSON; null: it deleted the document. */
   writes: { component: string; id: string; doc: JSONValue }[];
-  /** The functions that it scheduled. */
-  jobs: {
-    id: string;
-    componentPath: string;
-    path: FunctionPath;
-    args: JSONValue;
-    scheduledTime: number;
-  }[];
 }
 
 /**
@@ -33,19 +24,19 @@ export interface Entry {
  * through to the disk, so the machine itself must not end.
  */
 export class Journal {
-  private constructor(private readonly file: number) {}
+  /** What earlier processes committed. */
+  readonly entries: Entry[];
+  private readonly file: number;
 
-  /** Opens the journal in a folder, and reads what it holds. */
-  static open(folder: string): { journal: Journal; entries: Entry[] } {
+  constructor(folder: string) {
     mkdirSync(folder, { recursive: true });
     const path = join(folder, "journal.jsonl");
-    const file = openSync(path, "a+");
+    this.file = openSync(path, "a+");
     const bytes = readFileSync(path);
     const end = bytes.lastIndexOf("\n") + 1;
-    if (end < bytes.length) ftruncateSync(file, end);
+    if (end < bytes.length) ftruncateSync(this.file, end);
     const lines = bytes.toString("utf8", 0, end).split("\n").slice(0, -1);
-    const entries = lines.map((line) => JSON.parse(line) as Entry);
-    return { journal: new Journal(file), entries };
+    this.entries = lines.map((line) => JSON.parse(line) as Entry);
   }
 
   /** When this returns, the entry outlives the process. */

@@ -1,32 +1,23 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import type { Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-
-type Handler = (
-  pathname: string,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-) => Promise<void>;
+import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
+import type { Hono } from "hono";
 
 /** A port that can be closed, so that connections are refused, and opened again. */
 export class Listener {
   readonly server: Server;
-  private port: number;
   private readonly sockets = new Set<Socket>();
 
-  constructor(port: number, handler: Handler) {
-    this.port = port;
-    this.server = createServer((incoming, outgoing) => {
-      const { pathname } = new URL(incoming.url ?? "/", "http://localhost");
-      handler(pathname, incoming, outgoing).catch((error: unknown) => {
-        // The request could not even be read: the client has gone.
-        outgoing.destroy(error instanceof Error ? error : undefined);
-      });
-    });
+  /** @param port 0 becomes a free port when it opens, and stays the same from then on. */
+  constructor(
+    private port: number,
+    app: Hono<{ Bindings: HttpBindings }> | Hono,
+  ) {
+    const { fetch } = app as Hono;
+    this.server = createAdaptorServer({
+      fetch,
+      overrideGlobalObjects: false,
+    }) as Server;
     this.server.on("connection", (socket: Socket) => {
       this.sockets.add(socket);
       socket.on("close", () => this.sockets.delete(socket));
@@ -37,7 +28,6 @@ export class Listener {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Opens the port. A port of 0 becomes a free one, and stays the same from then on. */
   async open(): Promise<void> {
     if (this.server.listening) return;
     await new Promise<void>((resolve, reject) => {

@@ -3,8 +3,8 @@ import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
 import { describeError, failureOf, type Failure } from "./failure.js";
 import type { FunctionPath } from "./functions.js";
-import { Readers } from "./reads.js";
 import type { Write } from "./indexes.js";
+import { Readers, type RangeRead } from "./reads.js";
 
 /** The result of a query. A value is kept as JSON text: it is sent to many, and compared. */
 export type Outcome =
@@ -33,14 +33,9 @@ export class CachedQuery {
   ) {}
 }
 
-/** How many results without subscribers are kept. */
-const MAX_UNUSED = 5000;
-
-/** The results of queries, as long as what they read has not changed. */
+/** The results of queries. Each is kept until a commit changes what it was read from. */
 export class QueryCache {
   private readonly entries = new Map<string, CachedQuery>();
-  /** Have no subscribers; the longest unused first. */
-  private readonly unused = new Set<CachedQuery>();
   private readonly readers = new Readers<CachedQuery>();
   /** Have subscribers, and no valid result. */
   private readonly stale = new Set<CachedQuery>();
@@ -55,7 +50,6 @@ export class QueryCache {
   ): CachedQuery {
     const entry = this.entry(path, args, identity);
     entry.subscribers.add(subscriber);
-    this.unused.delete(entry);
     if (!entry.isValid) this.stale.add(entry);
     return entry;
   }
@@ -64,8 +58,7 @@ export class QueryCache {
     entry.subscribers.delete(subscriber);
     if (entry.subscribers.size > 0) return;
     this.stale.delete(entry);
-    if (entry.isValid || entry.running !== null) this.keepUnused(entry);
-    else this.forget(entry);
+    if (!entry.isValid && entry.running === null) this.forget(entry);
   }
 
   /** The result of a query now, from the cache if it is still right. */
@@ -74,10 +67,13 @@ export class QueryCache {
     args: Value,
     identity: UserIdentity | null,
   ): Promise<Value> {
-    const entry = this.entry(path, args, identity);
+    let entry = this.entry(path, args, identity);
     // A run that is under way may have read before the caller asked. Its result
     // counts only if nothing that it read has changed when it is done.
-    while (entry.running !== null) await entry.running;
+    while (entry.running !== null) {
+      await entry.running;
+      entry = this.entry(path, args, identity);
+    }
     const outcome = entry.isValid ? entry.outcome! : await this.run(entry);
     if (!outcome.ok) throw outcome.error;
     return jsonToConvex(JSON.parse(outcome.json) as never);
@@ -120,25 +116,11 @@ export class QueryCache {
       entry = new CachedQuery(key, path, args, identity);
       this.entries.set(key, entry);
     }
-    if (entry.subscribers.size === 0) this.keepUnused(entry);
     return entry;
-  }
-
-  /** The most recently used is the last to be forgotten. */
-  private keepUnused(entry: CachedQuery): void {
-    this.unused.delete(entry);
-    this.unused.add(entry);
-    if (this.unused.size <= MAX_UNUSED) return;
-    for (const oldest of this.unused) {
-      if (oldest.running !== null) continue;
-      this.forget(oldest);
-      return;
-    }
   }
 
   private forget(entry: CachedQuery): void {
     this.readers.remove(entry);
-    this.unused.delete(entry);
     this.entries.delete(entry.key);
   }
 
@@ -148,6 +130,7 @@ export class QueryCache {
       return await entry.running;
     } finally {
       entry.running = null;
+      if (!entry.isValid && entry.subscribers.size === 0) this.forget(entry);
     }
   }
 
@@ -155,16 +138,18 @@ export class QueryCache {
     const isUpdate = entry.outcome !== null;
     let outcome: Outcome;
     let hasRead = false;
+    const onReads = (reads: RangeRead[]) => {
+      this.readers.set(entry, reads);
+      entry.isValid = true;
+      hasRead = true;
+    };
     try {
-      const value = await this.engine.query(
+      const { value } = await this.engine.run(
+        "query",
         entry.path,
         entry.args,
         entry.identity,
-        (reads) => {
-          this.readers.set(entry, reads);
-          entry.isValid = true;
-          hasRead = true;
-        },
+        { onReads },
       );
       outcome = { ok: true, json: JSON.stringify(convexToJson(value)) };
     } catch (error) {

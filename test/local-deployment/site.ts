@@ -1,6 +1,8 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { buffer } from "node:stream/consumers";
+import type { ServerResponse } from "node:http";
+import type { HttpBindings } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { UserIdentity } from "convex/server";
+import type { Context } from "hono";
 import type { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
 import { identityOf } from "./identity.js";
@@ -13,37 +15,33 @@ export class Site {
 
   constructor(private readonly engine: Engine) {}
 
-  async handle(
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-  ): Promise<void> {
+  async handle({
+    req,
+    env: { outgoing },
+  }: Context<{ Bindings: HttpBindings }>): Promise<Response> {
     const { engine } = this;
-    const method = incoming.method ?? "GET";
-    const url = new URL(
-      incoming.url ?? "/",
-      `http://${incoming.headers.host ?? "localhost"}`,
-    );
+    const request = await toRequest(req.raw);
     const invocation = new Invocation(
       "http",
-      `${method} ${url.pathname}`,
-      bearerIdentity(incoming),
+      `${req.method} ${req.path}`,
+      bearerIdentity(req.raw),
+      { request },
     );
     engine.counters.functionCalls++;
     this.responses.add(outgoing);
     try {
-      const request = await toRequest(incoming, outgoing, url, method);
-      const response = await engine.httpAction(request, invocation);
-      await this.answer(invocation, response, outgoing);
+      const answer = await engine.httpAction(invocation);
+      await this.answer(invocation, answer, outgoing);
     } catch (error) {
       engine.report(invocation.name, error);
       this.fail(outgoing, error);
     } finally {
       // The action ends with its body. Anything it has not awaited by then
       // never happens.
-      invocation.finish();
-      engine.actions.delete(invocation);
+      engine.finish(invocation);
       this.responses.delete(outgoing);
     }
+    return RESPONSE_ALREADY_SENT;
   }
 
   /** Cuts every connection on which a response is under way. The actions run on. */
@@ -110,31 +108,14 @@ export class Site {
   }
 }
 
-async function toRequest(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  url: URL,
-  method: string,
-): Promise<Request> {
-  const body = await buffer(incoming);
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(incoming.headersDistinct)) {
-    for (const item of value ?? []) headers.append(name, item);
-  }
+async function toRequest(raw: Request): Promise<Request> {
+  const { method, url, headers } = raw;
   const hasBody = method !== "GET" && method !== "HEAD";
-  const request = new Request(url, {
-    method,
-    headers,
-    body: hasBody ? body : undefined,
-  });
-  const gone = new AbortController();
-  outgoing.on("close", () => {
-    if (outgoing.writableFinished) return;
-    gone.abort(new DOMException("The client has gone.", "AbortError"));
-  });
-  // A request's own signal follows another one only as long as the request
-  // itself is referenced: code may keep just the signal.
-  Object.defineProperty(request, "signal", { value: gone.signal });
+  const body = hasBody ? await raw.arrayBuffer() : undefined;
+  const request = new Request(url, { method, headers, body });
+  // Aborts when the client leaves. A request's own signal follows another one only as
+  // long as the request itself is referenced: code may keep just the signal.
+  Object.defineProperty(request, "signal", { value: raw.signal });
   return request;
 }
 
@@ -143,10 +124,9 @@ async function toRequest(
  * own, such as an API key: the action runs without an identity, and reads the
  * header itself.
  */
-function bearerIdentity(incoming: IncomingMessage): UserIdentity | null {
-  const token = /^Bearer (.+)$/i.exec(
-    incoming.headers.authorization ?? "",
-  )?.[1];
+function bearerIdentity({ headers }: Request): UserIdentity | null {
+  const header = headers.get("authorization") ?? "";
+  const token = /^Bearer (.+)$/i.exec(header)?.[1];
   if (token === undefined) return null;
   try {
     return identityOf(token);

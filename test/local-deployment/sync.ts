@@ -200,10 +200,9 @@ class SyncSession {
   /** Sends what has changed since the last time. All results must be valid. */
   push(): void {
     // Text, because one result goes to many clients and may be large: it is encoded once.
-    const modifications: string[] = [];
-    for (const queryId of this.removed) {
-      modifications.push(JSON.stringify({ type: "QueryRemoved", queryId }));
-    }
+    const modifications = [...this.removed].map((queryId) =>
+      JSON.stringify({ type: "QueryRemoved", queryId }),
+    );
     this.removed.clear();
     for (const [queryId, query] of this.queries) {
       const { outcome } = query.entry;
@@ -329,7 +328,7 @@ class SyncSession {
         return {
           success: true,
           result: convexToJson(value),
-          ...(ts === undefined ? {} : { ts: encodeTs(ts) }),
+          ts: kind === "mutation" ? encodeTs(ts!) : undefined,
         };
       } catch (error) {
         const { message: result, data: errorData } = failureOf(error);

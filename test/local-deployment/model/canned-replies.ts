@@ -7,37 +7,14 @@ export type ChatMessage = {
 };
 
 export type Reply =
-  | { kind: "text"; text: string; reasoning?: string }
-  /** Only half of it arrives. */
-  | { kind: "broken"; text: string; reasoning?: string; how: Break }
+  /** With `fails`, an error comes after half of the text. */
+  | { kind: "text"; text: string; reasoning?: string; fails: boolean }
   /** The tool's answer comes with the next request. */
-  | { kind: "call"; reasoning: string; tool: string; input: object }
-  /** An error instead of a reply. */
-  | { kind: "refusal"; message: string };
-
-/** How a reply may break half way, and the words of a prompt that ask for it, as in "Hang half way". */
-const breaks = {
-  /** An error instead of more text. */
-  error: /\bfail\b/,
-  overloaded: /\boverload/,
-  /** The connection breaks. */
-  cut: /\bcut\b/,
-  /** The response ends, and nothing says that the reply has. */
-  end: /\bend\b/,
-  /** Nothing more comes. */
-  hang: /\bhang\b/,
-  /** Something that is not JSON. */
-  rubbish: /\brubbish\b/,
-  /** Reasons to finish other than `stop`. */
-  length: /\blength\b/,
-  content_filter: /\bfilter/,
-};
-export type Break = keyof typeof breaks;
+  | { kind: "call"; reasoning: string; tool: string; input: object };
 
 /** The texts, and the words of a prompt that call for each. The first match wins. */
 const library = [
   { name: "story", words: ["story", "alice", "novel", "long"] },
-
   { name: "python", words: ["python", "sort", "algorithm"] },
   { name: "code", words: ["code", "typescript", "function", "debounce"] },
   { name: "table", words: ["table", "planet", "compare", "moons"] },
@@ -69,13 +46,16 @@ export function chooseReply(
   serial: number,
   tools: string[] = [],
 ): Reply {
-  const reply = replyTo(messages, serial);
-  if (reply.kind === "refusal" || tools.length === 0) return reply;
+  const asked = messages.findLast(({ role }) => role === "user")?.content ?? "";
+  const prompt = asked.toLowerCase();
+  const text = textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "";
+  const fails = /\bfail half way\b/.test(prompt);
+  if (tools.length === 0) return { kind: "text", text, fails };
   const last = messages.at(-1);
   if (last?.role === "tool") {
-    return { ...reply, text: `${summary(last.content)}\n\n${reply.text}` };
+    const answer = `${summary(last.content)}\n\n${text}`;
+    return { kind: "text", text: answer, fails };
   }
-  const prompt = last?.content ?? "";
   const port = portIn(prompt);
   if (tools.includes("tideTable") && port !== null) {
     return {
@@ -85,29 +65,7 @@ export function chooseReply(
       input: { port },
     };
   }
-  return { ...reply, reasoning: thoughtsOn(prompt) };
-}
-
-function replyTo(
-  messages: ChatMessage[],
-  serial: number,
-): Exclude<Reply, { kind: "call" }> {
-  const asked = messages.findLast(({ role }) => role === "user");
-  const prompt = asked?.content?.toLowerCase() ?? "";
-  if (/\brefuse\b/.test(prompt)) {
-    return { kind: "refusal", message: "It was asked to refuse." };
-  }
-  const size = Number(/\b(\d+) mib\b/.exec(prompt)?.[1] ?? 0);
-  const text =
-    size > 0
-      ? lines(size * 1024 * 1024)
-      : (textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "");
-  const how = /\bhalf[- ]?way\b/.test(prompt)
-    ? Object.entries(breaks).find(([, words]) => words.test(prompt))
-    : undefined;
-  return how === undefined
-    ? { kind: "text", text }
-    : { kind: "broken", text, how: how[0] as Break };
+  return { kind: "text", text, fails, reasoning: thoughtsOn(asked) };
 }
 
 function textFor(prompt: string): string | undefined {
@@ -121,24 +79,12 @@ function textFor(prompt: string): string | undefined {
   )?.text;
 }
 
-/** A text of that length, in numbered lines. */
-function lines(length: number): string {
-  let text = "";
-  for (let line = 1; text.length < length; line++) {
-    text += `${line}. The same procedure as in every line before this one.\n`;
-  }
-  return text.slice(0, length);
-}
-
 const PORTS = ["Saint-Malo", "Bristol", "Brest", "Hamburg", "New York"];
 
-/** The port whose tides a prompt asks for; `null` if it does not ask for tides. */
+/** The port whose tides a prompt, in lower case, asks for. */
 function portIn(prompt: string): string | null {
-  if (!/\b(tides?|high water|low water)\b/i.test(prompt)) return null;
-  const named = PORTS.find((port) =>
-    prompt.toLowerCase().includes(port.toLowerCase()),
-  );
-  return named ?? null;
+  if (!/\b(tides?|high water|low water)\b/.test(prompt)) return null;
+  return PORTS.find((port) => prompt.includes(port.toLowerCase())) ?? null;
 }
 
 const thoughtsBefore = (port: string) =>

@@ -10,14 +10,11 @@
  * - `GET /pace`, `POST /pace {"tokensPerSecond": 200}`: the speed of all replies
  *   from now on, including those under way.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type ServerResponse,
-} from "node:http";
-import type { AddressInfo } from "node:net";
-import { json } from "node:stream/consumers";
 import { setTimeout } from "node:timers/promises";
+import { Hono, type Context } from "hono";
+import { cors } from "hono/cors";
+import { stream } from "hono/streaming";
+import { Listener } from "../listener.js";
 import { chooseReply, type ChatMessage, type Reply } from "./canned-replies.js";
 import { tokenize } from "./tokens.js";
 
@@ -29,38 +26,22 @@ export type ModelOptions = {
   firstTokenMs?: number;
 };
 
-export type Model = {
-  /** What to set as OPENAI_BASE_URL. */
-  baseURL: string;
-  /** How many replies it has been asked for. */
-  asked(): number;
-  /** How many replies it is writing now. */
-  writing(): number;
-  close(): Promise<void>;
-};
+export type Model = Awaited<ReturnType<typeof startModel>>;
 
 export const DEFAULT_TOKENS_PER_SECOND = 60;
 
-type WrittenReply = Exclude<Reply, { kind: "refusal" }>;
-
 /** A piece of a message, as a streamed reply brings it. */
-type Delta =
-  | { reasoning_content: string }
-  | { content: string }
-  | {
-      tool_calls: {
-        index: number;
-        id?: string;
-        type?: "function";
-        function: { name?: string; arguments: string };
-      }[];
-    };
+type Delta = {
+  content?: string;
+  reasoning_content?: string;
+  tool_calls?: object[];
+};
 
 /** The events of a streamed reply, as they are sent. */
 interface Protocol {
   begin: string;
   delta(delta: Delta): string;
-  error: object;
+  failure: string;
   end(reason: string): string;
 }
 
@@ -69,98 +50,64 @@ export async function startModel({
   port = 0,
   tokensPerSecond = DEFAULT_TOKENS_PER_SECOND,
   firstTokenMs = 350,
-}: ModelOptions = {}): Promise<Model> {
+}: ModelOptions = {}) {
   const pace = { tokensPerSecond };
-  let served = 0;
+  let asked = 0;
   let writing = 0;
 
-  async function handle(request: IncomingMessage, response: ServerResponse) {
-    response.setHeader("Access-Control-Allow-Origin", "*");
-    const route = `${request.method} ${request.url}`;
-    switch (route) {
-      case "OPTIONS /pace":
-        response.setHeader("Access-Control-Allow-Headers", "Content-Type");
-        response.writeHead(204).end();
-        return;
-      case "POST /pace":
-        Object.assign(pace, await json(request));
-        sendJson(response, 200, pace);
-        return;
-      case "GET /pace":
-        sendJson(response, 200, pace);
-        return;
-      case "GET /v1/models":
-        sendJson(response, 200, { object: "list", data: [{ id: "demo" }] });
-        return;
-      case "POST /v1/chat/completions":
-        await write(await json(request), response, completions);
-        return;
-      case "POST /v1/messages":
-        await write(await json(request), response, messages);
-        return;
-      default:
-        sendError(response, 404, `There is no ${route} here.`);
-    }
-  }
-
-  async function write(
-    chat: unknown,
-    response: ServerResponse,
+  /** Streams a reply at the model's pace, until it is complete or the client has gone. */
+  async function reply(
+    context: Context,
     protocolOf: (serial: number, model: string) => Protocol,
   ) {
-    const {
-      model,
-      messages,
-      tools = [],
-    } = chat as {
+    const { model, messages, tools } = await context.req.json<{
       model: string;
       messages: ChatMessage[];
       tools?: { function: { name: string } }[];
-    };
-    const serial = served++;
-    const names = tools.map((tool) => tool.function.name);
+    }>();
+    const serial = asked++;
+    const names = tools?.map((tool) => tool.function.name);
     const reply = chooseReply(messages, serial, names);
-    if (reply.kind === "refusal") {
-      sendError(response, 400, reply.message);
-      return;
-    }
     const protocol = protocolOf(serial, model);
-    writing++;
-    try {
-      response.writeHead(200, {
-        "Content-Type": "text/event-stream",
-        "Cache-Control": "no-cache",
-      });
-      response.write(protocol.begin);
+    context.header("Content-Type", "text/event-stream");
+    return stream(context, async (response) => {
+      writing++;
+      const isGone = () => response.aborted;
+      await response.write(protocol.begin);
       const deltas = deltasOf(reply, serial);
-      for await (const batch of paced(deltas, pace, firstTokenMs, response)) {
-        response.write(batch.map((delta) => protocol.delta(delta)).join(""));
+      for await (const batch of paced(deltas, pace, firstTokenMs, isGone)) {
+        const events = batch.map((delta) => protocol.delta(delta));
+        await response.write(events.join(""));
       }
-      finish(reply, response, protocol);
-    } finally {
+      if (reply.kind === "call")
+        await response.write(protocol.end("tool_calls"));
+      else if (reply.fails) await response.write(protocol.failure);
+      else await response.write(protocol.end("stop"));
       writing--;
-    }
+    });
   }
 
-  const server = createServer((request, response) => {
-    handle(request, response).catch((error: unknown) => {
-      if (response.headersSent) response.destroy();
-      else sendError(response, 400, String(error));
-    });
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, "127.0.0.1", resolve);
-  });
+  const app = new Hono()
+    .use(cors())
+    .get("/pace", (context) => context.json(pace))
+    .post("/pace", async ({ req, json }) =>
+      json(Object.assign(pace, await req.json())),
+    )
+    .get("/v1/models", ({ json }) =>
+      json({ object: "list", data: [{ id: "demo" }] }),
+    )
+    .post("/v1/chat/completions", (context) => reply(context, completions))
+    .post("/v1/messages", (context) => reply(context, messages));
+  const listener = new Listener(port, app);
+  await listener.open();
   return {
-    baseURL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
-    asked: () => served,
+    /** What to set as OPENAI_BASE_URL. */
+    baseURL: `${listener.url}/v1`,
+    /** How many replies it has been asked for. */
+    asked: () => asked,
+    /** How many replies it is writing now. */
     writing: () => writing,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: () => listener.close(),
   };
 }
 
@@ -172,13 +119,11 @@ function completions(serial: number, model: string): Protocol {
       object: "chat.completion.chunk",
       choices: [{ index: 0, delta, finish_reason }],
     });
+  const message = "The model broke off half way, as it was asked to.";
   return {
     begin: event({ role: "assistant", content: "" }),
     delta: (delta) => event(delta),
-    error: {
-      message: "The model broke off half way, as it was asked to.",
-      type: "server_error",
-    },
+    failure: sse({ error: { message, type: "server_error" } }),
     end: (reason) => `${event({}, reason)}data: [DONE]\n\n`,
   };
 }
@@ -192,17 +137,16 @@ function messages(serial: number, model: string): Protocol {
     ...{ content: [], stop_reason: null, stop_sequence: null, usage },
   };
   const start = { index: 0, content_block: { type: "text", text: "" } };
+  const error = { type: "overloaded_error", message: "Overloaded" };
   return {
     begin:
       event("message_start", { message }) + event("content_block_start", start),
-    delta: (delta) =>
-      "content" in delta
-        ? event("content_block_delta", {
-            index: 0,
-            delta: { type: "text_delta", text: delta.content },
-          })
-        : "",
-    error: { type: "overloaded_error", message: "Overloaded" },
+    delta: ({ content: text }) =>
+      event("content_block_delta", {
+        index: 0,
+        delta: { type: "text_delta", text },
+      }),
+    failure: event("error", { error }),
     end: () => {
       const delta = { stop_reason: "end_turn", stop_sequence: null };
       return (
@@ -214,59 +158,24 @@ function messages(serial: number, model: string): Protocol {
   };
 }
 
-/** Ends a reply, or breaks it. */
-function finish(
-  reply: WrittenReply,
-  response: ServerResponse,
-  protocol: Protocol,
-): void {
-  if (reply.kind === "call") response.end(protocol.end("tool_calls"));
-  else if (reply.kind === "text") response.end(protocol.end("stop"));
-  else {
-    switch (reply.how) {
-      case "length":
-      case "content_filter":
-        response.end(protocol.end(reply.how));
-        return;
-      case "error":
-      case "overloaded":
-        response.end(sse({ type: "error", error: protocol.error }));
-        return;
-      case "cut":
-        response.destroy();
-        return;
-      case "end":
-        response.end();
-        return;
-      case "rubbish":
-        response.end('data: {"choices": [oops\n\n');
-    }
-  }
-}
-
-/** A reply, one token at a time. A broken one has half of the text. */
-function deltasOf(reply: WrittenReply, serial: number): Delta[] {
+/** A reply, one token at a time. One that fails has half of the text. */
+function deltasOf(reply: Reply, serial: number): Delta[] {
   const thoughts = tokenize(reply.reasoning ?? "").map(
     (reasoning_content): Delta => ({ reasoning_content }),
   );
   if (reply.kind === "call") {
-    const call = {
+    const call = { index: 0, id: `call-${serial}`, type: "function" };
+    const begin = { ...call, function: { name: reply.tool, arguments: "" } };
+    const input = tokenize(JSON.stringify(reply.input)).map((piece) => ({
       index: 0,
-      id: `call-${serial}`,
-      type: "function" as const,
-      function: { name: reply.tool, arguments: "" },
-    };
-    const pieces = tokenize(JSON.stringify(reply.input)).map(
-      (arguments_): Delta => ({
-        tool_calls: [{ index: 0, function: { arguments: arguments_ } }],
-      }),
-    );
-    return [...thoughts, { tool_calls: [call] }, ...pieces];
+      function: { arguments: piece },
+    }));
+    const calls = [begin, ...input].map((part) => ({ tool_calls: [part] }));
+    return [...thoughts, ...calls];
   }
   const text = tokenize(reply.text).map((content): Delta => ({ content }));
-  const arriving =
-    reply.kind === "broken" ? text.slice(0, Math.ceil(text.length / 2)) : text;
-  return [...thoughts, ...arriving];
+  const share = reply.fails ? 0.5 : 1;
+  return [...thoughts, ...text.slice(0, Math.ceil(text.length * share))];
 }
 
 /**
@@ -277,15 +186,13 @@ async function* paced<Item>(
   items: Item[],
   pace: { tokensPerSecond: number },
   firstMs: number,
-  response: ServerResponse,
+  isGone: () => boolean,
 ): AsyncGenerator<Item[]> {
-  let isGone = false;
-  response.once("close", () => (isGone = true));
   if (firstMs > 0) await setTimeout(firstMs);
   let sent = 0;
   let due = 1;
   let last = performance.now();
-  while (sent < items.length && !isGone) {
+  while (sent < items.length && !isGone()) {
     const count = Math.min(Math.floor(due), items.length - sent);
     if (count > 0) {
       yield items.slice(sent, sent + count);
@@ -303,15 +210,4 @@ async function* paced<Item>(
 
 function sse(data: object): string {
   return `data: ${JSON.stringify(data)}\n\n`;
-}
-
-function sendJson(response: ServerResponse, status: number, body: object) {
-  response
-    .writeHead(status, { "Content-Type": "application/json" })
-    .end(JSON.stringify(body));
-}
-
-function sendError(response: ServerResponse, status: number, message: string) {
-  const error = { message, type: "invalid_request_error", code: null };
-  sendJson(response, status, { error });
 }

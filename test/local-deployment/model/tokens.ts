@@ -6,7 +6,5 @@ import { decodeGenerator, encode } from "gpt-tokenizer/encoding/o200k_base";
  * so it is with the deltas of a real API.
  */
 export function tokenize(text: string): string[] {
-  // Megabytes come in pieces that are larger than any model's.
-  if (text.length > 1024 * 1024) return text.match(/[^]{1,16384}/g) ?? [];
   return [...decodeGenerator(encode(text))].filter((token) => token !== "");
 }
