@@ -15,6 +15,8 @@ import { meeting } from "./apps/writer.js";
 import { atRest, following, type FollowingCase } from "./replies.js";
 import { targets, type Target, type TargetName } from "./targets.js";
 
+const program = fileURLToPath(import.meta.url);
+
 export type Tasks = ReturnType<typeof tasksOf>;
 export type Host = BirpcReturn<Tasks> & { url: string; siteUrl: string };
 
@@ -75,11 +77,10 @@ export async function withHost<Result>(
   name: TargetName,
   use: (host: Host) => Promise<Result>,
 ): Promise<Result> {
-  const child = fork(
-    fileURLToPath(new URL("./host-process.ts", import.meta.url)),
-    [name],
-    { execArgv: ["--import", "tsx"], serialization: "advanced" },
-  );
+  const child = fork(program, [name], {
+    execArgv: ["--import", "tsx"],
+    serialization: "advanced",
+  });
   const died = new Promise<never>((_, reject) => {
     child.once("exit", (code) =>
       reject(new Error(`The process of "${name}" ended with code ${code}.`)),
@@ -105,7 +106,7 @@ export async function withHost<Result>(
 }
 
 /** What the forked process does. */
-export async function serve(): Promise<void> {
+if (process.argv[1] === program) {
   const target = targets[process.argv[2] as TargetName];
   const deployment = await startTarget(target);
   createBirpc<object, Tasks>(tasksOf(deployment, target), {

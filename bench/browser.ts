@@ -1,15 +1,13 @@
 /** Measures in Chromium what the hook costs its page, and how it slows down everything else there. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { chromium, type CDPSession, type Page } from "playwright-core";
-import { charactersOf, planQuery } from "./apps/writer.js";
+import { setInterval } from "node:timers/promises";
+import { Hono } from "hono";
+import { streamText } from "hono/streaming";
+import type { CDPSession, Page } from "playwright-core";
+import { launchBrowser } from "../test/browser/chromium.js";
+import { Listener } from "../test/local-deployment/listener.js";
+import { charactersOf, writeUrl } from "./apps/writer.js";
 import type { Host } from "./bench-host.js";
-import { median, percentile } from "./figures.js";
+import { bundle, median, percentile } from "./figures.js";
 import type { HookName, How } from "./hook/bench-page.js";
 import { createStream } from "./replies.js";
 
@@ -29,72 +27,46 @@ async function withPage<Result>(
   use: Use<Result>,
   react: ReactVersion = "19",
 ): Promise<Result> {
-  const script = await bundle(react);
-  const server = createServer((request, response) => {
-    const url = new URL(request.url ?? "", "http://localhost");
-    if (url.pathname === "/write") {
-      // Writes `before` characters at once, and then a token every `pace` ms.
-      const option = (name: string) => Number(url.searchParams.get(name));
-      const line = `${TOKEN.repeat(8)}\n`;
-      response.setHeader("Content-Type", "text/plain");
-      response.write(line.repeat(option("before") / line.length + 1));
-      let written = 0;
-      const timer = setInterval(() => {
-        response.write(++written % 5 === 0 ? "\n" : TOKEN);
-        if (written >= option("tokens")) response.end();
-      }, option("pace"));
-      response.on("close", () => clearInterval(timer));
-    } else if (url.pathname === "/page.js") {
-      response.setHeader("Content-Type", "text/javascript").end(script);
-    } else {
-      response
-        .setHeader("Content-Type", "text/html; charset=utf-8")
-        .end('<!doctype html><script defer src="/page.js"></script>');
-    }
+  const script = await bundle(new URL("hook/bench-page.tsx", import.meta.url), {
+    jsx: "automatic",
+    define: { "process.env.NODE_ENV": '"production"' },
+    alias: aliases[react],
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const profile = await mkdtemp(join(tmpdir(), "bench-"));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--no-first-run",
-    ],
-  });
+  const app = new Hono()
+    .get("/", ({ html }) =>
+      html('<!doctype html><script defer src="/page.js"></script>'),
+    )
+    .get("/page.js", ({ body }) =>
+      body(Buffer.from(script), 200, { "Content-Type": "text/javascript" }),
+    )
+    // Writes `before` characters at once, and then a token every `pace` ms.
+    .post("/write", (context) => {
+      const option = (name: string) => Number(context.req.query(name));
+      return streamText(context, async (response) => {
+        const line = `${TOKEN.repeat(8)}\n`;
+        await response.write(line.repeat(option("before") / line.length + 1));
+        let written = 0;
+        for await (const _ of setInterval(option("pace"))) {
+          if (response.aborted || written === option("tokens")) break;
+          await response.write(++written % 5 === 0 ? "\n" : TOKEN);
+        }
+      });
+    });
+  const listener = new Listener(0, app);
+  await listener.open();
+  const browser = await launchBrowser();
   try {
-    const page = await context.newPage();
-    await page.goto(`http://127.0.0.1:${port}/`);
-    const devTools = await context.newCDPSession(page);
+    const page = await browser.newPage();
+    await page.goto(listener.url);
+    const devTools = await page.context().newCDPSession(page);
     // Time of the thread, which other work on the machine does not add to.
     await devTools.send("Performance.enable", { timeDomain: "threadTicks" });
     await page.evaluate((url) => bench.connect(url), host.url);
     return await use(page, devTools);
   } finally {
-    await context.close();
-    await rm(profile, { recursive: true, force: true });
-    server.close();
+    await browser.close();
+    await listener.close();
   }
-}
-
-async function bundle(react: ReactVersion): Promise<Uint8Array> {
-  const { outputFiles } = await build({
-    entryPoints: [
-      fileURLToPath(new URL("./hook/bench-page.tsx", import.meta.url)),
-    ],
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "esm",
-    jsx: "automatic",
-    define: { "process.env.NODE_ENV": '"production"' },
-    alias: aliases[react],
-  });
-  return outputFiles[0]!.contents;
 }
 
 async function metric(devTools: CDPSession, name: string): Promise<number> {
@@ -111,8 +83,7 @@ async function drive(
   pace: number,
 ): Promise<number> {
   const id = await createStream(host);
-  const plan = planQuery({ tokens, pace, stopClock: false });
-  const url = `${host.siteUrl}/write?${plan}`;
+  const url = writeUrl(host, { tokens, pace });
   return await page.evaluate(
     ([reply, characters]) => bench.complete(reply, characters),
     [{ hook, id, url }, charactersOf(tokens)] as const,

@@ -2,7 +2,6 @@
  * The counts of the benchmark, as limits: they do not depend on the machine.
  * `npm run bench` compares them with the published package's.
  */
-import "./virtual-clock.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LocalDeployment } from "../test/local-deployment/deployment.js";
 import { startTarget, tasksOf, type Host } from "./bench-host.js";

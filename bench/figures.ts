@@ -1,7 +1,8 @@
-/** Figures made of other figures, and the size of a package. */
+/** Figures made of other figures, the size of a package, and the machine. */
+import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { build } from "esbuild";
+import { build, type BuildOptions } from "esbuild";
 import type { Counters } from "../test/local-deployment/deployment.js";
 
 /** The value below which the share `p` (0 to 1) of the values lies. */
@@ -27,14 +28,11 @@ export function combined<Name extends string>(
 }
 
 /** What more was counted than in another run. */
-export function added<Figures extends object>(
-  more: Figures,
-  than: Figures,
-): Figures {
-  return combined(
-    [more, than] as Record<string, number>[],
-    ([a = 0, b = 0]) => a - b,
-  ) as Figures;
+export function added<Name extends string>(
+  more: Record<Name, number>,
+  than: Record<Name, number>,
+): Record<Name, number> {
+  return combined([more, than], ([a = 0, b = 0]) => a - b);
 }
 
 /*
@@ -56,20 +54,33 @@ export function costOfThousand({
   return 1000 * (calls + io);
 }
 
+/** An entry with its dependencies, as a browser would get it. */
+export async function bundle(
+  entry: URL,
+  options: BuildOptions,
+): Promise<Uint8Array> {
+  const { outputFiles } = await build({
+    ...{ bundle: true, minify: true, format: "esm", ...options },
+    entryPoints: [fileURLToPath(entry)],
+    write: false,
+  });
+  return outputFiles[0]!.contents;
+}
+
 /** The bytes of an entry with its dependencies, without its peers. */
 export async function sizeOf(entry: URL) {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(entry)],
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "esm",
+  const code = await bundle(entry, {
     external: ["convex", "convex/*", "react", "react/*", "react-dom"],
   });
-  const code = outputFiles[0]?.contents ?? new Uint8Array();
   return {
     minified: code.length,
     gzip: gzipSync(code, { level: 9 }).length,
     brotli: brotliCompressSync(code).length,
   };
+}
+
+/** What this machine is. */
+export function machine(): string {
+  const [cpu] = cpus();
+  return `${cpu?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`;
 }

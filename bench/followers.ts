@@ -7,6 +7,7 @@ import {
 import { makeFunctionReference, type FunctionReference } from "convex/server";
 import { WebSocket } from "ws";
 import { watchStream } from "../src/browser/index.js";
+import { isFinal, type StreamStatus } from "../src/shared.js";
 import type { Target } from "./targets.js";
 
 export function connect(url: string): ConvexReactClient {
@@ -28,7 +29,7 @@ export interface Progress {
 }
 
 /** A follower keeps a subscription, the one that its package keeps. */
-export abstract class Follower {
+class Follower {
   progress: Progress = { has: -1, characters: 0, ended: false };
   private readonly waiting = new Set<() => void>();
 
@@ -47,7 +48,7 @@ export abstract class Follower {
     await this.reached(Infinity);
   }
 
-  protected update(progress: Progress): void {
+  update(progress: Progress): void {
     this.progress = progress;
     this.onProgress(progress);
     for (const goOn of this.waiting) goOn();
@@ -55,69 +56,78 @@ export abstract class Follower {
   }
 }
 
-type Body = { text: string; status: string; from?: number };
+export function follow(
+  client: ConvexReactClient,
+  kind: Target["follower"],
+  streamId: string,
+): Follower {
+  const follower = new Follower();
+  const update = (progress: Progress) => follower.update(progress);
+  const onBody = (body: Body) => update(progressOf(body));
+  switch (kind) {
+    case "pages":
+      watchStream(overheard(client, onBody), page, {
+        streamId,
+        incremental: true,
+      });
+      break;
+    case "reader":
+      watchStream(overheard(client, onBody), body, { streamId });
+      break;
+    case "useQuery":
+      subscribe(client, body, { streamId }, onBody);
+      break;
+    case "deltas":
+      followDeltas(client, streamId, update);
+  }
+  return follower;
+}
 
-const isFinal = (status: string) =>
-  status !== "pending" && status !== "streaming";
+type Body = { text: string; status: string; from?: number };
+type Args = Record<string, unknown>;
+
+const body = makeFunctionReference<"query", Args, Body>("streams:body");
+const page = makeFunctionReference<"query", Args, Body>("streams:page");
+const deltas = makeFunctionReference<"query", Args, Deltas>("streams:deltas");
 
 function progressOf({ text, status, from = 0 }: Body): Progress {
   const characters = from + text.length;
-  return { has: characters, characters, ended: isFinal(status) };
+  const ended = isFinal(status as StreamStatus);
+  return { has: characters, characters, ended };
 }
 
-/** What `useQuery` does: one subscription on the whole text. */
-class WholeFollower extends Follower {
-  constructor(client: ConvexReactClient, streamId: string) {
-    super();
-    const watch = client.watchQuery(
-      makeFunctionReference<"query">("streams:body"),
-      { streamId },
-    );
-    watch.onUpdate(() => {
-      const body = watch.localQueryResult() as Body | undefined;
-      if (body !== undefined) this.update(progressOf(body));
-    });
-  }
+function subscribe<Result>(
+  client: ConvexReactClient,
+  query: FunctionReference<"query", "public", Args, Result>,
+  args: Args,
+  onResult: (result: Result) => void,
+): () => void {
+  const watch = client.watchQuery(query, args);
+  return watch.onUpdate(() => {
+    const result = watch.localQueryResult();
+    if (result !== undefined) onResult(result);
+  });
 }
 
-/** What this package's hook does, with its own reader. */
-class ReaderFollower extends Follower {
-  private watch: Watch<Body> | null = null;
-
-  constructor(
-    client: ConvexReactClient,
-    streamId: string,
-    incremental: boolean,
-  ) {
-    super();
-    const overheard = {
-      watchQuery: (query: FunctionReference<"query">, args: object) => {
-        const watch = client.watchQuery(query, args) as Watch<Body>;
-        return {
-          ...watch,
-          onUpdate: (callback: () => void) => {
-            this.watch = watch;
-            return watch.onUpdate(() => {
-              callback();
-              this.look();
-            });
-          },
-        };
-      },
-    };
-    watchStream(
-      overheard,
-      makeFunctionReference<"query">(
-        incremental ? "streams:page" : "streams:body",
-      ),
-      { streamId, incremental },
-    );
-  }
-
-  private look(): void {
-    const body = this.watch?.localQueryResult();
-    if (body !== undefined) this.update(progressOf(body));
-  }
+/** A client for this package's reader, which calls back with each result of its newest subscription. */
+function overheard(client: ConvexReactClient, onBody: (body: Body) => void) {
+  let newest: Watch<Body>;
+  return {
+    watchQuery: (query: FunctionReference<"query">, args: object) => {
+      const watch = client.watchQuery(query, args) as Watch<Body>;
+      return {
+        ...watch,
+        onUpdate: (callback: () => void) => {
+          newest = watch;
+          return watch.onUpdate(() => {
+            callback();
+            const result = newest.localQueryResult();
+            if (result !== undefined) onBody(result);
+          });
+        },
+      };
+    },
+  };
 }
 
 interface Delta {
@@ -134,80 +144,37 @@ type Deltas =
  * As the agent's documentation describes its hooks: one subscription to the list
  * of streams, and one to the deltas after a cursor, which moves with each.
  */
-class DeltaFollower extends Follower {
-  private readonly query = makeFunctionReference<
-    "query",
-    Record<string, unknown>,
-    Deltas
-  >("streams:deltas");
-  private cursor = 0;
-  private unfollow: (() => void) | null = null;
-  private characters = 0;
-  private finished = false;
+function followDeltas(
+  client: ConvexReactClient,
+  threadId: string,
+  update: (progress: Progress) => void,
+): void {
+  const progress = { has: 0, characters: 0, ended: false };
+  let unfollow: (() => void) | null = null;
 
-  constructor(
-    private readonly client: ConvexReactClient,
-    private readonly threadId: string,
-  ) {
-    super();
-    const list = client.watchQuery(this.query, {
-      threadId,
-      streamArgs: { kind: "list", startOrder: 0 },
-    });
-    list.onUpdate(() => {
-      const result = list.localQueryResult();
-      if (result?.kind !== "list") return;
-      const [stream] = result.messages;
-      this.finished = stream?.status === "finished";
-      if (stream === undefined) this.report();
-      else if (this.unfollow === null) this.readOn(stream.streamId);
-      if (this.finished) this.report();
-    });
-  }
-
-  private readOn(streamId: string): void {
-    const deltas = this.client.watchQuery(this.query, {
-      threadId: this.threadId,
-      streamArgs: {
-        kind: "deltas",
-        cursors: [{ streamId, cursor: this.cursor }],
-      },
-    });
-    this.unfollow = deltas.onUpdate(() => {
-      const result = deltas.localQueryResult();
-      if (result?.kind !== "deltas") return;
-      const news = result.deltas.filter(({ start }) => start >= this.cursor);
+  function readOn(streamId: string): void {
+    const cursors = [{ streamId, cursor: progress.has }];
+    const args = { threadId, streamArgs: { kind: "deltas", cursors } };
+    unfollow = subscribe(client, deltas, args, (result) => {
+      if (result.kind !== "deltas") return;
+      const news = result.deltas.filter(({ start }) => start >= progress.has);
       for (const { end, parts } of news) {
-        this.cursor = end;
-        for (const { delta = "" } of parts) this.characters += delta.length;
+        progress.has = end;
+        for (const { delta = "" } of parts) progress.characters += delta.length;
       }
       if (news.length > 0) {
-        this.unfollow?.();
-        this.readOn(streamId);
-      } else this.report();
+        unfollow?.();
+        readOn(streamId);
+      } else update({ ...progress });
     });
   }
 
-  /** Its present subscription has been answered. */
-  private report(): void {
-    const { cursor: has, characters, finished: ended } = this;
-    this.update({ has, characters, ended });
-  }
-}
-
-export function follow(
-  client: ConvexReactClient,
-  kind: Target["follower"],
-  streamId: string,
-): Follower {
-  switch (kind) {
-    case "pages":
-      return new ReaderFollower(client, streamId, true);
-    case "reader":
-      return new ReaderFollower(client, streamId, false);
-    case "useQuery":
-      return new WholeFollower(client, streamId);
-    case "deltas":
-      return new DeltaFollower(client, streamId);
-  }
+  const args = { threadId, streamArgs: { kind: "list", startOrder: 0 } };
+  subscribe(client, deltas, args, (result) => {
+    if (result.kind !== "list") return;
+    const [stream] = result.messages;
+    progress.ended = stream?.status === "finished";
+    if (stream !== undefined && unfollow === null) readOn(stream.streamId);
+    if (stream === undefined || progress.ended) update({ ...progress });
+  });
 }

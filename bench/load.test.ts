@@ -1,6 +1,6 @@
 /** `npm run load`, scaled down: what every reader has, and what stays in memory. */
 import { expect, test } from "vitest";
-import { load } from "./workload.js";
+import { load } from "./load.js";
 
 test("50 streams at once, each with 4 followers: all have the exact text, and all memory is given back", async () => {
   const { streams, readings, problems, before, during, after } = await load({
@@ -8,8 +8,9 @@ test("50 streams at once, each with 4 followers: all have the exact text, and al
     followers: 200,
     connections: 20,
     resumers: 10,
-    sentences: 8,
-    every: 500,
+    tokens: 80,
+    burst: 10,
+    pace: 500,
     seconds: 3,
   });
   expect(problems).toEqual([]);

@@ -1,63 +1,225 @@
-/** `npm run load`: many streams at once, for a long time, in one table. */
-import { cpus, loadavg, totalmem } from "node:os";
-import { parseArgs } from "node:util";
-import { load, type LoadCase, type Sample } from "./workload.js";
+/** `npm run load`: many streams at once, each with several readers, one stream after the other. */
+import { loadavg } from "node:os";
+import { createHistogram } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import type { ConvexReactClient } from "convex/react";
+import { makeFunctionReference } from "convex/server";
+import { readStream, watchStream } from "../src/browser/index.js";
+import { isFinal } from "../src/shared.js";
+import { tokens, writeUrl } from "./apps/writer.js";
+import { memory, withHost, type Host, type Memory } from "./bench-host.js";
+import { machine } from "./figures.js";
+import { connect } from "./followers.js";
+import { createStream } from "./replies.js";
 
-const USAGE = `npm run load -- [options]
-
-  --streams <n>      written at once (500)
-  --followers <n>    subscriptions that follow them (2000)
-  --connections <n>  over so many WebSockets (100)
-  --resumers <n>     streams that are read with readStream, too (100)
-  --sentences <n>    of each stream (30); then it is deleted, and the next begins
-  --every <ms>       from one sentence of a stream to the next (5000)
-  --seconds <n>      for so long (1800)
-  --help`;
-
-const what: LoadCase = {
-  streams: 500,
-  followers: 2000,
-  connections: 100,
-  resumers: 100,
-  sentences: 30,
-  every: 5000,
-  seconds: 1800,
-};
-const { values } = parseArgs({
-  options: {
-    help: { type: "boolean" },
-    ...Object.fromEntries(
-      Object.keys(what).map((name) => [name, { type: "string" as const }]),
-    ),
-  },
-});
-const { help, ...numbers } = values as Record<string, string | true>;
-if (help) {
-  console.log(USAGE);
-  process.exit();
-}
-for (const [name, value] of Object.entries(numbers)) {
-  what[name as keyof LoadCase] = Number(value);
+export interface LoadCase {
+  /** How many are written at once. */
+  streams: number;
+  /** How many subscriptions follow them, over how many connections. */
+  followers: number;
+  connections: number;
+  /** How many of the streams are also read over HTTP, by `readStream`. */
+  resumers: number;
+  /** How long a stream is, how many of its tokens come at once, and how many ms lie between. */
+  tokens: number;
+  burst: number;
+  pace: number;
+  /** How long (s) a new stream begins where one has ended. */
+  seconds: number;
 }
 
-const result = await load(what, (line) => console.error(line));
-const { before, during, after, lag } = result;
+interface Sample {
+  /** Seconds since the beginning. */
+  at: number;
+  deployment: Memory;
+  readers: Memory;
+}
 
-const MB = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
-const row = (when: string, { deployment, readers }: Sample) =>
-  `| ${when} | ${MB(deployment.rss)} | ${MB(deployment.heap)} | ${MB(readers.rss)} | ${MB(readers.heap)} |`;
-/** Ten of the samples, evenly over the time. */
-const step = Math.max(1, Math.ceil(during.length / 10));
-const shown = during.filter((_, i) => i % step === 0);
-const [cpu] = cpus();
-console.log(`${JSON.stringify(what)}
-${cpu?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, load ${loadavg()[1]?.toFixed(1)}; node ${process.versions.node}
+const MAX_LAG_MS = 60_000;
+const sleep = (ms: number) => new Promise((goOn) => setTimeout(goOn, ms));
 
-${result.streams} streams, ${result.readings} readings; lag p50 ${lag.p50} ms, p99 ${lag.p99} ms, at most ${lag.max} ms; ${result.problems.length} problems
+export async function load(
+  what: LoadCase,
+  report: (line: string) => void = () => {},
+) {
+  return await withHost("ours", (host) => run(host, what, report));
+}
+
+async function run(host: Host, what: LoadCase, report: (line: string) => void) {
+  const begin = Date.now();
+  let clients: ConvexReactClient[] = [];
+  /** From a token's arrival at the driver to a follower's showing it (ms). */
+  const lags = createHistogram({ lowest: 1, highest: MAX_LAG_MS });
+  /** Readers that did not end with the exact text and `done`. */
+  const problems: string[] = [];
+  let streams = 0;
+  let readings = 0;
+  const lag = () => ({
+    p50: lags.percentile(50),
+    p99: lags.percentile(99),
+    max: lags.max,
+  });
+
+  /** One stream, from its creation to its deletion. */
+  async function slot(index: number, plan = what) {
+    const text = tokens(plan.tokens).join("");
+    const streamId = await createStream(host);
+    /** When the driver had how much. */
+    const arrivals: { length: number; at: number }[] = [];
+    const check = (who: string, read: string, status: string) => {
+      readings++;
+      if (read === text && status === "done") return;
+      problems.push(
+        `Stream ${streamId}: ${who} has ${read.length} of ${text.length} characters, ${status}`,
+      );
+      report(problems.at(-1)!);
+    };
+
+    async function drive() {
+      const url = writeUrl(host, plan);
+      const body = JSON.stringify({ streamId });
+      let response: Response | undefined;
+      while (response === undefined) {
+        // A machine at its limit may break connections.
+        response = await fetch(url, { method: "POST", body }).catch(
+          () => undefined,
+        );
+        if (response === undefined) await sleep(1000);
+      }
+      // The writer was begun by a request whose answer was lost.
+      if (response.status === 205) return;
+      let read = "";
+      const decoder = new TextDecoder();
+      try {
+        for await (const bytes of response.body ?? []) {
+          read += decoder.decode(bytes, { stream: true });
+          arrivals.push({ length: read.length, at: Date.now() });
+        }
+      } catch {
+        return;
+      }
+      check("the driver", read, "done");
+    }
+
+    function follow(client: ConvexReactClient): Promise<void> {
+      const reader = watchStream(
+        client,
+        makeFunctionReference<"query">("streams:page"),
+        { streamId, incremental: true },
+      );
+      let seen = 0;
+      return new Promise((resolve) => {
+        reader.subscribe(() => {
+          const { text, status } = reader.getSnapshot();
+          for (; (arrivals[seen]?.length ?? Infinity) <= text.length; seen++) {
+            const lag = Date.now() - arrivals[seen]!.at;
+            lags.record(Math.min(MAX_LAG_MS, Math.max(1, lag)));
+          }
+          if (!isFinal(status)) return;
+          reader.close();
+          check("a follower", text, status);
+          resolve();
+        });
+      });
+    }
+
+    async function resume() {
+      const stream = readStream(`${host.siteUrl}/resume`, { streamId });
+      let read = "";
+      for await (const piece of stream) read += piece;
+      check("readStream", read, stream.status);
+    }
+
+    // The followers of a stream are on different connections.
+    const each = clients.length > 0 ? what.followers / what.streams : 0;
+    const readers = Array.from({ length: each }, (_, i) =>
+      follow(clients[(index * each + i) % clients.length]!),
+    );
+    if (index < what.resumers) readers.push(resume());
+    await Promise.all([drive(), ...readers]);
+    const saved = (await host.call("streams:body", { streamId })) as {
+      text: string;
+      status: string;
+    };
+    check("the database", saved.text, saved.status);
+    await host.call("streams:remove", { streamId });
+    streams++;
+  }
+
+  async function sample(): Promise<Sample> {
+    const at = Math.round((Date.now() - begin) / 1000);
+    const now = {
+      at,
+      readers: await memory(),
+      deployment: await host.memory(),
+    };
+    report(
+      `${JSON.stringify({ ...now, streams, lag: lag() })}; ${problems.length} problems`,
+    );
+    return now;
+  }
+
+  // Run one stream first, so that modules loaded on first use do not count as growth.
+  await slot(0, { ...what, tokens: 10 });
+  clients = Array.from({ length: what.connections }, () => connect(host.url));
+  const before = await sample();
+  const lasts = what.seconds * 1000;
+  const until = Date.now() + lasts;
+  const during: Sample[] = [];
+  const sampling = (async () => {
+    while (Date.now() < until) {
+      await sleep(Math.max(1000, lasts / 60));
+      during.push(await sample());
+    }
+  })();
+  const spread = Math.min((what.tokens / what.burst) * what.pace, lasts) / 2;
+  await Promise.all(
+    Array.from({ length: what.streams }, async (_, index) => {
+      // Spread over half the time that a stream takes: some end while others are written.
+      await sleep((index / what.streams) * spread);
+      do await slot(index);
+      while (Date.now() < until);
+    }),
+  );
+  await sampling;
+  await Promise.all(clients.map((client) => client.close()));
+  clients = [];
+  const after = await sample();
+  return { streams, readings, problems, lag: lag(), before, during, after };
+}
+
+async function main() {
+  const what = new Command("npm run load --")
+    .option("--streams <n>", "written at once", Number, 500)
+    .option("--followers <n>", "subscriptions that follow them", Number, 2000)
+    .option("--connections <n>", "over so many WebSockets", Number, 100)
+    .option("--resumers <n>", "streams also read by readStream", Number, 100)
+    .option("--tokens <n>", "of each stream, then it is deleted", Number, 300)
+    .option("--burst <n>", "tokens at once", Number, 10)
+    .option("--pace <ms>", "from one burst to the next", Number, 5000)
+    .option("--seconds <n>", "for so long", Number, 1800)
+    .parse()
+    .opts<LoadCase>();
+  const result = await load(what, (line) => console.error(line));
+  const { before, during, after, lag, problems } = result;
+  const MB = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
+  const row = (when: string, { deployment, readers }: Sample) =>
+    `| ${when} | ${MB(deployment.rss)} | ${MB(deployment.heap)} | ${MB(readers.rss)} | ${MB(readers.heap)} |`;
+  /** Ten of the samples, evenly over the time. */
+  const step = Math.max(1, Math.ceil(during.length / 10));
+  const shown = during.filter((_, i) => i % step === 0);
+  console.log(`${JSON.stringify(what)}
+${machine()}, load ${loadavg()[1]?.toFixed(1)}; node ${process.versions.node}
+
+${result.streams} streams, ${result.readings} readings; lag p50 ${lag.p50} ms, p99 ${lag.p99} ms, at most ${lag.max} ms; ${problems.length} problems
 
 | when | deployment, RSS | heap | readers, RSS | heap |
 | --- | --: | --: | --: | --: |
 ${row("before", before)}
 ${shown.map((sample) => row(`${(sample.at / 60).toFixed(1)} min`, sample)).join("\n")}
 ${row("after all were deleted", after)}`);
-process.exitCode = result.problems.length > 0 ? 1 : 0;
+  process.exitCode = problems.length > 0 ? 1 : 0;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

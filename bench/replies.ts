@@ -7,12 +7,18 @@ import type {
 import {
   charactersOf,
   meeting,
-  planQuery,
   tokens as tokensOf,
+  writeUrl,
   type Plan,
 } from "./apps/writer.js";
 import type { Host } from "./bench-host.js";
-import { added, costOfThousand, median, percentile } from "./figures.js";
+import {
+  added,
+  combined,
+  costOfThousand,
+  median,
+  percentile,
+} from "./figures.js";
 import { connect, follow } from "./followers.js";
 import type { Target } from "./targets.js";
 
@@ -27,12 +33,12 @@ export const createStream = async (
 
 /** Drives a stream as a browser does. Returns the time (ms) to the first byte and to the end. */
 async function drive(
-  siteUrl: string,
+  host: { siteUrl: string },
   streamId: string,
   plan: Plan,
 ): Promise<{ firstByte: number; took: number }> {
   const begin = performance.now();
-  const response = await fetch(`${siteUrl}/write?${planQuery(plan)}`, {
+  const response = await fetch(writeUrl(host, plan), {
     method: "POST",
     body: JSON.stringify({ streamId }),
   });
@@ -90,7 +96,7 @@ export async function following(
   meeting.settled = async (progress) => {
     await Promise.all(followers.map((follower) => follower.reached(progress)));
   };
-  await drive(deployment.siteUrl, streamId, { tokens, pace, stopClock: true });
+  await drive(deployment, streamId, { tokens, pace, stopClock: true });
   await Promise.all(followers.map((follower) => follower.ended()));
   meeting.settled = () => Promise.resolve();
   await atRest(deployment.counters);
@@ -110,8 +116,7 @@ export async function driving(
 ) {
   await host.commitDelay(commitDelay);
   const streamId = await createStream(host);
-  const plan = { tokens, pace, stopClock: false };
-  const { took } = await drive(host.siteUrl, streamId, plan);
+  const { took } = await drive(host, streamId, { tokens, pace });
   await host.commitDelay(0);
   const { waits } = await host.record(streamId);
   return {
@@ -131,11 +136,11 @@ export async function firstByte(
   times: number,
 ): Promise<number> {
   await host.commitDelay(commitDelay);
-  const plan = { tokens: 1, pace: 0, stopClock: false };
+  const plan = { tokens: 1, pace: 0 };
   const measured: number[] = [];
   for (let i = 0; i < times; i++) {
     const streamId = await createStream(host);
-    measured.push((await drive(host.siteUrl, streamId, plan)).firstByte);
+    measured.push((await drive(host, streamId, plan)).firstByte);
   }
   await host.commitDelay(0);
   return median(measured);
@@ -151,7 +156,7 @@ export async function opening(
   for (let i = 0; i < replies; i++) {
     const streamId = await createStream(host);
     const plan = { tokens, pace: 5, stopClock: true };
-    await drive(host.siteUrl, streamId, plan);
+    await drive(host, streamId, plan);
     streamIds.push(streamId);
   }
   await host.atRest();
@@ -172,9 +177,8 @@ export async function opening(
 export async function many(
   host: Host,
   target: Target,
-  { streams, tokens, pace }: { streams: number; tokens: number; pace: number },
+  { streams, ...plan }: { streams: number; tokens: number; pace: number },
 ) {
-  const plan = { tokens, pace, stopClock: false };
   const readers = await Promise.all(
     Array.from({ length: streams }, async () => {
       const streamId = await createStream(host);
@@ -195,7 +199,7 @@ export async function many(
     readers.map(async ({ streamId, reader }, i) => {
       // Within four seconds: connections made all at once would be refused, and retried seconds later.
       await pause((i * 4000) / streams);
-      await drive(host.siteUrl, streamId, plan);
+      await drive(host, streamId, plan);
       await reader.ended();
     }),
   );
@@ -210,7 +214,7 @@ export async function many(
     const { times } = await host.record(streamId);
     let end = 0;
     let step = 0;
-    for (const [i, token] of tokensOf(tokens).entries()) {
+    for (const [i, token] of tokensOf(plan.tokens).entries()) {
       end += token.length;
       while ((steps[step]?.characters ?? Infinity) < end) step++;
       lags.push((steps[step]?.at ?? NaN) - (times[i] ?? NaN));
@@ -255,12 +259,10 @@ export async function minute(
     written(withReaders, what),
     written(withoutThem, { ...what, readers: 0 }),
   ]);
-  const counters = Object.fromEntries(
-    Object.entries(added(read, unread)).map(([name, count]) => [
-      name,
-      (count as number) / minutes,
-    ]),
-  ) as unknown as Counters;
+  const counters = combined(
+    [added(read, unread)],
+    ([count = 0]) => count / minutes,
+  );
   return { ...counters, cost: costOfThousand(counters) };
 }
 
@@ -272,11 +274,9 @@ async function written(
   const streamId = await createStream(host);
   await host.reset();
   const reading = Array.from({ length: readers }, () =>
-    by === "subscription"
-      ? followText(host.url, streamId)
-      : readText(host.siteUrl, streamId, by === "readStream" ? fetch : whole),
+    read(host, streamId, by),
   );
-  await drive(host.siteUrl, streamId, { tokens, pace, stopClock: false });
+  await drive(host, streamId, { tokens, pace });
   for (const length of await Promise.all(reading)) checkLength(length, tokens);
   await host.atRest();
   return await host.counters();
@@ -288,19 +288,21 @@ const whole: Fetch = async (url, init) => {
   return Object.defineProperty(response, "body", { value: null });
 };
 
-async function readText(siteUrl: string, streamId: string, fetch: Fetch) {
+/** Reads a stream to its end. Returns its length. */
+async function read(host: Host, streamId: string, by: ReadBy) {
   let characters = 0;
-  const texts = readStream(`${siteUrl}/resume`, { streamId, fetch });
-  for await (const text of texts) characters += text.length;
+  if (by === "subscription") {
+    const client = connect(host.url);
+    const follower = follow(client, "pages", streamId);
+    await follower.ended();
+    await client.close();
+    ({ characters } = follower.progress);
+  } else {
+    const options = { streamId, fetch: by === "readStream" ? fetch : whole };
+    const texts = readStream(`${host.siteUrl}/resume`, options);
+    for await (const text of texts) characters += text.length;
+  }
   return characters;
-}
-
-async function followText(url: string, streamId: string): Promise<number> {
-  const client = connect(url);
-  const follower = follow(client, "pages", streamId);
-  await follower.ended();
-  await client.close();
-  return follower.progress.characters;
 }
 
 /** What a writer's silence of five minutes adds to a reply with one follower. */
@@ -340,8 +342,7 @@ export const fallback = (pace: number) => async (host: Host) => {
   const counted = async (create: string) => {
     const streamId = await createStream(host, create);
     await host.reset();
-    const plan = { tokens: 2, pace, stopClock: false };
-    await drive(host.siteUrl, streamId, plan);
+    await drive(host, streamId, { tokens: 2, pace });
     await host.atRest();
     return host.counters();
   };

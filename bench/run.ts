@@ -3,44 +3,33 @@
  * same inputs, in one table.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
-import { parseArgs } from "node:util";
+import { Argument, Command } from "commander";
 import { format } from "prettier";
+import { machine } from "./figures.js";
 import { sections } from "./sections.js";
 import { isWorse, markdown, withSections, type Row } from "./table.js";
 import { versionOf } from "./targets.js";
 
-const USAGE = `npm run bench -- [sections] [options]
-
-  Sections: ${Object.keys(sections).join(", ")}. None named: all.
-
-  --quick   shorter texts, fewer followers: about two minutes
-  --json    prints the rows as JSON
-  --write   replaces the tables of docs/benchmarks.md; its dates are yours to change
-  --help`;
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    quick: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    write: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
-
-const unknown = positionals.filter((name) => !(name in sections));
-if (values.help || unknown.length > 0) {
-  if (unknown.length > 0) console.error(`There is no ${unknown.join(", ")}.\n`);
-  console.log(USAGE);
-  process.exit(values.help ? 0 : 1);
-}
+const program = new Command("npm run bench --")
+  .addArgument(
+    new Argument("[sections...]", "all, if none is named").choices(
+      Object.keys(sections),
+    ),
+  )
+  .option("--quick", "shorter texts, fewer followers: about two minutes")
+  .option("--json", "print the rows as JSON")
+  .option("--write", "replace the tables of docs/benchmarks.md, but no dates")
+  .parse();
+const named = program.args;
+const values =
+  program.opts<Partial<Record<"quick" | "json" | "write", boolean>>>();
 
 const rows: Row[] = [];
 for (const [name, measure] of Object.entries(sections)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  if (named.length > 0 && !named.includes(name)) continue;
   const report = (line: string) => console.error(`… ${line}`);
-  rows.push(...(await measure({ quick: values.quick, report })));
+  const scope = { quick: values.quick === true, report };
+  for await (const row of measure(scope)) rows.push(row);
 }
 
 if (values.json)
@@ -62,10 +51,9 @@ for (const { what, metric, reason } of rows.filter(isWorse)) {
 }
 
 function circumstances() {
-  const [cpu] = cpus();
   return {
     date: new Date().toISOString().slice(0, 10),
-    machine: `${cpu?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    machine: machine(),
     versions: {
       "this package": versionOf("."),
       published: versionOf("persistent-text-streaming-published"),

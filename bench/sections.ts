@@ -20,7 +20,6 @@ import {
   opening,
   silence,
   unwritten,
-  type FollowingCase,
   type ReadBy,
 } from "./replies.js";
 import { rowsOf, type Row, type Unit } from "./table.js";
@@ -33,8 +32,7 @@ export interface Scope {
   report: (line: string) => void;
 }
 
-type Section = (scope: Scope) => Promise<Row[]>;
-type Results<Figures> = Partial<Record<TargetName, Figures>>;
+type Section = (scope: Scope) => AsyncIterable<Row>;
 
 /** Milliseconds from token to token, of a fast model and of a usual one. */
 const FAST = 5;
@@ -65,39 +63,42 @@ const bytesRead = figure("bytesRead", "bytes read", "bytes");
 const bytesWritten = figure("bytesWritten", "bytes written", "bytes");
 const bytesPushed = figure("bytesPushed", "bytes pushed", "bytes");
 
-/** Runs something with one target after the other, each in a fresh process. */
-async function each<Result>(
-  names: readonly TargetName[],
-  run: (host: Host, name: TargetName) => Promise<Result>,
-): Promise<Results<Result>> {
-  const results: Results<Result> = {};
-  for (const name of names) {
-    results[name] = await withHost(name, (host) => run(host, name));
-  }
-  return results;
-}
-
-/** The same a few times, with the median of each figure. In turn, so that other work of the machine affects all of them. */
-async function inTurn<Name extends string>(
-  names: readonly TargetName[],
+/**
+ * Measures something for one name after the other, some `times`, and combines the
+ * values of each figure. In turn, so that other work of the machine affects all names.
+ */
+async function inTurn<Name extends string, Figure extends string>(
+  names: readonly Name[],
   times: number,
-  run: (host: Host, name: TargetName) => Promise<Record<Name, number>>,
-): Promise<Results<Record<Name, number>>> {
-  const rounds: Results<Record<Name, number>>[] = [];
-  for (let i = 0; i < times; i++) rounds.push(await each(names, run));
+  measure: (name: Name) => Promise<Record<Figure, number>>,
+  combine = median,
+): Promise<Record<Name, Record<Figure, number>>> {
+  const rounds: Record<Name, Record<Figure, number>>[] = [];
+  for (let i = 0; i < times; i++) {
+    const round = {} as (typeof rounds)[number];
+    for (const name of names) round[name] = await measure(name);
+    rounds.push(round);
+  }
   return Object.fromEntries(
     names.map((name) => [
       name,
       combined(
-        rounds.flatMap((round) => round[name] ?? []),
-        median,
+        rounds.map((round) => round[name]),
+        combine,
       ),
     ]),
-  );
+  ) as (typeof rounds)[number];
 }
 
-const following: Section = async ({ quick, report }) => {
-  const rows: Row[] = [];
+/** The median of some `times` for each target, each in a fresh process. */
+const each = <Name extends TargetName, Figure extends string>(
+  names: readonly Name[],
+  times: number,
+  measure: (host: Host, name: Name) => Promise<Record<Figure, number>>,
+) =>
+  inTurn(names, times, (name) => withHost(name, (host) => measure(host, name)));
+
+async function* following({ quick, report }: Scope) {
   const perCharacter = figure(
     "perCharacter",
     "bytes pushed per character",
@@ -124,45 +125,40 @@ const following: Section = async ({ quick, report }) => {
     cost,
   ];
   const number = (count: number) => count.toLocaleString("en");
-  const add = async (
-    what: FollowingCase,
-    title: string,
-    figures: typeof ofOne,
-  ) => {
+  for (const [tokens, pace, followers] of [
+    [200, FAST, 1],
+    [2000, FAST, 1],
+    [8000, FAST, 1],
+    [50_000, FAST, 1],
+    [2000, USUAL, 1],
+    [2000, FAST, 10],
+    [2000, FAST, 100],
+    [2000, FAST, 1000],
+  ] as const) {
+    if (quick && (tokens > 8000 || followers > 10)) continue;
+    const isCrowd = followers > 1;
+    const title = `${number(tokens)} tokens at ${Math.round(1000 / pace)}/s${isCrowd ? `, ${number(followers)} followers` : ""}`;
     report(`following: ${title}`);
     const results = await each(
       ["ours", "dropIn", "published", "agent"],
+      1,
       async (host) => {
-        const result = await host.following(what);
-        return {
-          ...result,
-          perCharacter: result.bytesPushed / result.characters,
-          cost: costOfThousand(result),
-        };
+        const result = await host.following({ tokens, pace, followers });
+        const perCharacter = result.bytesPushed / result.characters;
+        return { ...result, perCharacter, cost: costOfThousand(result) };
       },
     );
-    rows.push(...rowsOf("Following a reply", title, results, figures));
-  };
-  for (const tokens of quick ? [200, 2000, 8000] : [200, 2000, 8000, 50_000]) {
-    const title = `${number(tokens)} tokens at 200/s`;
-    await add({ tokens, pace: FAST, followers: 1 }, title, ofOne);
+    const figures = isCrowd ? ofCrowd : ofOne;
+    yield* rowsOf("Following a reply", title, results, figures);
   }
-  const usual = { tokens: 2000, pace: USUAL, followers: 1 };
-  await add(usual, "2,000 tokens at 60/s", ofOne);
-  for (const followers of quick ? [10] : [10, 100, 1000]) {
-    const title = `2,000 tokens at 200/s, ${number(followers)} followers`;
-    await add({ tokens: 2000, pace: FAST, followers }, title, ofCrowd);
-  }
-  return rows;
-};
+}
 
-const drive: Section = async ({ quick, report }) => {
+async function* drive({ quick, report }: Scope) {
   const tokens = quick ? 400 : 1000;
-  const rows: Row[] = [];
   for (const delay of [0, 20, 100]) {
     const what = `commits of ${delay} ms`;
     report(`driving: ${what}`);
-    const results = await inTurn(
+    const results = await each(
       ["ours", "published"],
       quick ? 1 : 3,
       async (host) => {
@@ -177,36 +173,33 @@ const drive: Section = async ({ quick, report }) => {
         };
       },
     );
-    rows.push(
-      ...rowsOf("Driving a reply", what, results, [
-        figure("firstByte", "request to first byte", "ms", { reason: CLAIM }),
-        figure("appendP50", "an append waits, p50", "ms"),
-        figure("appendP99", "an append waits, p99", "ms"),
-        figure("appendMax", "an append waits, at most", "ms", {
-          reason:
-            "The longest of a thousand waits is a pause of the process, garbage collection for one.",
-        }),
-        figure("beyond", `${tokens} tokens at 200/s: ms beyond that`, "ms", {
-          reason: `${CLAIM} The response ends only after the last text and the status are saved.`,
-        }),
-        figure("speed", "tokens, if the writer never pauses", "perSecond", {
-          better: "more",
-        }),
-      ]),
-    );
+    yield* rowsOf("Driving a reply", what, results, [
+      figure("firstByte", "request to first byte", "ms", { reason: CLAIM }),
+      figure("appendP50", "an append waits, p50", "ms"),
+      figure("appendP99", "an append waits, p99", "ms"),
+      figure("appendMax", "an append waits, at most", "ms", {
+        reason:
+          "The longest of a thousand waits is a pause of the process, garbage collection for one.",
+      }),
+      figure("beyond", `${tokens} tokens at 200/s: ms beyond that`, "ms", {
+        reason: `${CLAIM} The response ends only after the last text and the status are saved.`,
+      }),
+      figure("speed", "tokens, if the writer never pauses", "perSecond", {
+        better: "more",
+      }),
+    ]);
   }
-  return rows;
-};
+}
 
-const open: Section = async ({ quick, report }) => {
+async function* open({ quick, report }: Scope) {
   const replies = 50;
   const tokens = quick ? 500 : 2000;
   const what = `${replies} replies of ${tokens.toLocaleString("en")} tokens`;
   report(`opening: ${what}`);
-  const results = await each(["ours", "dropIn", "published"], (host, name) =>
+  const results = await each(["ours", "dropIn", "published"], 1, (host, name) =>
     opening(host, targets[name], { replies, tokens }),
   );
-  return rowsOf("Opening a chat", what, results, [
+  yield* rowsOf("Opening a chat", what, results, [
     documents,
     bytesRead,
     {
@@ -216,12 +209,10 @@ const open: Section = async ({ quick, report }) => {
     },
     figure("took", "until all are there", "ms"),
   ]);
-};
+}
 
-const hook: Section = async ({ quick, report }) => {
+async function* hook({ quick, report }: Scope) {
   const names = ["ours", "dropIn", "published"] as const;
-  type Name = (typeof names)[number];
-  const rows: Row[] = [];
   const section = "The hook in Chromium";
   for (const [speed, tokens] of [
     [60, quick ? 100 : 500],
@@ -229,62 +220,59 @@ const hook: Section = async ({ quick, report }) => {
   ] as const) {
     const what = `${speed} tokens a second`;
     report(`hook: ${what}`);
-    const results = await inTurn(names, quick ? 1 : 3, (host, name) =>
-      rendering(host, name as Name, tokens, 1000 / speed),
+    const results = await each(names, quick ? 1 : 3, (host, name) =>
+      rendering(host, name, tokens, 1000 / speed),
     );
-    rows.push(
-      ...rowsOf(section, what, results, [
-        figure("renders", "renders per 1,000 tokens", "count"),
-        figure("scripts", "main thread in scripts, per 1,000 tokens", "ms", {
-          reason:
-            "Each update waits for the next frame, so that fast replies and slow pages render less. At this pace every token is an update, and the wait costs 0.07 ms of scripts.",
-        }),
-        figure("mainThread", "main thread in all, per 1,000 tokens", "ms", {
-          reason:
-            "Mostly painting, once per frame in both. Two runs of the same package differ by as much.",
-        }),
-      ]),
-    );
+    yield* rowsOf(section, what, results, [
+      figure("renders", "renders per 1,000 tokens", "count"),
+      figure("scripts", "main thread in scripts, per 1,000 tokens", "ms", {
+        reason:
+          "Each update waits for the next frame, so that fast replies and slow pages render less. At this pace every token is an update, and the wait costs 0.07 ms of scripts.",
+      }),
+      figure("mainThread", "main thread in all, per 1,000 tokens", "ms", {
+        reason:
+          "Mostly painting, once per frame in both. Two runs of the same package differ by as much.",
+      }),
+    ]);
   }
   const replies = quick ? 3 : 10;
   const what = `${replies} replies of 8,000 tokens`;
   report(`hook: ${what}`);
-  const results = await each(names, async (host, name) => ({
-    heap: await heap(host, name as Name, replies, 8000),
+  const results = await each(names, 1, async (host, name) => ({
+    heap: await heap(host, name, replies, 8000),
   }));
   const heapOfPage = figure("heap", "heap of the page", "bytes", {
     noise: 0.05,
     reason:
       "The reader keeps a copy of each text, so that a component that mounts again shows it at once.",
   });
-  return [...rows, ...rowsOf(section, what, results, [heapOfPage])];
-};
+  yield* rowsOf(section, what, results, [heapOfPage]);
+}
 
-const busy: Section = async ({ quick, report }) => {
-  const rounds = quick ? 1 : 2;
-  const rows: Row[] = [];
-  const add = (what: string, metric: string, values: Row["values"]) =>
-    rows.push({
-      ...{ section: "Beside a reply", what, metric, unit: "ms", values },
-      ...{ noise: 0.25, reason: OTHERS },
-    });
-  /** The best of some rounds for each hook, in turn: other work of the machine only adds to it. */
+async function* busy({ quick, report }: Scope) {
+  const row = (what: string, metric: string, values: Row["values"]): Row => ({
+    ...{ section: "Beside a reply", what, metric, unit: "ms", values },
+    ...{ noise: 0.25, reason: OTHERS },
+  });
+  /** The best of some rounds for each hook: other work of the machine only adds to it. */
   async function best<Name extends Shown>(
     what: string,
     hooks: readonly Name[],
-    measure: (host: Host, hook: Shown) => Promise<number>,
+    measure: (host: Host, hook: Name) => Promise<number>,
   ): Promise<Record<Name, number>> {
-    const figures = Object.fromEntries(
-      hooks.map((hook) => [hook, Infinity]),
+    const figures = await inTurn(
+      hooks,
+      quick ? 1 : 2,
+      async (hook) => {
+        report(`beside: ${what}, ${hook}`);
+        const took = await withHost("ours", (host) => measure(host, hook));
+        return { took };
+      },
+      (values) => Math.min(...values),
+    );
+    return Object.fromEntries(
+      hooks.map((hook) => [hook, figures[hook].took]),
     ) as Record<Name, number>;
-    for (let round = 1; round <= rounds; round++) {
-      for (const name of hooks) {
-        report(`beside: ${what}, ${name}, ${round} of ${rounds}`);
-        const took = await withHost("ours", (host) => measure(host, name));
-        figures[name] = Math.min(figures[name], took);
-      }
-    }
-    return figures;
   }
   for (const react of ["18.3", "19"] as const) {
     const measured = `React ${react}`;
@@ -295,7 +283,7 @@ const busy: Section = async ({ quick, report }) => {
         (host, hook) => beside(host, hook, how, 5, react),
       );
       const what = `a ${how} of 300 ms; alone ${alone.toFixed(0)} ms, beside a bare loop ${loop.toFixed(0)} ms`;
-      add(what, `time it takes, ${measured}`, { ours, published });
+      yield row(what, `time it takes, ${measured}`, { ours, published });
     }
     const { loop, ours, published } = await best(
       `clicks, ${measured}`,
@@ -303,7 +291,7 @@ const busy: Section = async ({ quick, report }) => {
       (host, hook) => clicks(host, hook, 20, react),
     );
     const what = `a click beside a reply whose rendering takes 100 ms; beside a bare loop ${loop.toFixed(0)} ms`;
-    add(what, `p95, ${measured}`, { ours, published });
+    yield row(what, `p95, ${measured}`, { ours, published });
   }
   for (const [what, length] of [
     ["nothing", 0],
@@ -315,24 +303,23 @@ const busy: Section = async ({ quick, report }) => {
       (host, hook) => long(host, hook, length),
     );
     const metric = "main thread in all, per 1,000 tokens";
-    add(`${what} shown before`, metric, { ours, published });
-    add(`${what} shown before`, `${metric}, as lines`, { ours: lines });
+    yield row(`${what} shown before`, metric, { ours, published });
+    yield row(`${what} shown before`, `${metric}, as lines`, { ours: lines });
   }
-  return rows;
-};
+}
 
-const crowd: Section = async ({ quick, report }) => {
+async function* crowd({ quick, report }: Scope) {
   const streams = quick ? 50 : 200;
   const tokens = quick ? 120 : 300;
   const what = `${streams} streams of ${tokens} tokens at 60/s, each followed`;
   report(`many: ${what}`);
   const plan = { streams, tokens, pace: USUAL };
-  const results = await inTurn(
+  const results = await each(
     ["ours", "published"],
     quick ? 1 : 3,
     (host, name) => many(host, targets[name], plan),
   );
-  return rowsOf("Many at once", what, results, [
+  yield* rowsOf("Many at once", what, results, [
     figure("commitsPerSecond", "commits a second", "perSecond", {
       reason:
         "This package also saves at line breaks, so that lists, tables and code do not wait for a full stop.",
@@ -350,11 +337,10 @@ const crowd: Section = async ({ quick, report }) => {
     figure("memory", "memory of the deployment", "bytes", { noise: 0.15 }),
     figure("lost", "characters lost", "count"),
   ]);
-};
+}
 
-const reading: Section = async ({ quick, report }) => {
+async function* reading({ quick, report }: Scope) {
   const seconds = quick ? 10 : 60;
-  const rows: Row[] = [];
   for (const [title, pace, readers] of [
     ["60 tokens a second, one reader", USUAL, 1],
     ["200 tokens a second, one reader", FAST, 1],
@@ -374,23 +360,19 @@ const reading: Section = async ({ quick, report }) => {
       measure("readStream"),
       measure("long-polls"),
     ]);
-    rows.push(
-      ...rowsOf("Reading for a minute", title, { ours, resumed, polled }, [
-        calls,
-        runs,
-        documents,
-        bytesRead,
-        bytesPushed,
-        figure("cost", "price of 1,000 minutes", "dollars"),
-      ]),
-    );
+    yield* rowsOf("Reading for a minute", title, { ours, resumed, polled }, [
+      calls,
+      runs,
+      documents,
+      bytesRead,
+      bytesPushed,
+      figure("cost", "price of 1,000 minutes", "dollars"),
+    ]);
   }
-  return rows;
-};
+}
 
 /** What a silent stream costs, with its reader and its writer. */
-const waiting: Section = async ({ report }) => {
-  const rows: Row[] = [];
+async function* waiting({ report }: Scope) {
   for (const [what, measure] of [
     ["5 minutes of silence in a reply, one follower", silence],
     ["500 streams that nobody writes, until they time out", unwritten],
@@ -400,26 +382,22 @@ const waiting: Section = async ({ report }) => {
   ] as [string, (host: Host) => Promise<Counters>][]) {
     report(`waiting: ${what}`);
     const ours = { ...(await withHost("ours", measure)) };
-    rows.push(
-      ...rowsOf("While nothing is written", what, { ours }, [
-        calls,
-        documents,
-        bytesRead,
-        bytesWritten,
-      ]),
-    );
+    yield* rowsOf("While nothing is written", what, { ours }, [
+      calls,
+      documents,
+      bytesRead,
+      bytesWritten,
+    ]);
   }
-  return rows;
-};
+}
 
-const size: Section = async ({ report }) => {
+async function* size({ report }: Scope) {
   report("size");
   const source = (path: string) => new URL(`../src/${path}`, import.meta.url);
   const published = (path: string) =>
     new URL(import.meta.resolve(`persistent-text-streaming-published${path}`));
   const reason =
     "This is the code for stop, resume, exactly-once saving and incremental followers. The backend's part is never sent to a browser.";
-  const rows: Row[] = [];
   for (const [what, ours, theirs] of [
     ["the backend's entry", source("client/index.ts"), published("")],
     ["the hook's entry", source("react/index.ts"), published("/react")],
@@ -428,16 +406,13 @@ const size: Section = async ({ report }) => {
       ours: await sizeOf(ours),
       published: await sizeOf(theirs),
     };
-    rows.push(
-      ...rowsOf("Size", what, results, [
-        figure("minified", "minified", "bytes", { reason }),
-        figure("gzip", "and gzip", "bytes", { reason }),
-        figure("brotli", "and brotli", "bytes", { reason }),
-      ]),
-    );
+    yield* rowsOf("Size", what, results, [
+      figure("minified", "minified", "bytes", { reason }),
+      figure("gzip", "and gzip", "bytes", { reason }),
+      figure("brotli", "and brotli", "bytes", { reason }),
+    ]);
   }
-  return rows;
-};
+}
 
 export const sections: Record<string, Section> = {
   following,

@@ -1,7 +1,13 @@
-/** The writer of every app here: a model that emits a text at its own pace. */
+/** The writer of every app here, a model that emits a text at its own pace, and the route that drives it. */
 import { readFileSync } from "node:fs";
+import {
+  httpActionGeneric,
+  httpRouter,
+  type GenericActionCtx,
+  type GenericDataModel,
+} from "convex/server";
 import { tokenize } from "../../test/local-deployment/model/tokens.js";
-import { clock } from "../virtual-clock.js";
+import { clock } from "../../test/local-deployment/process-clock.js";
 
 /** Two replies of a chat model, in Markdown. */
 const replies = ["tides", "bread"].map((name) =>
@@ -27,28 +33,17 @@ export function charactersOf(count: number): number {
 
 export interface Plan {
   tokens: number;
-  /** Milliseconds from one token to the next; 0: as fast as they are taken. */
+  /** Milliseconds from one token (or burst) to the next; 0: as fast as they are taken. */
   pace: number;
+  /** How many tokens come at once. Default: 1. */
+  burst?: number;
   /** Stops the clock for the time of writing, and waits for `settled` after each commit. */
-  stopClock: boolean;
+  stopClock?: boolean;
 }
 
-/** How the plan is written in the URL of an HTTP action. */
-export function planQuery(plan: Plan): string {
-  return new URLSearchParams({
-    tokens: String(plan.tokens),
-    pace: String(plan.pace),
-    ...(plan.stopClock ? { stopClock: "yes" } : {}),
-  }).toString();
-}
-
-export function planOf(url: string): Plan {
-  const { searchParams } = new URL(url);
-  return {
-    tokens: Number(searchParams.get("tokens")),
-    pace: Number(searchParams.get("pace")),
-    stopClock: searchParams.has("stopClock"),
-  };
+/** Where a deployment's stream is driven by a plan. */
+export function writeUrl({ siteUrl }: { siteUrl: string }, plan: Plan): string {
+  return `${siteUrl}/write?plan=${encodeURIComponent(JSON.stringify(plan))}`;
 }
 
 /** What a writer notes. */
@@ -75,10 +70,60 @@ export const meeting: Meeting = (holder.benchMeeting ??= {
 
 const wallClock = () => performance.timeOrigin + performance.now();
 
-export async function write(
+export type ActionCtx = GenericActionCtx<GenericDataModel>;
+type Append = (token: string) => Promise<void>;
+
+const cors = {
+  "Access-Control-Allow-Origin": "*",
+  "Access-Control-Allow-Headers": "Content-Type",
+};
+
+/** A router with `/write`, for what an app does with a request and a writer. */
+export function writeRouter(
+  stream: (
+    ctx: ActionCtx,
+    request: Request,
+    streamId: string,
+    writer: (append: Append) => Promise<void>,
+  ) => Promise<Response>,
+) {
+  const http = httpRouter();
+  http.route({
+    path: "/write",
+    method: "POST",
+    handler: httpActionGeneric(async (ctx, request) => {
+      const { streamId } = (await request.json()) as { streamId: string };
+      const { searchParams } = new URL(request.url);
+      const plan = JSON.parse(searchParams.get("plan")!) as Plan;
+      // Already here: the packages set timers before they call the writer.
+      if (plan.stopClock) clock.stop();
+      const commits = new Commits();
+      const response = await stream(
+        commits.watch(ctx),
+        request,
+        streamId,
+        (append) => write(streamId, plan, append, commits),
+      );
+      for (const [name, value] of Object.entries(cors)) {
+        response.headers.set(name, value);
+      }
+      return response;
+    }),
+  });
+  http.route({
+    path: "/write",
+    method: "OPTIONS",
+    handler: httpActionGeneric(() =>
+      Promise.resolve(new Response(null, { status: 204, headers: cors })),
+    ),
+  });
+  return http;
+}
+
+async function write(
   streamId: string,
   plan: Plan,
-  append: (token: string) => Promise<void>,
+  append: Append,
   commits: Commits,
 ): Promise<void> {
   const record: WriterRecord = { waits: [], times: [] };
@@ -86,8 +131,9 @@ export async function write(
   try {
     // The model does not wait: a writer that is late gets the next token at once.
     const first = clock.now();
+    const { pace, burst = 1 } = plan;
     for (const [i, token] of tokens(plan.tokens).entries()) {
-      if (plan.pace > 0) await clock.until(first + i * plan.pace);
+      if (pace > 0) await clock.until(first + Math.floor(i / burst) * pace);
       if (plan.stopClock) await commits.settle();
       const before = wallClock();
       await append(token);
@@ -106,7 +152,7 @@ type RunMutation = (
 ) => Promise<unknown>;
 
 /** The commits of one writer: how far the text is saved, and whether one is in flight. */
-export class Commits {
+class Commits {
   private readonly inFlight = new Set<Promise<unknown>>();
   private progress = 0;
   private settledAt = 0;

@@ -9,14 +9,11 @@ import {
 } from "@convex-dev/agent";
 import {
   componentsGeneric,
-  httpActionGeneric,
-  httpRouter,
   mutationGeneric,
   queryGeneric,
 } from "convex/server";
 import { v } from "convex/values";
-import { clock } from "../../virtual-clock.js";
-import { Commits, planOf, write } from "../writer.js";
+import { writeRouter } from "../writer.js";
 
 type Component = Parameters<typeof createThread>[1];
 
@@ -36,39 +33,24 @@ export const deltas = queryGeneric({
     }),
 });
 
-export const http = httpRouter();
-
-http.route({
-  path: "/write",
-  method: "POST",
-  handler: httpActionGeneric(async (ctx, request) => {
-    const { streamId: threadId } = (await request.json()) as {
-      streamId: string;
-    };
-    const plan = planOf(request.url);
-    if (plan.stopClock) clock.stop();
-    const commits = new Commits();
-    const streamer = new DeltaStreamer(
-      components.agent,
-      commits.watch(ctx),
-      {
-        throttleMs: DEFAULT_STREAMING_OPTIONS.throttleMs,
-        compress: compressUIMessageChunks,
-        onAsyncAbort: () => Promise.resolve(),
-        abortSignal: undefined,
-      },
-      { threadId, order: 0, stepOrder: 0, format: "UIMessageChunk" },
-    );
-    const id = "text";
-    await streamer.addParts([{ type: "text-start", id }]);
-    await write(
-      threadId,
-      plan,
-      (delta) => streamer.addParts([{ type: "text-delta", id, delta }]),
-      commits,
-    );
-    await streamer.addParts([{ type: "text-end", id }]);
-    await streamer.finish();
-    return new Response(null, { status: 204 });
-  }),
+export const http = writeRouter(async (ctx, _request, threadId, writer) => {
+  const streamer = new DeltaStreamer(
+    components.agent,
+    ctx,
+    {
+      throttleMs: DEFAULT_STREAMING_OPTIONS.throttleMs,
+      compress: compressUIMessageChunks,
+      onAsyncAbort: () => Promise.resolve(),
+      abortSignal: undefined,
+    },
+    { threadId, order: 0, stepOrder: 0, format: "UIMessageChunk" },
+  );
+  const id = "text";
+  await streamer.addParts([{ type: "text-start", id }]);
+  await writer((delta) =>
+    streamer.addParts([{ type: "text-delta", id, delta }]),
+  );
+  await streamer.addParts([{ type: "text-end", id }]);
+  await streamer.finish();
+  return new Response(null, { status: 204 });
 });

@@ -15,7 +15,6 @@ import {
   type StreamId,
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
-import { story, tokens } from "../../../test/support/story.js";
 import { streamsApp } from "../streams.js";
 
 const components = componentsGeneric() as unknown as {
@@ -87,26 +86,4 @@ export const remove = mutationGeneric({
     await streaming.deleteStream(ctx, streamId as StreamId);
     return null;
   },
-});
-
-/** For the load: writes a story of so many `sentences`, one `every` so many ms. */
-http.route({
-  path: "/say",
-  method: "POST",
-  handler: httpActionGeneric(async (ctx, request) => {
-    const { streamId } = (await request.json()) as { streamId: StreamId };
-    const { searchParams } = new URL(request.url);
-    const sentences = Number(searchParams.get("sentences"));
-    const every = Number(searchParams.get("every"));
-    return streaming.stream(ctx, request, streamId, async (...args) => {
-      const append = args[3];
-      const begin = Date.now();
-      const texts = story(sentences).split(/(?<=\. )/);
-      for (const [index, text] of texts.entries()) {
-        const wait = begin + index * every - Date.now();
-        if (wait > 0) await new Promise((goOn) => setTimeout(goOn, wait));
-        for (const token of tokens(text)) await append(token);
-      }
-    });
-  }),
 });
