@@ -21,6 +21,8 @@ useClock();
 afterEach(() => vi.restoreAllMocks());
 
 const offset = (n: number) => String(n).padStart(16, "0");
+const events = "?offset=-1&live=sse";
+const poll = (from = 0) => `?offset=${offset(from)}&live=long-poll`;
 
 /** An app that serves its stream. */
 async function serving() {
@@ -86,28 +88,19 @@ const positionOf = ({ status, headers }: Response) => ({
   closed: headers.get("Stream-Closed"),
 });
 
-/** Reads events as a browser does, strictly: what is no field of an event is an error. */
-function eventsOf(text: string) {
+/** The text in events, and what they said of the position. What is no field of an event is an error. */
+function receivedIn(text: string) {
+  const data: string[] = [];
+  const controls: Record<string, unknown>[] = [];
   const blocks = text.split("\n\n");
   expect(blocks.pop()).toBe("");
-  return blocks.map((block) => {
-    const [name, ...lines] = block.split("\n");
-    const data = lines.map((line) => {
-      if (!line.startsWith("data:")) throw new Error(`No data: ${line}`);
-      return line.slice("data:".length).replace(/^ /, "");
-    });
-    return { event: name?.replace(/^event: /, ""), data: data.join("\n") };
-  });
-}
-
-/** The text in events, as they were, and the last thing they said. */
-function receivedIn(text: string) {
-  const events = eventsOf(text);
-  const data = events.filter(({ event }) => event === "data");
-  const controls = events
-    .filter(({ event }) => event === "control")
-    .map(({ data }) => JSON.parse(data) as Record<string, unknown>);
-  return { data: data.map((each) => each.data), controls };
+  for (const [name, ...lines] of blocks.map((block) => block.split("\n"))) {
+    for (const line of lines) expect(line).toMatch(/^data:/);
+    const value = lines.map((line) => line.replace(/^data: ?/, "")).join("\n");
+    if (name === "event: data") data.push(value);
+    else controls.push(JSON.parse(value) as Record<string, unknown>);
+  }
+  return { data, controls };
 }
 
 // The published suite of the protocol checks what it asks for: see test/conformance.
@@ -216,20 +209,17 @@ describe("refuses", () => {
     });
   });
 
-  test.each([
-    "",
-    "?offset=now",
-    "?offset=now&live=sse",
-    "?offset=-1&live=long-poll",
-    "?offset=-1&live=sse",
-  ])("a missing stream, at %j, with a 404", async (query) => {
-    const { ask, streamId, remove } = await serving();
-    await remove();
-    for (const id of [streamId, "none", ""]) {
-      expect((await ask(query, { id })).status).toBe(404);
-    }
-    expect((await ask(query, { method: "HEAD" })).status).toBe(404);
-  });
+  test.each(["", "?offset=now", poll(), events])(
+    "a missing stream, at %j, with a 404",
+    async (query) => {
+      const { ask, streamId, remove } = await serving();
+      await remove();
+      for (const id of [streamId, "none", ""]) {
+        expect((await ask(query, { id })).status).toBe(404);
+      }
+      expect((await ask(query, { method: "HEAD" })).status).toBe(404);
+    },
+  );
 
   test.each(["application/json", "text/event-stream; charset=utf-8"])(
     "the content type %s, which is not text to the protocol",
@@ -240,25 +230,23 @@ describe("refuses", () => {
   );
 });
 
-test("every response is private, neither a page nor a script, and exposes its headers to pages", async () => {
+test("every response is private, and exposes its headers to pages", async () => {
   const { ask, write } = await serving();
   await write("Text.");
   const { headers } = await ask();
   const tag = { "If-None-Match": headers.get("ETag") ?? "" };
   const responses = [
-    await ask(),
     await ask("", { headers: tag }),
-    await ask("?offset=now"),
-    await ask("?offset=-1&live=long-poll"),
-    await ask(`?offset=${offset(5)}&live=long-poll`),
-    await ask("?offset=-1&live=sse"),
+    await ask(poll()),
+    await ask(poll(5)),
+    await ask(events),
     await ask("", { method: "HEAD" }),
     await ask("", { id: "none" }),
     await ask("?offset=x"),
     await ask("", { method: "POST" }),
   ];
   expect(responses.map(({ status }) => status)).toEqual([
-    200, 304, 200, 200, 204, 200, 200, 404, 400, 405,
+    304, 200, 204, 200, 200, 404, 400, 405,
   ]);
   for (const { headers } of responses) {
     expect(headers.get("Cache-Control")).toMatch(/^private, no-/);
@@ -270,31 +258,30 @@ test("every response is private, neither a page nor a script, and exposes its he
   }
 });
 
-const events = "?offset=-1&live=sse";
-const poll = (from = 0) => `?offset=${offset(from)}&live=long-poll`;
+test("a long-poll of a stream that is aborted does not report the end before the last words", async () => {
+  const { say, ask, abort } = await growing();
+  await say("One. ");
+  await say("Half a sent");
+  const position = { next: offset(16), closed: null };
+  expect(positionOf(await ask())).toMatchObject(position);
+  const asked = ask(poll(16));
+  await abort();
+  const response = await settled(asked);
+  expect(positionOf(response)).toMatchObject({ closed: "true" });
+  expect(response.headers.get("Stream-Status")).toBe("aborted");
+});
 
-describe("a long-poll", () => {
-  test("of a stream that is deleted meanwhile is a 404", async () => {
+test.each([poll(), events])(
+  "%j ends when the stream is deleted, with a 404 at last",
+  async (query) => {
     const { remove, ask } = await serving();
-    const asked = ask(poll());
+    const asked = ask(query).then((response) => textOf(response));
     await pass(5000);
     await remove();
-    expect((await settled(asked)).status).toBe(404);
-  });
-
-  test("of a stream that is aborted does not report the end before the last words", async () => {
-    const { say, ask, abort } = await growing();
-    await say("One. ");
-    await say("Half a sent");
-    const position = { next: offset(16), closed: null };
-    expect(positionOf(await ask())).toMatchObject(position);
-    const asked = ask(poll(16));
-    await abort();
-    const response = await settled(asked);
-    expect(positionOf(response)).toMatchObject({ closed: "true" });
-    expect(response.headers.get("Stream-Status")).toBe("aborted");
-  });
-});
+    await settled(asked);
+    expect((await ask(query)).status).toBe(404);
+  },
+);
 
 test.each([poll(), events])(
   "%j does not read any more when its client has left",
@@ -368,9 +355,7 @@ describe("events", () => {
   });
 
   test.each([
-    "a\n\nevent: control\ndata: {}\n\nb",
-    "a\r\n\r\nevent: control\r\ndata: {}\r\n\r\nb",
-    "a\r\revent: control\rdata: {}\r\rb",
+    "a\r\n\r\nevent: control\ndata: {}\r\rb",
     "  two blanks\n at the beginning",
     "\n",
     "\n\n\n",
@@ -424,7 +409,10 @@ describe("events", () => {
 
   test("of a long text are many, each with its offset, and end long before a response is full", async () => {
     const { ask, write } = await serving();
-    const text = `${"中".repeat(20)}😀\r\n`.repeat(200_000);
+    // Neither 😀 nor CR LF are cut where an event is full.
+    const edge = 64 * 1024 - 1;
+    const edges = `${"x".repeat(edge)}\r\n${"x".repeat(edge - 2)}😀`;
+    const text = edges + `${"中".repeat(20)}😀\r\n`.repeat(200_000);
     await write(text);
     let query = events;
     let received = "";
@@ -445,24 +433,6 @@ describe("events", () => {
     expect(received === text.replaceAll("\r\n", "\n")).toBe(true);
     expect(responses).toBe(3);
   }, 30_000);
-
-  test.each(["\r\n", "😀"])("do not cut %j in two", async (middle) => {
-    const { ask, write } = await serving();
-    const text = `${"x".repeat(64 * 1024 - 1)}${middle}y`;
-    await write(text);
-    const { data } = receivedIn(await textOf(await ask(events)));
-    expect(data).toHaveLength(2);
-    expect(data.join("") === text.replace("\r\n", "\n")).toBe(true);
-  });
-
-  test("end when the stream is deleted; the next request gets a 404", async () => {
-    const { remove, ask } = await serving();
-    const { seen } = readBody(await ask(events));
-    await pass(1000);
-    await remove();
-    await seen.end();
-    expect((await ask(events)).status).toBe(404);
-  });
 
   test("of a stream that is aborted bring the last words before the end", async () => {
     const { say, ask, abort, body } = await growing();
