@@ -11,6 +11,7 @@ const MOST_CALLS = 20_000;
  * nothing of it continues.
  */
 export class Action implements Owner {
+  readonly what: string = "a reader's action";
   readonly timers = new TimerCount();
   fate: "running" | "ended" | "died" = "running";
   /** What was still running when it ended by itself. */
@@ -53,13 +54,10 @@ export class Action implements Owner {
     if (death && "at" in death) {
       void clock.wait(death.at).then(() => this.die());
     }
-    const ctx = {
-      runMutation: (reference: Reference, args: Args) =>
-        this.call(reference, args, true),
-      runQuery: (reference: Reference, args: Args) =>
-        this.call(reference, args, false),
-    } as unknown as Deployment["app"];
-    return clock.as(this, () => code(ctx));
+    const call = (isMutation: boolean) => (reference: Reference, args: Args) =>
+      this.call(isMutation, reference, args);
+    const ctx = { runMutation: call(true), runQuery: call(false) };
+    return clock.as(this, () => code(ctx as unknown as Deployment["app"]));
   }
 
   /** It returns, and everything it did not wait for is cut off. */
@@ -77,16 +75,17 @@ export class Action implements Owner {
   private stop(fate: "ended" | "died"): void {
     if (!this.alive) return;
     this.fate = fate;
+    if (fate === "died") this.deployment.happenings.add(`${this.what} died`);
     this.overAt = this.deployment.clock.time;
     this.resolveOver();
   }
 
   private async call(
+    isMutation: boolean,
     reference: Reference,
     args: Args,
-    isMutation: boolean,
   ): Promise<unknown> {
-    const { clock } = this.deployment;
+    const { clock, happenings } = this.deployment;
     const never = new Promise(() => {});
     if (!this.alive) return never;
     for (const value of Object.values(args)) {
@@ -98,12 +97,16 @@ export class Action implements Owner {
     const index = this.calls++;
     const inFlight = ++this.callsInFlight;
     this.mostCallsInFlight = Math.max(this.mostCallsInFlight, inFlight);
+    const { deployment } = this;
+    const execute = () =>
+      isMutation
+        ? deployment.mutate(reference, args, this)
+        : deployment.query(reference, args);
     try {
-      return await clock.asNobody(() =>
-        this.carryOut(index, reference, args, isMutation),
-      );
+      return await clock.asNobody(() => this.carryOut(index, execute));
     } catch (error) {
       this.failures.push(clock.time);
+      happenings.add(`call of ${this.what} failed`);
       throw error;
     } finally {
       if (!this.alive) await never;
@@ -114,19 +117,13 @@ export class Action implements Owner {
     }
   }
 
+  /** Executes a call as planned. */
   private async carryOut(
     index: number,
-    reference: Reference,
-    args: Args,
-    isMutation: boolean,
+    execute: () => Promise<unknown>,
   ): Promise<unknown> {
-    const { deployment, plan } = this;
-    const { clock, happenings } = deployment;
-    const { calls = [], brokenFrom, orphansArrive } = plan;
-    const execute = () =>
-      isMutation
-        ? deployment.mutate(reference, args, this)
-        : deployment.query(reference, args);
+    const { calls = [], brokenFrom, orphansArrive } = this.plan;
+    const { clock, happenings } = this.deployment;
     let how = calls[index % calls.length] ?? "prompt";
     if (index >= (brokenFrom ?? Infinity)) {
       happenings.add("nothing can be saved any more");
@@ -158,9 +155,7 @@ export class Action implements Owner {
     if (!arrives()) throw new Error("Its caller is gone.");
     const result = await execute();
     if (this.diesAt(index, "between")) {
-      if (isMutation && this.alive) {
-        happenings.add("writer's action died between a commit and its answer");
-      }
+      happenings.add(`${this.what} died between a commit and its answer`);
       this.die();
     }
     if (after > 0) await clock.wait(after);
@@ -172,18 +167,17 @@ export class Action implements Owner {
   }
 
   private diesAt(index: number, moment: string): boolean {
-    const { death } = this.plan;
-    return (
-      !!death &&
-      "call" in death &&
-      death.call === index &&
-      death.moment === moment
-    );
+    const { call = null, moment: when } = Object(this.plan.death) as {
+      call?: number;
+      moment?: string;
+    };
+    return call === index && when === moment;
   }
 }
 
 /** An action that asked for the stream to be written. */
 export class Caller extends Action {
+  override readonly what = "a writer's action";
   /** How `generate` ended. */
   generated: "resolved" | "declined" | "rejected" | null = null;
 

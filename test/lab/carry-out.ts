@@ -9,7 +9,7 @@ import { answerRequests, failedToFetch, serve } from "./connections.js";
 import { Manuscript } from "./manuscript.js";
 import { Browser } from "./client.js";
 import { PageReader } from "./page.js";
-import { Reader } from "./readers.js";
+import { TextReader, type Reader } from "./readers.js";
 import type {
   CallerPlan,
   OutsideEvent,
@@ -41,7 +41,8 @@ export async function carryOut(schedule: Schedule): Promise<Run> {
   process.on("unhandledRejection", onRejection);
   try {
     return await LabClock.during(async (clock) => {
-      const deployment = await Deployment.create(clock, schedule);
+      const deployment = new Deployment(clock, schedule);
+      await deployment.createStream();
       const run = new Run(clock, schedule, deployment, rejections);
       await run.carryOut();
       return run;
@@ -55,7 +56,6 @@ export async function carryOut(schedule: Schedule): Promise<Run> {
 export class Run {
   readonly callers: Caller[] = [];
   readonly readers: Reader[] = [];
-  readonly pages: PageReader[] = [];
   readonly browser = new Browser();
   readonly happenings: Set<string>;
   /** When nothing ran (ms, by the clock that never jumps). */
@@ -157,14 +157,15 @@ export class Run {
       this.watch("late", { by: "reader", page: { incremental } }, late);
     }
     await this.finish(late, 10 * MINUTE);
-    for (const reader of this.readers) reader.alive = false;
-    for (const page of this.pages) page.unmount();
+    for (const reader of this.readers) {
+      reader.alive = false;
+      reader.unmount();
+    }
     // An unused reader is kept for a while.
     await this.pass(MINUTE);
     for (const caller of this.callers) caller.die();
     this.stored = await this.settled(deployment.stored());
     await clock.settle();
-    this.note();
   }
 
   private pass(ms: number): Promise<void> {
@@ -219,10 +220,10 @@ export class Run {
     plan: CallerPlan["action"] | undefined,
     throwsAt: number | null = null,
   ): Caller {
-    const { deployment, clock, schedule, callers } = this;
+    const { deployment, schedule, callers } = this;
     const { writing, takeovers } = schedule;
     const index = takeovers.length > 0 ? null : callers.length;
-    const manuscript = new Manuscript(clock, writing, index, throwsAt);
+    const manuscript = new Manuscript(writing, index, throwsAt);
     const caller = new Caller(deployment, plan, how, manuscript);
     callers.push(caller);
     deployment.actions.push(caller);
@@ -253,7 +254,10 @@ export class Run {
       .run((ctx) => streaming.generate(ctx, streamId, writer, { takeOver }))
       .then(
         (wrote) => (caller.generated = wrote ? "resolved" : "declined"),
-        () => (caller.generated = "rejected"),
+        () => {
+          caller.generated = "rejected";
+          if (takeOver) happenings.add("left open for the next writer");
+        },
       )
       .then(() => caller.end());
     await Promise.race([generated, caller.over]);
@@ -285,16 +289,15 @@ export class Run {
     const host = `client-${readers.length}.lab`;
     const url = `https://${host}/stream`;
     const name = `${what} (${by})`;
-    const reader = new Reader(name, url, deployment, () => this.written);
+    const written = () => this.written;
+    const about = { name, deployment, url, driven, written };
+    const reader =
+      by === "resume"
+        ? new TextReader(about)
+        : new PageReader(about, browser, plan.page ?? {}, by);
     readers.push(reader);
     this.hosts.set(host, this.answers(reader, plan));
-    if (by === "resume") {
-      this.start(tasks, name, at, () => reader.resume(driven));
-      return;
-    }
-    const page = new PageReader(reader, browser, plan.page ?? {}, driven, by);
-    this.pages.push(page);
-    this.start(tasks, name, at, () => page.read());
+    this.start(tasks, name, at, () => reader.read());
   }
 
   /** How the requests of a reader are answered. Only its first one to write can go wrong. */
@@ -356,14 +359,9 @@ export class Run {
     asked: Parameters<Handler>[0],
     plan: Partial<ReaderPlan["answers"][number]> = {},
   ): Promise<Response> {
-    const { deployment, happenings } = this;
+    const { deployment } = this;
     const action = new Action(deployment, plan.action);
     deployment.actions.push(action);
-    void action.over.then(() => {
-      if (action.fate === "died") happenings.add("resume's action died");
-      if (action.failures.length > 0)
-        happenings.add("look of a reader refused");
-    });
     return serve(action, plan.connection, asked, (ctx, request) => {
       const id = new URL(request.url).searchParams.get(wire.streamId);
       return deployment.streaming.resume(ctx, request, id as StreamId);
@@ -413,32 +411,6 @@ export class Run {
         happenings.add("stall");
         this.stalls.push({ from: clock.time, to: clock.time + event.for });
         return clock.stall(event.for);
-    }
-  }
-
-  /** Notes what can be told only when everything is over. */
-  private note(): void {
-    const { winner, deployment } = this;
-    if (winner === undefined) return;
-    const { manuscript, how, generated } = winner;
-    const { style } = this.schedule.writing;
-    const wasStopped = manuscript.stoppedAt !== null;
-    const lengths = deployment.changes.map(({ tail }) => tail?.offset ?? 0);
-    const longest = Math.max(...lengths);
-    const { tail } = this.ending ?? {};
-    const notes: Record<string, boolean> = {
-      "writer's action died": winner.fate === "died",
-      "writer threw": manuscript.ended === "threw",
-      "left open for the next writer":
-        how === "take over" && generated === "rejected",
-      "writer ignored its signal": wasStopped && style === "ignores its signal",
-      "writer's abort listener threw":
-        wasStopped && style === "throws when stopped",
-      "last words after the end": !!tail && longest > tail.offset,
-      "text of more than one document": longest > 64 * 1024,
-    };
-    for (const [fault, happened] of Object.entries(notes)) {
-      if (happened) this.happenings.add(fault);
     }
   }
 }

@@ -19,9 +19,10 @@ interface Question {
 interface Subscription {
   question: Question;
   listeners: Set<() => void>;
-  answer: { value: unknown } | { error: Error } | undefined;
-  /** How many reasons there are to ask the query again. */
-  reasons: number;
+  answer: object;
+  /** Whether it is going to be asked. */
+  isDue: boolean;
+  updates: Promise<void>;
 }
 
 /** What hooks use of a `ConvexReactClient`, with a WebSocket that can be slow or down. */
@@ -51,9 +52,9 @@ export class Client {
       onUpdate: (listener: () => void) =>
         this.subscribe(key, question as Question, listener),
       localQueryResult: () => {
-        const answer = this.subscriptions.get(key)?.answer;
-        if (answer && "error" in answer) throw answer.error;
-        return answer?.value;
+        const answer = this.subscriptions.get(key)?.answer ?? {};
+        if ("error" in answer) throw answer.error as Error;
+        return "value" in answer ? answer.value : undefined;
       },
     };
   };
@@ -65,10 +66,10 @@ export class Client {
   ): () => void {
     let subscription = this.subscriptions.get(key);
     if (subscription === undefined) {
-      const nothing = { answer: undefined, reasons: 0 };
+      const nothing = { answer: {}, isDue: false, updates: Promise.resolve() };
       subscription = { question, listeners: new Set(), ...nothing };
       this.subscriptions.set(key, subscription);
-      void this.ask(subscription);
+      this.ask(subscription);
     }
     const { listeners } = subscription;
     const call = () => listener();
@@ -83,36 +84,37 @@ export class Client {
 
   /** The database may have changed. */
   readonly askAll = (): void => {
-    for (const one of this.subscriptions.values()) void this.ask(one);
+    for (const one of this.subscriptions.values()) this.ask(one);
   };
 
+  private ask(subscription: Subscription): void {
+    if (subscription.isDue) return;
+    subscription.isDue = true;
+    subscription.updates = subscription.updates.then(() =>
+      this.update(subscription),
+    );
+  }
+
   /** Runs a query again, and reports its result if it is a new one. */
-  private async ask(subscription: Subscription): Promise<void> {
-    if (subscription.reasons++ > 0) return;
-    const { browser, plan } = this;
+  private async update(subscription: Subscription): Promise<void> {
     const { clock, happenings } = this.deployment;
-    const { question, listeners } = subscription;
-    const { lags = [0], down = [] } = plan;
-    while (subscription.reasons > 0) {
-      await clock.wait(lags[this.updates++ % lags.length] ?? 0);
-      for (const { at, for: duration } of down) {
-        const left = at + duration - clock.time;
-        if (clock.time < at || left <= 0) continue;
-        happenings.add("WebSocket down");
-        await clock.wait(left);
-      }
-      subscription.reasons = 1;
-      const answer = await this.answer(question);
-      subscription.reasons--;
-      if ("value" in answer && listeners.size > 0) this.answeredAt = clock.time;
-      if (JSON.stringify(answer) === JSON.stringify(subscription.answer)) {
-        continue;
-      }
-      subscription.answer = answer;
-      clock.as(browser, () => {
-        for (const listener of [...listeners]) listener();
-      });
+    const { lags = [0], down = [] } = this.plan;
+    await clock.wait(lags[this.updates++ % lags.length] ?? 0);
+    for (const { at, for: duration } of down) {
+      const left = at + duration - clock.time;
+      if (clock.time < at || left <= 0) continue;
+      happenings.add("WebSocket down");
+      await clock.wait(left);
     }
+    subscription.isDue = false;
+    const answer = await this.answer(subscription.question);
+    const { listeners, answer: before } = subscription;
+    if ("value" in answer && listeners.size > 0) this.answeredAt = clock.time;
+    if (JSON.stringify(answer) === JSON.stringify(before)) return;
+    subscription.answer = answer;
+    clock.as(this.browser, () => {
+      for (const listener of [...listeners]) listener();
+    });
   }
 
   private async answer({ streamId, from }: Question) {

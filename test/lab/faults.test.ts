@@ -69,7 +69,7 @@ async function experiment<Schedule>(
       ...[...counts].map(([fault, of]) => `| ${fault} | ${of.join(" | ")} |`),
     ];
     const report = setting("REPORT");
-    if (report) appendFileSync(report, lines.join("\n"));
+    if (report) appendFileSync(report, `${lines.join("\n")}\n`);
   }
   expect(failures).toEqual([]);
 }

@@ -3,7 +3,8 @@ import { isFinal, statusOf03 } from "../../src/shared.js";
 import { CONTEXT, type Change } from "./lab-backend.js";
 import type { Caller } from "./action.js";
 import type { Run } from "./carry-out.js";
-import { firstDifference, type Reader } from "./readers.js";
+import { PageReader } from "./page.js";
+import { firstDifference, isBack, type Reader } from "./readers.js";
 
 // What must hold after every run. docs/faults.md has the table. The numbers are rules of
 // docs/PROTOCOL.md.
@@ -242,9 +243,10 @@ const invariants: Record<string, (run: Run) => void> = {
   },
 
   /** 7.7: A hook gets one answer each time it starts driving. */
-  fewRequests: ({ pages }) => {
-    for (const { drives, reader } of pages) {
-      const { name, answered } = reader;
+  fewRequests: ({ readers }) => {
+    for (const reader of readers) {
+      if (!(reader instanceof PageReader)) continue;
+      const { name, answered, drives } = reader;
       must(answered <= drives, `${name}: ${answered} answers for ${drives}`);
     }
   },
@@ -273,20 +275,19 @@ const invariants: Record<string, (run: Run) => void> = {
     for (const [before, after] of pairs(deployment.changes)) {
       if (!before.tail || !after.tail) continue;
       const [was, is] = [before.tail.status, after.tail.status];
-      const isBack = isFinal(was) || (was === "streaming" && is === "pending");
-      must(was === is || !isBack, `${was}, then ${is}`);
+      const isChanged = isFinal(was) && was !== is;
+      must(!isChanged && !isBack(was, is), `${was}, then ${is}`);
     }
   },
 
   /** 4.5: After the end, the text changes only by the writer's last words, while the stream drains. */
   onlyLastWordsAfterTheEnd: ({ deployment, winner }) => {
-    for (const [{ tail: before }, { tail, by, what, final }] of pairs(
-      deployment.changes,
-    )) {
+    for (const [{ tail: before }, after] of pairs(deployment.changes)) {
+      const { tail, by, what, args } = after;
       if (!before || !tail || !isFinal(before.status)) continue;
       must(before.draining || !tail.draining, "it was draining again");
       const isByWriter = by !== null && by === winner;
-      must(!final || !isByWriter || !tail.draining, "it kept its claim");
+      must(!args.final || !isByWriter || !tail.draining, "it kept its claim");
       must(
         before.offset === tail.offset || (before.draining && isByWriter),
         `from ${before.offset} to ${tail.offset} by ${what}`,
@@ -294,14 +295,17 @@ const invariants: Record<string, (run: Run) => void> = {
     }
   },
 
-  /** 4.1: If nothing else ends the stream, it is `done` if its writer returned and `error` if it threw. */
+  /** 4.1: If nothing else ends the stream, it is `done` if its writer returned, `error` if it threw, `timeout` if its action died. */
   theStatusIsTheWriters: (run) => {
     const { winner, stored, schedule } = run;
-    if (winner?.fate !== "ended" || run.isDeleted || cannotSave(run)) return;
-    const { ended, stoppedAt } = winner.manuscript;
-    if (stoppedAt !== null) return;
+    if (winner === undefined || run.isDeleted) return;
     if (schedule.outside.some(({ what }) => what !== "delete")) return;
+    const { ended, stoppedAt } = winner.manuscript;
     const status = stored.stream?.status;
+    const last = lastSaveOf(winner, run);
+    if (last === undefined)
+      return must(status === "timeout", `it is ${status}`);
+    if (winner.fate !== "ended" || stoppedAt !== null) return;
     const expected = ended === "threw" ? "error" : "done";
     must(status === expected, `it is ${status}`);
   },
@@ -320,7 +324,7 @@ const invariants: Record<string, (run: Run) => void> = {
     let last: Change["by"] = null;
     let isReleased = false;
     for (const change of deployment.changes) {
-      const { by, what, holder, empty, final, tail, wall } = change;
+      const { by, what, holder, args, tail, wall } = change;
       if (tail === null || isFinal(tail.status)) {
         // A writer that failed may have left it open for another that never came.
         const isDead =
@@ -340,9 +344,10 @@ const invariants: Record<string, (run: Run) => void> = {
       last = holder;
       // A last save has released the claim. Arriving again, it is no sign of life.
       if (isReleased) continue;
-      if (what === "append" && by === holder && (grew || empty || final)) {
+      const isSign = grew || args.text === "" || args.final !== undefined;
+      if (what === "append" && by === holder && isSign) {
         sign = wall;
-        isReleased = final;
+        isReleased = args.final !== undefined;
       }
     }
   },
@@ -428,7 +433,7 @@ const cannotSave = ({ happenings }: Run) =>
 
 /** The save with which an action released its claim. */
 const lastSaveOf = (caller: Caller, { deployment }: Run) =>
-  deployment.changes.find(({ by, final }) => by === caller && final);
+  deployment.changes.find(({ by, args }) => by === caller && args.final);
 
 /** Whether a stream had drained, and accepted nothing more, when its writer's action was over. */
 function cameTooLate(run: Run): boolean {
@@ -459,7 +464,7 @@ const isCalm = (
 function hasEndedIt(caller: Caller | undefined, { ending }: Run): boolean {
   const status = ending?.tail?.status ?? "";
   const isByWriter = status === "done" || status === "error";
-  return isByWriter && ending?.by === caller && ending?.final === true;
+  return isByWriter && ending?.by === caller && !!ending?.args.final;
 }
 
 const pairs = (changes: Change[]) =>

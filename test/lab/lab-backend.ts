@@ -20,7 +20,11 @@ import {
 } from "../../src/client/index.js";
 import { api, internal } from "../../src/component/_generated/api.js";
 import type { ComponentApi } from "../../src/component/_generated/component.js";
-import { type StreamStatus, isFinal } from "../../src/shared.js";
+import {
+  type StreamBody,
+  type StreamStatus,
+  isFinal,
+} from "../../src/shared.js";
 import type { Action } from "./action.js";
 import type { LabClock } from "./lab-clock.js";
 import type { Schedule } from "./schedule.js";
@@ -36,13 +40,10 @@ export interface Change {
   /** The action that called it; null for the app's own calls. */
   by: Action | null;
   what: string;
-  /** What it returned. */
+  args: Args;
   result: unknown;
   /** Who held the claim afterwards. */
   holder: Action | null;
-  /** Of an `append`: whether it had no text, and whether it was the last. */
-  empty: boolean;
-  final: boolean;
   /** Null: the stream is gone. */
   tail: { offset: number; status: StreamStatus; draining: boolean } | null;
 }
@@ -53,24 +54,16 @@ export type Reference = FunctionReference<
 >;
 export type Args = Record<string, unknown>;
 
-/** Loaded once, because every call would pay for a lazy import. */
+/** Loaded already, because every call would pay for a lazy import. */
 const loaded = Object.entries(
-  import.meta.glob("../../src/component/**/*.ts"),
-).map(async ([path, load]) => [path, await load()] as const);
+  import.meta.glob("../../src/component/**/*.ts", { eager: true }),
+).map(([path, module]) => [path, () => Promise.resolve(module)] as const);
 
 /** `ends` is the app's: one row per end that its `onComplete` has counted. */
 const schemaOfApp = defineSchema({
   ...schema.tables,
   ends: defineTable({ call: v.number() }),
 });
-
-/** What `onComplete` was told, and what it read. */
-interface Told {
-  at: number;
-  args: OnCompleteArgs;
-  text: string;
-  status: StreamStatus;
-}
 
 /** A deployment with one stream, and a record of everything that happens to it. */
 export class Deployment {
@@ -81,8 +74,8 @@ export class Deployment {
   readonly actions: Action[] = [];
   /** Called after each mutation. */
   readonly listeners = new Set<() => void>();
-  /** Each call of `onComplete`, including those that were rolled back. */
-  readonly told: Told[] = [];
+  /** What each call of `onComplete` was told and read, including those that were rolled back. */
+  readonly told: ({ at: number; args: OnCompleteArgs } & StreamBody)[] = [];
   /** The actions that have claimed the stream, one after the other. */
   readonly holders: { action: Action | null; at: number }[] = [];
   streamId = "" as StreamId;
@@ -90,59 +83,43 @@ export class Deployment {
   /** Whether the running transaction fails, no matter what it catches. */
   private isDoomed = false;
   private queue: Promise<unknown> = Promise.resolve();
+  private readonly t = convexTest({
+    schema: schemaOfApp,
+    modules: {
+      ...Object.fromEntries(loaded),
+      "../../src/component/app.ts": () =>
+        Promise.resolve({ onEnd: this.onEnd }),
+    },
+    transactionLimits: true,
+  });
 
-  private constructor(
+  constructor(
     readonly clock: LabClock,
-    private readonly t: ReturnType<
-      typeof convexTest<typeof schemaOfApp.tables>
-    >,
     private readonly schedule: Schedule,
   ) {
-    const { flush } = schedule;
+    const { flush, lateness } = schedule;
     const component = api as unknown as ComponentApi;
     this.streaming = new PersistentTextStreaming(component, { flush });
-  }
-
-  static async create(
-    clock: LabClock,
-    schedule: Schedule,
-  ): Promise<Deployment> {
-    const { lateness, callback } = schedule;
-    const modules = Object.fromEntries(
-      (await Promise.all(loaded)).map(([path, module]) => [
-        path,
-        () => Promise.resolve(module),
-      ]),
-    );
-    modules["../../src/component/app.ts"] = () =>
-      Promise.resolve({ onEnd: deployment.onEnd(callback ?? []) });
-    const t = convexTest({
-      schema: schemaOfApp,
-      modules,
-      transactionLimits: true,
-    });
-    const deployment = new Deployment(clock, t, schedule);
     let scheduled = 0;
     clock.lateness = () => {
       const late = lateness[scheduled++ % lateness.length] ?? 0;
-      if (late > 0) deployment.happenings.add("scheduled function late");
+      if (late > 0) this.happenings.add("scheduled function late");
       return late;
     };
-    const onComplete = makeFunctionReference<"mutation">("app:onEnd") as never;
-    deployment.streamId = await t.mutation((ctx) =>
-      deployment.streaming.createStream(
-        ctx,
-        callback === null ? {} : { onComplete, context: CONTEXT },
-      ),
-    );
-    deployment.createdAt = Date.now();
     // Scheduled functions time streams out, and pack them.
     clock.afterScheduled = () => {
-      deployment.queue = deployment.queue.then(() =>
-        deployment.record("scheduled", null),
-      );
+      this.queue = this.queue.then(() => this.record("scheduled", null));
     };
-    return deployment;
+  }
+
+  async createStream(): Promise<void> {
+    const onComplete = makeFunctionReference<"mutation">("app:onEnd") as never;
+    const isTold = this.schedule.callback !== null;
+    const options = isTold ? { onComplete, context: CONTEXT } : {};
+    this.streamId = await this.t.mutation((ctx) =>
+      this.streaming.createStream(ctx, options),
+    );
+    this.createdAt = Date.now();
   }
 
   /** The `ctx` of the app's own mutations and queries, which always work. */
@@ -169,17 +146,20 @@ export class Deployment {
   ): Promise<unknown> {
     const { clock, t, holders } = this;
     const mutation = reference as FunctionReference<"mutation">;
+    const inDanger = async (
+      ctx: Pick<GenericMutationCtx<GenericDataModel>, "runMutation">,
+    ) => {
+      const result: unknown = await ctx.runMutation(mutation, args);
+      if (this.isDoomed) throw new Error("It took over a second.");
+      return result;
+    };
     const mayDoom = this.schedule.callback?.includes("cannot be caught");
     const done = clock.asNobody(() =>
       this.queue.then(async () => {
         this.isDoomed = false;
-        const result: unknown = await (!mayDoom
-          ? t.mutation(mutation, args)
-          : t.mutation(async (ctx) => {
-              const result: unknown = await ctx.runMutation(mutation, args);
-              if (this.isDoomed) throw new Error("It took over a second.");
-              return result;
-            }));
+        const result: unknown = mayDoom
+          ? await t.mutation(inDanger)
+          : await t.mutation(mutation, args);
         const { claimed } = Object(result) as { claimed?: boolean };
         if (claimed && holders.at(-1)?.action !== by) {
           holders.push({ action: by, at: clock.time });
@@ -198,17 +178,18 @@ export class Deployment {
     args: Args = {},
     result: unknown = null,
   ): Promise<void> {
-    this.changes.push({
-      at: this.clock.time,
-      wall: Date.now(),
-      by,
-      what: name.replace("lib:", ""),
-      result,
-      holder: this.holders.at(-1)?.action ?? null,
-      empty: args["text"] === "",
-      final: args["final"] !== undefined,
-      tail: await this.t.query(api.lib.tail, { streamId: this.streamId }),
-    });
+    const { clock, changes, happenings, holders, streamId, t } = this;
+    const before = this.tail;
+    const tail = await t.query(api.lib.tail, { streamId });
+    const what = name.replace("lib:", "");
+    const holder = holders.at(-1)?.action ?? null;
+    const times = { at: clock.time, wall: Date.now() };
+    changes.push({ ...times, by, what, args, result, holder, tail });
+    const { offset = 0 } = tail ?? {};
+    if (before && isFinal(before.status) && offset > before.offset) {
+      happenings.add("last words after the end");
+    }
+    if (offset > 64 * 1024) happenings.add("text of more than one document");
     for (const listener of this.listeners) listener();
   }
 
@@ -223,38 +204,34 @@ export class Deployment {
   }
 
   /** The app's `onComplete`: it counts the end, and then does what is planned. */
-  private onEnd(acts: NonNullable<Schedule["callback"]>) {
-    return internalMutationGeneric({
-      args: vOnCompleteArgs(v.string()),
-      returns: v.null(),
-      handler: async (ctx: GenericMutationCtx<GenericDataModel>, args) => {
-        const { happenings, streaming } = this;
-        const call = this.told.length;
-        const { streamId } = args;
-        const body = await streaming.getStreamBody(ctx, streamId);
-        this.told.push({ at: this.clock.time, args, ...body });
-        await ctx.db.insert("ends", { call });
-        if (call > 0) happenings.add("onComplete run later");
-        const act = acts[call] ?? "works";
-        if (act === "works") return null;
-        if (act === "deletes the stream") {
-          happenings.add("onComplete deleted the stream");
-          await streaming.deleteStream(ctx, streamId);
+  private readonly onEnd = internalMutationGeneric({
+    args: vOnCompleteArgs(v.string()),
+    returns: v.null(),
+    handler: async (ctx: GenericMutationCtx<GenericDataModel>, args) => {
+      const { told, clock, streaming, schedule } = this;
+      const call = told.length;
+      const { streamId } = args;
+      const body = await streaming.getStreamBody(ctx, streamId);
+      told.push({ at: clock.time, args, ...body });
+      await ctx.db.insert("ends", { call });
+      const act = schedule.callback?.[call] ?? "works";
+      this.happenings.add(`onComplete ${act} at call ${Math.min(call, 1) + 1}`);
+      switch (act) {
+        case "works":
           return null;
-        }
-        happenings.add("onComplete failed");
-        if (act === "returns rubbish") return "rubbish" as unknown as null;
-        if (act === "exceeds a limit") {
+        case "deletes the stream":
+          return streaming.deleteStream(ctx, streamId).then(() => null);
+        case "returns rubbish":
+          return "rubbish" as unknown as null;
+        case "exceeds a limit":
           await ctx.db.insert("ends", { call, more: "x".repeat(2 ** 20) });
-        }
-        if (act === "cannot be caught") {
-          happenings.add("onComplete failed in a way that cannot be caught");
+          break;
+        case "cannot be caught":
           this.isDoomed = true;
-        }
-        throw new Error("The app's onComplete threw.");
-      },
-    });
-  }
+      }
+      throw new Error("The app's onComplete threw.");
+    },
+  });
 
   cron(): Promise<unknown> {
     return this.mutate(internal.lib.cleanupExpiredStreams, {}, null);

@@ -4,7 +4,6 @@ import type {
 } from "../../src/client/index.js";
 import { isHighSurrogate, isLowSurrogate } from "../../src/shared.js";
 import type { Action } from "./action.js";
-import type { LabClock } from "./lab-clock.js";
 import type { Writing } from "./schedule.js";
 
 /** Sentences that all differ, a few per line, with characters of one to four bytes. */
@@ -49,7 +48,6 @@ export class Manuscript {
    * @param throwsAt The piece before which it throws.
    */
   constructor(
-    private readonly clock: LabClock,
     private readonly writing: Writing,
     index: number | null,
     private readonly throwsAt: number | null,
@@ -95,8 +93,30 @@ export class Manuscript {
     action: Action,
     startOffset = () => Promise.resolve(0),
   ): BackgroundWriter {
-    const { writing, clock } = this;
-    const texts = async function* (this: Manuscript) {
+    const { style } = this.writing;
+    const { clock, happenings } = action.deployment;
+    return (append, signal) => {
+      this.started = true;
+      signal.addEventListener("abort", () => {
+        this.stoppedAt = clock.time;
+        happenings.add(`signal fired: the writer ${style}`);
+        // On a deployment, a listener that throws ends the action.
+        if (style === "throws when stopped") action.end();
+      });
+      const told = this.tell(action, startOffset, signal);
+      return style === "generates" ? told : this.appendAll(told, append);
+    };
+  }
+
+  private async *tell(
+    action: Action,
+    startOffset: () => Promise<number>,
+    signal: AbortSignal,
+  ) {
+    const { style, pieces, pace, throws } = this.writing;
+    const { clock, happenings } = action.deployment;
+    let how: Manuscript["ended"] = "was stopped";
+    try {
       let known = await startOffset();
       this.start = this.length = this.taken = known;
       for (const [i, text] of this.texts.entries()) {
@@ -104,75 +124,39 @@ export class Manuscript {
         const rest = text.slice(known);
         known -= text.length - rest.length;
         if (rest === "" && text !== "") continue;
+        // A yielded text is appended at once.
+        if (!signal.aborted) {
+          this.length += rest.length;
+          this.arrivals.push({ at: clock.time, end: this.length });
+        }
         yield rest;
-        const pause = (writing.pieces[i]?.pause ?? 0) * writing.pace;
+        if (style === "generates") this.taken = this.length;
+        const pause = (pieces[i]?.pause ?? 0) * pace;
         if (pause > 0) await clock.wait(pause, action);
       }
-      if (writing.throws) throw new Error("The model broke down.");
-    }.bind(this);
-
-    return (append, signal) => {
-      this.started = true;
-      signal.addEventListener("abort", () => {
-        this.stoppedAt = clock.time;
-        // On a deployment, a listener that throws ends the action.
-        if (writing.style === "throws when stopped") action.end();
-      });
-      if (writing.style === "generates") return this.generated(texts(), signal);
-      return this.appended(texts(), append, signal);
-    };
-  }
-
-  private async *generated(texts: AsyncGenerator<string>, signal: AbortSignal) {
-    let how: Manuscript["ended"] = "was stopped";
-    try {
-      for await (const text of texts) {
-        // A yielded text is appended at once.
-        if (!signal.aborted) this.arrive(text);
-        yield text;
-        this.taken = this.length;
-      }
+      if (throws) throw new Error("The model broke down.");
       how = "returned";
     } catch (error) {
       how = "threw";
       throw error;
     } finally {
-      this.end(how);
+      this.ended = how;
+      this.endedAt = clock.time;
+      happenings.add(`the writer ${how}`);
     }
   }
 
-  private async appended(
-    texts: AsyncGenerator<string>,
-    append: ChunkAppender,
-    signal: AbortSignal,
-  ) {
+  private async appendAll(told: AsyncGenerator<string>, append: ChunkAppender) {
     const { style } = this.writing;
-    try {
-      for await (const text of texts) {
-        if (!signal.aborted) this.arrive(text);
-        const { length } = this;
-        const done = append(text);
-        const settled = done.then(
-          () => void (this.taken = length),
-          () => {},
-        );
-        if (style === "awaits its appends") await done;
-        if (style === "ignores its signal") await settled;
-      }
-      this.end("returned");
-    } catch (error) {
-      this.end(signal.aborted ? "was stopped" : "threw");
-      throw error;
+    for await (const text of told) {
+      const { length } = this;
+      const done = append(text);
+      const settled = done.then(
+        () => void (this.taken = length),
+        () => {},
+      );
+      if (style === "awaits its appends") await done;
+      if (style === "ignores its signal") await settled;
     }
-  }
-
-  private end(how: Manuscript["ended"]): void {
-    this.ended = how;
-    this.endedAt = this.clock.time;
-  }
-
-  private arrive(text: string): void {
-    this.length += text.length;
-    this.arrivals.push({ at: this.clock.time, end: this.length });
   }
 }

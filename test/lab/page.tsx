@@ -10,12 +10,10 @@ import {
   type StreamBody,
   type StreamPage,
   type StreamState,
-  type StreamStatus,
 } from "../../src/shared.js";
 import { SwitchingComponent } from "../support/switching.js";
 import { Client, type Browser } from "./client.js";
-import type { Deployment } from "./lab-backend.js";
-import type { Reader } from "./readers.js";
+import { Reader } from "./readers.js";
 import type { PageChange, PagePlan } from "./schedule.js";
 
 const query = makeFunctionReference<
@@ -89,11 +87,10 @@ function mountAlone(
   };
 }
 
-/** A component that shows the stream. */
-export class PageReader {
+/** A component that shows the stream, and the page around it. */
+export class PageReader extends Reader {
   /** How often it has started to drive the stream. Each time, it may send one request. */
   drives = 0;
-  private readonly deployment: Deployment;
   private readonly client: Client;
   private mounted: Mounted | null = null;
   /** Whether an error page is shown instead. */
@@ -102,24 +99,22 @@ export class PageReader {
 
   /** @param other What it reads with while it has another token; default: the same client. */
   constructor(
-    readonly reader: Reader,
+    about: Reader["about"],
     private readonly browser: Browser,
     private readonly plan: Partial<PagePlan>,
-    driven: boolean | "auto",
     private readonly by: "hook" | "reader",
     private readonly other?: Client,
   ) {
-    const { url, deployment } = reader;
+    super(about);
+    const { url, driven = false, deployment } = about;
     const { streamId } = deployment;
     const { incremental = false, changes = [] } = plan;
-    this.deployment = deployment;
     this.client = new Client(deployment, browser, plan);
-    reader.reads03 =
+    this.reads03 =
       !incremental || changes.some(({ what }) => what === "other query");
     this.props = { url, driven, streamId, incremental, authToken: "first" };
   }
 
-  /** Shows the stream until it has ended and everything has arrived. */
   async read(): Promise<void> {
     const { clock } = this.deployment;
     this.mount();
@@ -129,29 +124,29 @@ export class PageReader {
     for (let wait = 200; !this.isWhole; wait = Math.min(wait * 1.5, 5000)) {
       await clock.wait(wait);
       // One that does not get there is reported as stuck.
-      if (!this.reader.alive) return;
+      if (!this.alive) return;
     }
-    this.reader.ended = true;
-    this.reader.refused = this.deployment.tail === null;
+    this.ended = true;
+    this.refused = this.deployment.tail === null;
     this.unmount();
   }
 
   private get isWhole(): boolean {
     const { tail } = this.deployment;
-    const { text, status } = this.reader;
-    if (this.mounted === null || !isFinal(status)) return false;
-    if (status === "done" && !this.isSavedAsDone) return false;
-    if (tail === null || tail === undefined) return tail === null;
+    if (this.mounted === null || !isFinal(this.status)) return false;
+    if (this.status === "done" && !this.isSavedAsDone) return false;
+    if (!tail) return tail === null;
     // The writer's last words may still come.
-    return isFinal(tail.status) && !tail.draining && text.length >= tail.offset;
+    const isOver = isFinal(tail.status) && !tail.draining;
+    return isOver && this.text.length >= tail.offset;
   }
 
   private mount(): void {
     if (this.mounted !== null) return;
-    const { client, other, plan, reader, show } = this;
+    const { client, other, plan, show } = this;
     const onError = () => {
       this.isBroken = true;
-      if (!plan.failing?.length) reader.complain("failure", "threw");
+      if (!plan.failing?.length) this.complain("failure", "threw");
       void this.deployment.clock
         .wait(ERROR_PAGE_MS)
         .then(() => this.mounted === mounted && this.begin());
@@ -164,37 +159,41 @@ export class PageReader {
     this.begin();
   }
 
-  unmount(): void {
+  override unmount(): void {
     const { mounted } = this;
     this.mounted = null;
-    this.deployment.clock.as(this.browser, () => mounted?.(null));
+    this.onPage(() => mounted?.(null));
+  }
+
+  /** Does something as the page: all timers are the browser's. */
+  private onPage(act: () => unknown): void {
+    this.deployment.clock.as(this.browser, act);
   }
 
   /** Renders a new component. */
   private begin(): void {
     this.isBroken = false;
-    this.reader.beginAnew();
-    this.noteDrive();
-    this.render();
+    this.beginAnew();
+    this.update({}, true);
   }
 
-  private noteDrive(): void {
-    if (this.props.driven && this.props.streamId !== undefined) this.drives++;
-  }
-
-  private update(changes: Partial<Props>): void {
-    const { driven, streamId } = this.props;
+  /** Renders with other props. */
+  private update(changes: Partial<Props>, isNew = false): void {
+    const wasDriving = !isNew && this.isDriving;
     this.props = { ...this.props, ...changes };
-    if (!driven || streamId === undefined) this.noteDrive();
-    this.render();
+    if (this.isDriving && !wasDriving) this.drives++;
+    if (!this.isBroken) this.onPage(() => this.mounted?.(this.props));
+  }
+
+  private get isDriving(): boolean {
+    return !!this.props.driven && this.props.streamId !== undefined;
   }
 
   private async change(change: PageChange): Promise<void> {
     const { clock, happenings, streamId } = this.deployment;
-    const { reader } = this;
-    const isOver = () => !reader.alive || reader.ended;
+    const isOver = () => !this.alive || this.ended;
     if (isOver()) return;
-    if (reader.text !== "") happenings.add("hook changed in mid-stream");
+    if (this.text !== "") happenings.add("hook changed in mid-stream");
     switch (change.what) {
       case "token":
         return this.update({ authToken: "second" });
@@ -204,8 +203,7 @@ export class PageReader {
       case "other query":
         return this.update({ incremental: !this.props.incremental });
       case "online":
-        clock.as(this.browser, () => window.dispatchEvent(new Event("online")));
-        return;
+        return this.onPage(() => window.dispatchEvent(new Event("online")));
       case "unmounted":
         this.unmount();
         await clock.wait(change.for);
@@ -218,48 +216,39 @@ export class PageReader {
       case "hidden":
         clock.isHidden = true;
         await clock.wait(change.for);
-        clock.as(this.browser, () => clock.show());
+        this.onPage(() => clock.show());
     }
   }
 
-  private readonly show: OnShow = (body, { streamId }) => {
-    const { reader } = this;
+  private readonly show: OnShow = ({ text, status }, { streamId }) => {
     if (this.mounted === null) return;
     if (streamId === undefined) {
-      reader.beginAnew();
-      if (body.text !== "" || body.status !== "pending") {
-        reader.complain("growth", "has the text of no stream");
-      }
+      this.beginAnew();
+      const isEmpty = text === "" && status === "pending";
+      if (!isEmpty) this.complain("growth", "has the text of no stream");
       return;
     }
-    reader.show(body.text);
-    this.noteGuess(body.status);
-    reader.showStatus(body.status);
+    this.showText(text);
+    if (status === "done") this.noteGuess();
+    this.showStatus(status);
   };
 
   /** If not, `done` is a guess. */
   private get isSavedAsDone(): boolean {
     return this.deployment.changes.some(({ tail }) => {
       const saved = tail?.status ?? "error";
-      return (this.reader.reads03 ? statusOf03(saved) : saved) === "done";
+      return (this.reads03 ? statusOf03(saved) : saved) === "done";
     });
   }
 
   /** While the database is out of reach, a clean end of HTTP may count as `done`. */
-  private noteGuess(status: StreamStatus): void {
-    const { reader, deployment, client } = this;
-    if (status !== "done" || reader.hasGuessed) return;
-    const { changes, clock } = deployment;
+  private noteGuess(): void {
+    if (this.hasGuessed) return;
+    const { changes, clock } = this.deployment;
     // In the shape of 0.3, an aborted stream is done. That is no guess, but it may change.
-    reader.hasGuessed = !changes.some(({ tail }) => tail?.status === "done");
-    const silence = clock.time - client.answeredAt;
+    this.hasGuessed = !changes.some(({ tail }) => tail?.status === "done");
+    const silence = clock.time - this.client.answeredAt;
     if (this.isSavedAsDone || silence >= LAST_WORD_MS) return;
-    reader.complain("status", `says done, ${silence} ms after an answer`);
-  }
-
-  private render(): void {
-    const { props, mounted, deployment, browser } = this;
-    if (this.isBroken) return;
-    deployment.clock.as(browser, () => mounted?.(props));
+    this.complain("status", `says done, ${silence} ms after an answer`);
   }
 }

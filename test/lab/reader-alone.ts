@@ -11,7 +11,7 @@ import { check } from "./invariants.js";
 import { LabClock } from "./lab-clock.js";
 import { storyOf } from "./manuscript.js";
 import { PageReader } from "./page.js";
-import { Reader } from "./readers.js";
+import { TextReader } from "./readers.js";
 import { connection, page, rarely, some, type Value } from "./schedule.js";
 
 /** The invariants of readers. */
@@ -166,23 +166,24 @@ export const readAlone = (reading: Reading) =>
       );
     });
     const browser = new Browser();
-    const [shown, text] = (["component", "readStream"] as const).map(
-      (name) =>
-        new Reader(name, "https://app.lab/chat", deployment, () => stream),
-    ) as [Reader, Reader];
-    const readers = [shown, text];
     const { page, driven } = reading;
+    const about = (name: string) => {
+      const url = "https://app.lab/chat";
+      return { name, deployment, url, driven, written: () => stream };
+    };
     const other = new Client(deployment, browser, { ...page, down: [] });
-    const component = new PageReader(
-      ...([shown, browser, page, driven, "reader", other] as const),
-    );
-    void component.read();
-    void text.resume();
-    const haveEnded = () => readers.every(({ ended }) => ended);
-    await clock.runUntil(haveEnded, 30 * MINUTE_MS);
-    const stuck = haveEnded() ? [] : [`${shown.status}, ${text.status}`];
-    shown.alive = false;
-    component.unmount();
+    const readers = [
+      new PageReader(about("component"), browser, page, "reader", other),
+      new TextReader({ ...about("readStream"), driven: false }),
+    ];
+    for (const reader of readers) void reader.read();
+    const late = () => readers.filter(({ ended }) => !ended);
+    await clock.runUntil(() => late().length === 0, 30 * MINUTE_MS);
+    const stuck = late().map(({ name, status }) => `${name}: ${status}`);
+    for (const reader of readers) {
+      reader.alive = false;
+      reader.unmount();
+    }
     await clock.runUntil(() => false, MINUTE_MS);
     const { offset, status } = stream.tail;
     const saved = stream.whole.slice(0, offset);

@@ -3,9 +3,18 @@ import { type StreamStatus, isFinal, statusOf03 } from "../../src/shared.js";
 import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Deployment } from "./lab-backend.js";
 
+/** What a reader reads. */
+interface About {
+  name: string;
+  deployment: Deployment;
+  url: string;
+  driven?: boolean | "auto";
+  /** What has been written: the whole text, and how much of it can be read by now. */
+  written: () => { whole: string; readable: number } | undefined;
+}
+
 /** A client that reads the stream. It notes what was wrong with the text it was shown. */
-export class Reader implements Owner {
-  readonly timers = new TimerCount();
+export abstract class Reader {
   alive = true;
   text = "";
   status: StreamStatus = "pending";
@@ -24,27 +33,26 @@ export class Reader implements Owner {
     Record<"prefix" | "growth" | "status" | "failure", string>
   > = {};
 
-  constructor(
-    readonly name: string,
-    readonly url: string,
-    readonly deployment: Deployment,
-    /** What has been written: the whole text, and how much of it can be read by now. */
-    private readonly written: () =>
-      { whole: string; readable: number } | undefined,
-  ) {}
+  readonly name: string;
+  protected readonly deployment: Deployment;
 
-  complain(of: keyof Reader["complaints"], says: string): void {
+  constructor(protected readonly about: About) {
+    this.name = about.name;
+    this.deployment = about.deployment;
+  }
+
+  protected complain(of: keyof Reader["complaints"], says: string): void {
     this.complaints[of] ??= `${this.name}: ${says}`;
   }
 
   /** It starts with nothing, like a component that is mounted again. */
-  beginAnew(): void {
+  protected beginAnew(): void {
     this.text = "";
     this.status = "pending";
   }
 
   /** It is shown the whole text. */
-  show(text: string): void {
+  protected showText(text: string): void {
     const had = this.text;
     if (!text.startsWith(had)) {
       const difference = firstDifference(text, had);
@@ -54,35 +62,43 @@ export class Reader implements Owner {
   }
 
   /** It is shown what follows its text. */
-  private extend(piece: string): void {
+  protected extend(piece: string): void {
     if (piece === "") return;
     const { length } = this.text;
     this.text += piece;
-    const { whole = "", readable = 0 } = this.written() ?? {};
+    const { whole = "", readable = 0 } = this.about.written() ?? {};
     if (this.text.length > readable || !whole.startsWith(piece, length)) {
       const difference = firstDifference(this.text, whole);
       this.complain("prefix", `${difference}, of ${readable}`);
     }
   }
 
-  showStatus(status: StreamStatus): void {
-    const rank = (one: StreamStatus) =>
-      isFinal(one) ? 2 : one === "streaming" ? 1 : 0;
+  protected showStatus(status: StreamStatus): void {
     const wasGuess = this.hasGuessed && this.status === "done";
     // After a switch to the query in the shape of 0.3, aborted reads as done.
     const is03 = this.reads03 && status === statusOf03(this.status);
     const hasChanged = isFinal(this.status) && status !== this.status && !is03;
-    if ((hasChanged && !wasGuess) || rank(status) < rank(this.status)) {
+    if ((hasChanged && !wasGuess) || isBack(this.status, status)) {
       this.complain("status", `was told ${this.status}, then ${status}`);
     }
     this.status = status;
   }
 
-  /** Reads the stream with `readStream`. */
-  async resume(drive = false): Promise<void> {
+  /** Reads the stream until it has ended and everything has arrived. */
+  abstract read(): Promise<void>;
+
+  unmount(): void {}
+}
+
+/** Reads the stream with `readStream`. */
+export class TextReader extends Reader implements Owner {
+  readonly timers = new TimerCount();
+
+  async read(): Promise<void> {
     const { clock, streamId } = this.deployment;
+    const { url, driven: drive } = this.about;
     const reading = clock.as(this, async () => {
-      const stream = readStream(this.url, { streamId, drive });
+      const stream = readStream(url, { streamId, drive: drive === true });
       for await (const piece of stream) this.extend(piece);
       this.showStatus(stream.status);
     });
@@ -93,6 +109,10 @@ export class Reader implements Owner {
     this.ended = true;
   }
 }
+
+/** Whether a live stream seems to go back, or an ended one to live again. */
+export const isBack = (was: StreamStatus, is: StreamStatus) =>
+  !isFinal(is) && was !== is && was !== "pending";
 
 /** Where a text first differs from the expected one, in words. */
 export function firstDifference(text: string, expected: string): string {
