@@ -17,7 +17,6 @@ useClock();
 afterEach(() => vi.restoreAllMocks());
 
 type App = Awaited<ReturnType<typeof setUpStream>>;
-type QueryCtx = Pick<ActionCtx, "runQuery">;
 
 /** A stream to which a sentence is added every so many ms, until `stop()`. */
 async function growingStream(every = 200) {
@@ -37,34 +36,45 @@ async function growingStream(every = 200) {
   return { ...app, generating, stop: stop.resolve, text: () => text };
 }
 
-/** Resumes the stream, with a `ctx` that the test may change. */
+/** Resumes the stream, and calls `onRead` before each read of the database. */
 const resumeWith = (
   { act, streaming, streamId }: App,
-  change: (ctx: ActionCtx) => QueryCtx,
-  init?: RequestInit,
+  init: RequestInit,
+  onRead = () => {},
 ) =>
   act((ctx) =>
     streaming.resume(
-      change(ctx),
+      {
+        runQuery: (query, ...args) => {
+          onRead();
+          return ctx.runQuery(query, ...args);
+        },
+      },
       new Request("https://app.test/", init),
       streamId,
     ),
   );
 
-/** Calls `onRead` before each read of the database. */
-const watched =
-  (onRead: () => void) =>
-  (ctx: QueryCtx): QueryCtx => ({
-    runQuery: (query, ...args) => {
-      onRead();
-      return ctx.runQuery(query, ...args);
-    },
+/** All the text that `follow` gives. */
+const followed = (
+  { act, streaming, streamId }: App,
+  options?: { from?: number },
+) =>
+  act(async (ctx) => {
+    let all = "";
+    for await (const text of streaming.follow(ctx, streamId, options)) {
+      expect(text).not.toBe("");
+      all += text;
+    }
+    return all;
   });
 
 test("follows a text that is being written, to its end", async () => {
-  const { resume, stop, text } = await growingStream();
+  const app = await growingStream();
+  const { resume, stop, text } = app;
   await pass(1000);
   const early = readBody(await resume());
+  const inAction = followed(app);
   await pass(1000);
   const from = early.seen.text.length;
   const late = readBody(await resume(from));
@@ -74,6 +84,7 @@ test("follows a text that is being written, to its end", async () => {
   stop();
   expect(await early.seen.end()).toBe(text());
   expect(await late.seen.end()).toBe(text().slice(from));
+  expect(await settled(inAction)).toBe(text());
 });
 
 test("waits for a stream that has not been started", async () => {
@@ -127,18 +138,17 @@ describe("ends", () => {
 
   test("when the client leaves, and the writer continues", async () => {
     const app = await growingStream();
-    const gone = { signal: AbortSignal.abort() };
-    await textOf(await resumeWith(app, (ctx) => ctx, gone));
+    await textOf(await resumeWith(app, { signal: AbortSignal.abort() }));
     const client = new AbortController();
-    const { signal } = client;
     const onRead = vi.fn();
-    const { seen } = readBody(
-      await resumeWith(app, watched(onRead), { signal }),
-    );
+    const { signal } = client;
+    const { seen } = readBody(await resumeWith(app, { signal }, onRead));
+    const cancelled = await resumeWith(app, {}, onRead);
     await pass(2000);
-    const { length } = onRead.mock.calls;
     client.abort();
+    await cancelled.body?.cancel();
     await seen.end();
+    const { length } = onRead.mock.calls;
     await pass(10_000);
     expect(onRead).toHaveBeenCalledTimes(length);
     app.stop();
@@ -151,14 +161,12 @@ describe("ends", () => {
     const logged = errorsLogged();
     const failing = (fails: (read: number) => boolean) => {
       let reads = 0;
-      return watched(() => {
+      return resumeWith(app, {}, () => {
         if (fails(reads++)) throw new Error("The database is away.");
       });
     };
-    const often = failing((read) => read % 2 === 1);
-    const { seen } = readBody(await resumeWith(app, often));
-    const always = failing((read) => read > 2);
-    await textOf(await resumeWith(app, always));
+    const { seen } = readBody(await failing((read) => read % 2 === 1));
+    await textOf(await failing((read) => read > 2));
     expect(logged).toHaveBeenCalledOnce();
     app.stop();
     expect(await seen.end()).toBe(app.text());
@@ -303,8 +311,7 @@ describe("the headers", () => {
 
   test("for HEAD, and nothing is followed", async () => {
     const app = await growingStream();
-    const head = { method: "HEAD" };
-    const response = await resumeWith(app, (ctx) => ctx, head);
+    const response = await resumeWith(app, { method: "HEAD" });
     expect(response.body).toBeNull();
     expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
     app.stop();
@@ -326,29 +333,25 @@ test("more text than one page of 4 MiB is not called complete", async () => {
 });
 
 describe("live=long-poll", () => {
-  const poll = ({ get, streamId }: App, offset = -1) =>
-    get(
-      `https://app.test/?streamId=${streamId}&live=long-poll&offset=${offset}`,
-    );
-  const seenIn = async (response: Response) => ({
-    code: response.status,
-    text: await response.text(),
-    status: response.headers.get("Stream-Status"),
-    closed: response.headers.get("Stream-Closed"),
-    next: Number(response.headers.get("Stream-Next-Offset")),
-  });
+  const poll = async ({ get, streamId }: App, offset = -1) => {
+    const url = `https://app.test/?streamId=${streamId}&live=long-poll&offset=${offset}`;
+    const response = await get(url);
+    return {
+      code: response.status,
+      text: await response.text(),
+      status: response.headers.get("Stream-Status"),
+      closed: response.headers.get("Stream-Closed"),
+      next: Number(response.headers.get("Stream-Next-Offset")),
+    };
+  };
 
   test("answers with the text after the offset, and then that this was all", async () => {
     const app = await setUpStream();
     await app.write("All of it.");
-    expect(await seenIn(await poll(app, 4))).toEqual({
-      code: 200,
-      text: "of it.",
-      status: "done",
-      closed: "true",
-      next: 10,
-    });
-    expect((await poll(app, 10)).status).toBe(204);
+    const end = { status: "done", closed: "true", next: 10 };
+    const rest = { code: 200, text: "of it.", ...end };
+    expect(await poll(app, 4)).toEqual(rest);
+    expect(await poll(app, 10)).toEqual({ code: 204, text: "", ...end });
   });
 
   test("waits for text, and answers with the first there is", async () => {
@@ -362,7 +365,7 @@ describe("live=long-poll", () => {
       await append("First. ");
       await sleep(60_000);
     });
-    expect(await seenIn(await settled(asked))).toMatchObject({
+    expect(await settled(asked)).toMatchObject({
       text: "First. ",
       status: "streaming",
       closed: null,
@@ -373,7 +376,7 @@ describe("live=long-poll", () => {
   test("answers after 20 s that there is none", async () => {
     const app = await setUpStream();
     const began = Date.now();
-    expect(await seenIn(await settled(poll(app)))).toEqual({
+    expect(await settled(poll(app))).toEqual({
       code: 200,
       text: "",
       status: "pending",
@@ -388,51 +391,31 @@ describe("live=long-poll", () => {
     const asked = poll(app);
     await pass(3000);
     await app.remove();
-    expect((await settled(asked)).status).toBe(404);
+    expect((await settled(asked)).code).toBe(404);
   });
 });
 
 describe("follow", () => {
-  const read = (
-    { act, streaming, streamId }: App,
-    options?: { from?: number },
-  ) =>
-    act(async (ctx) => {
-      let all = "";
-      for await (const text of streaming.follow(ctx, streamId, options)) {
-        expect(text).not.toBe("");
-        all += text;
-      }
-      return all;
-    });
-
-  test("gives the text of a stream that is being written, to its end", async () => {
-    const app = await growingStream();
-    const reading = read(app);
-    await pass(5000);
-    app.stop();
-    expect(await settled(reading)).toBe(app.text());
-  });
-
   test("begins at an offset", async () => {
     const app = await setUpStream();
     await app.write("Some text.");
-    expect(await read(app, { from: 5 })).toBe("text.");
+    expect(await followed(app, { from: 5 })).toBe("text.");
+    const from = -1;
     expect(() =>
-      app.streaming.follow({} as ActionCtx, app.streamId, { from: -1 }),
+      app.streaming.follow({} as ActionCtx, app.streamId, { from }),
     ).toThrow(TypeError);
   });
 
   test("throws if there is no stream, or it is deleted meanwhile", async () => {
     const app = await setUpStream();
-    const reading = expect(settled(read(app))).rejects;
+    const reading = expect(settled(followed(app))).rejects;
     await pass(1000);
     await app.remove();
     const missing = { data: { kind: "StreamNotFound" } };
     await reading.toMatchObject(missing);
-    await expect(read(app)).rejects.toMatchObject(missing);
-    const none = undefined as unknown as StreamId;
-    await expect(read({ ...app, streamId: none })).rejects.toThrow(
+    await expect(followed(app)).rejects.toMatchObject(missing);
+    const streamId = undefined as unknown as StreamId;
+    await expect(followed({ ...app, streamId })).rejects.toThrow(
       "There is no stream undefined",
     );
   });
@@ -453,37 +436,31 @@ describe("follow", () => {
   });
 });
 
-describe("in a minute", () => {
-  async function costOf(app: App) {
-    let cost!: ReturnType<App["metered"]>["cost"];
-    const response = await resumeWith(app, (ctx) => {
-      const metered = app.metered(ctx);
-      cost = metered.cost;
-      return metered.ctx;
-    });
+test.each([
+  { text: "growing", set: growingStream, reads: [200, 241], documents: 4 },
+  { text: "silent", set: setUpStream, reads: [20, 40], documents: 1 },
+])(
+  "a minute of a $text text costs $reads reads, of at most $documents documents each",
+  async ({ set, reads: [least, most], documents }) => {
+    const app = await set();
+    const { act, streaming, streamId, metered } = app;
+    const cost = { queries: 0, mutations: 0, documents: 0 };
+    const response = await act((ctx) =>
+      streaming.resume(
+        metered(ctx, cost).ctx,
+        new Request("https://app.test/"),
+        streamId,
+      ),
+    );
     const { seen } = readBody(response);
     await pass(60_000);
-    return { cost, seen };
-  }
-
-  test("a stream with text costs four reads a second, of a few documents each", async () => {
-    const app = await growingStream();
-    const { cost, seen } = await costOf(app);
-    expect(cost.queries).toBeGreaterThan(200);
-    expect(cost.queries).toBeLessThanOrEqual(241);
-    expect(cost.documents).toBeLessThanOrEqual(4);
-    app.stop();
-    await seen.end();
-  });
-
-  test("a silent stream costs about a read every two seconds", async () => {
-    const app = await setUpStream();
-    const { cost, seen } = await costOf(app);
-    expect(cost.queries).toBeLessThan(40);
+    expect(cost.queries).toBeGreaterThan(least!);
+    expect(cost.queries).toBeLessThanOrEqual(most!);
+    expect(cost.documents).toBeLessThanOrEqual(documents);
     await app.remove();
     await seen.end();
-  });
-});
+  },
+);
 
 test("a response ends long before the action's limit, and the next one continues", async () => {
   const { resume, stop, text } = await growingStream(3000);
@@ -495,15 +472,4 @@ test("a response ends long before the action's limit, and the next one continues
   const rest = await resume(first.seen.text.length);
   stop();
   expect(first.seen.text + (await textOf(rest))).toBe(text());
-});
-
-test("a cancelled body is not followed", async () => {
-  const app = await growingStream();
-  const response = await app.resume();
-  await pass(1000);
-  await response.body?.cancel();
-  app.stop();
-  await settled(app.generating);
-  await pass(1000);
-  expect(vi.getTimerCount()).toBe(0);
 });
