@@ -71,9 +71,9 @@ test.each(ids)("what names no stream: %s", async (what, idOf) => {
     // Even if the id is long.
     expect(error.length).toBeLessThan(300);
   }
-  await expect(app.generate(id, neverRuns)).rejects.toThrow(
-    /^There is no stream /,
-  );
+  await expect(app.generate(id, neverRuns)).rejects.toMatchObject({
+    data: { kind: "StreamNotFound" },
+  });
   if (typeof id === "string" && what !== "half a character") {
     expect(await app.body(id)).toEqual({ text: "", status: "error" });
     const nothing = { text: "", status: "error", from: 3, next: 3 };

@@ -30,9 +30,7 @@ describe("stream", () => {
       }),
     );
     expect(response.status).toBe(200);
-    expect(response.headers.get("Content-Type")).toBe(
-      "text/plain; charset=utf-8",
-    );
+    expect(response.headers.get("Stream-Offset")).toBe("0".repeat(16));
     const text = "Hello, world. Bye";
     expect(await textOf(response)).toBe(text);
     expect(await body()).toEqual({ text, status: "done" });

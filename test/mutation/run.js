@@ -13,7 +13,7 @@ const tests = {
   "client/flush": ["flush", "endings", "saver"],
   "client/follow": ["resume", "readers"],
   "client/hook-api": ["routes"],
-  "client/index": ["index", "endings", "badInput"],
+  "client/index": ["index", "badInput", "write", "resume", "endings"],
   "client/options": ["badInput", "endings", "index"],
   "client/responses": ["responses", "readers", "resume"],
   "client/routes": ["routes"],
