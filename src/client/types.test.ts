@@ -7,8 +7,6 @@ import type {
   ApiFromModules,
   DefaultFunctionArgs,
   FunctionReference,
-  FunctionType,
-  FunctionVisibility,
   GenericActionCtx,
   GenericDataModel,
   GenericMutationCtx,
@@ -21,6 +19,7 @@ import type { ComponentApi } from "../component/_generated/component.js";
 import {
   type BackgroundWriter,
   type ChunkAppender,
+  type CreateStreamOptions,
   type HookAPI,
   PersistentTextStreaming,
   type StreamBody,
@@ -102,38 +101,26 @@ test("flush options that do not exist", () => {
 test("onComplete is an internal mutation that takes all it is given", () => {
   const _args = vOnCompleteArgs(v.object({ messageId: v.id("messages") }));
   type Args = Infer<typeof _args>;
-  const reference = <
-    Type extends FunctionType,
-    Visibility extends FunctionVisibility,
-    A extends DefaultFunctionArgs,
-  >() => ({}) as FunctionReference<Type, Visibility, A, null>;
-  const ctx = {} as MutationCtx;
-  expectTypeOf<Args["context"]>().toEqualTypeOf<{
-    messageId: GenericId<"messages">;
-  }>();
+  expectTypeOf<Args["context"]["messageId"]>().toEqualTypeOf<
+    GenericId<"messages">
+  >();
   expectTypeOf<Args["status"]>().toEqualTypeOf<StreamEnd>();
-  onlyTypes(() => [
-    streaming.createStream(ctx, {
-      onComplete: reference<"mutation", "internal", Args>(),
-      context: { messageId: "m1" },
-    }),
-    streaming.createStream(ctx, {
-      // @ts-expect-error It is one transaction with the end, so not an action.
-      onComplete: reference<"action", "internal", Args>(),
-    }),
-    streaming.createStream(ctx, {
-      // @ts-expect-error No client may call it.
-      onComplete: reference<"mutation", "public", Args>(),
-    }),
-    streaming.createStream(ctx, {
-      // @ts-expect-error It has no field for the result, the length and the context.
-      onComplete: reference<
-        "mutation",
-        "internal",
-        Pick<Args, "streamId" | "status" | "error">
-      >(),
-    }),
-  ]);
+  type OnComplete = NonNullable<CreateStreamOptions["onComplete"]>;
+  type Mutation<A extends DefaultFunctionArgs> = FunctionReference<
+    "mutation",
+    "internal",
+    A
+  >;
+  expectTypeOf<Mutation<Args>>().toExtend<OnComplete>();
+  // It must take the result, the length and the context too.
+  type Less = Pick<Args, "streamId" | "status" | "error">;
+  expectTypeOf<Mutation<Less>>().not.toExtend<OnComplete>();
+  // It is one transaction with the end, so not an action.
+  type Action = FunctionReference<"action", "internal", Args>;
+  expectTypeOf<Action>().not.toExtend<OnComplete>();
+  // No client may call it.
+  type Public = FunctionReference<"mutation", "public", Args>;
+  expectTypeOf<Public>().not.toExtend<OnComplete>();
 });
 
 test("a method takes any ctx that has what it uses", () => {
@@ -145,17 +132,14 @@ test("a method takes any ctx that has what it uses", () => {
       | "deleteStream"
       | "generate",
   > = Parameters<PersistentTextStreaming[Method]>[0];
-  type Writing = Pick<MutationCtx | ActionCtx, "runMutation">;
-  expectTypeOf<Writing>().toExtend<Ctx<"createStream">>();
-  expectTypeOf<Writing>().toExtend<Ctx<"abortStream">>();
-  expectTypeOf<Writing>().toExtend<Ctx<"deleteStream">>();
+  type Writing = Ctx<"createStream" | "abortStream" | "deleteStream">;
+  type CanWrite = Pick<MutationCtx | ActionCtx, "runMutation">;
+  expectTypeOf<CanWrite>().toExtend<Writing>();
   expectTypeOf<Pick<QueryCtx, "runQuery">>().toExtend<Ctx<"getStreamBody">>();
   expectTypeOf<Pick<ActionCtx, "runQuery" | "runMutation">>().toExtend<
     Ctx<"generate">
   >();
-  expectTypeOf<QueryCtx>().not.toExtend<Ctx<"createStream">>();
-  expectTypeOf<QueryCtx>().not.toExtend<Ctx<"deleteStream">>();
-  expectTypeOf<QueryCtx>().not.toExtend<Ctx<"generate">>();
+  expectTypeOf<QueryCtx>().not.toExtend<Writing | Ctx<"generate">>();
 });
 
 test("getStreamBody returns a body, and with `from` a page", () => {

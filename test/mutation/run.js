@@ -15,7 +15,7 @@ const tests = {
   "client/hook-api": ["routes"],
   "client/index": ["index", "badInput", "write", "resume", "endings"],
   "client/options": ["badInput", "endings", "index"],
-  "client/responses": ["responses", "readers", "resume"],
+  "client/responses": ["responses", "readers"],
   "client/routes": ["routes"],
   "client/saver": ["write", "saver", "endings"],
   "client/values": ["endings", "write", "badInput"],
