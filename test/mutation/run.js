@@ -14,7 +14,7 @@ const tests = {
   "client/follow": ["resume", "readers"],
   "client/hook-api": ["routes"],
   "client/index": ["index", "badInput", "write", "resume", "endings"],
-  "client/options": ["badInput", "endings", "index"],
+  "client/options": ["badInput", "endings"],
   "client/responses": ["responses", "readers"],
   "client/routes": ["routes"],
   "client/saver": ["write", "saver", "endings"],
