@@ -145,6 +145,7 @@ export default defineConfig({
         },
       },
       {
+        extends: true,
         test: {
           // Every client of docs/clients.md, against the local deployment.
           name: "clients",
@@ -162,7 +163,6 @@ export default defineConfig({
           // The published suite of Durable Streams, and its client.
           name: "conformance",
           include: ["test/conformance/**/*.test.ts"],
-          globalSetup: "test/conformance/global-setup.ts",
           // Some wait until a long-poll has nothing to say, which takes 20 s.
           testTimeout: 40_000,
           sequence: { concurrent: true },

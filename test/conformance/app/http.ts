@@ -1,56 +1,79 @@
 import {
   anyApi,
+  componentsGeneric,
   httpActionGeneric as httpAction,
   httpRouter,
-  type FunctionReference,
+  type GenericActionCtx,
+  type GenericDataModel,
 } from "convex/server";
-import type { StreamId } from "../../../src/client/index.js";
+import {
+  PersistentTextStreaming,
+  type StreamId,
+} from "../../../src/client/index.js";
+import type { ComponentApi } from "../../../src/component/_generated/component.js";
 import { serveDurableStream } from "../../../src/durable/index.js";
 import { formatOffset } from "../../../src/protocol.js";
-import { streaming, type Place, type Written } from "./streams.js";
+import { isFinal } from "../../../src/shared.js";
 
-const { streams } = anyApi as unknown as {
-  streams: Record<"find", FunctionReference<"query">> &
-    Record<"put" | "post" | "remove", FunctionReference<"mutation">>;
-};
+const component = componentsGeneric()
+  .persistentTextStreaming as unknown as ComponentApi;
+const streaming = new PersistentTextStreaming(component);
+const { lib } = component;
+const places = anyApi.places!;
+
+type Ctx = GenericActionCtx<GenericDataModel>;
+type Place = { _id: string; streamId: StreamId; contentType: string };
+
+const pathOf = (request: Request) => new URL(request.url).pathname;
+const find = async (ctx: Ctx, path: string) =>
+  (await ctx.runQuery(places.find!, { path })) as Place | null;
 
 /** As in an app: it finds the stream by the URL, and the package does the rest. */
 const read = httpAction(async (ctx, request) => {
-  const { pathname: path } = new URL(request.url);
-  const place = (await ctx.runQuery(streams.find, { path })) as Place | null;
+  const place = await find(ctx, pathOf(request));
   const { streamId, contentType } = place ?? { streamId: "" as StreamId };
   return serveDurableStream(streaming, ctx, request, streamId, { contentType });
 });
 
-/** Only for the tests. */
+/** How the suite writes streams. The package only serves readers. */
 const write = httpAction(async (ctx, request) => {
-  const { pathname: path } = new URL(request.url);
+  const path = pathOf(request);
+  const headers = new Headers({
+    "Content-Type":
+      request.headers.get("Content-Type") ?? "application/octet-stream",
+  });
+  const contentType = headers.get("Content-Type")!;
+  let place = await find(ctx, path);
+  let status = 204;
+  if (request.method === "PUT") {
+    status = place === null ? 201 : 200;
+    if (place === null) {
+      const streamId = await streaming.createStream(ctx);
+      await ctx.runMutation(places.put!, { path, streamId, contentType });
+      place = await find(ctx, path);
+    }
+  }
+  if (place === null) return new Response(null, { status: 404 });
+  const { _id, streamId } = place;
   if (request.method === "DELETE") {
-    const status = (await ctx.runMutation(streams.remove, { path })) as number;
+    await streaming.deleteStream(ctx, streamId);
+    await ctx.runMutation(places.remove!, { _id });
     return new Response(null, { status });
   }
-  const close = request.headers.get("Stream-Closed") === "true";
-  const text = await textOf(request);
-  const contentType =
-    request.headers.get("Content-Type") ?? "application/octet-stream";
-  const written = (await (request.method === "PUT"
-    ? ctx.runMutation(streams.put, { path, contentType, text, close })
-    : ctx.runMutation(streams.post, { path, text, close }))) as Written;
-  return new Response(null, {
-    status: written.status,
-    headers: {
-      "Content-Type": contentType,
-      "Stream-Next-Offset": formatOffset(written.offset),
-      ...(written.closed && { "Stream-Closed": "true" }),
-    },
-  });
-});
-
-/** The body of a request. Bytes that are not text become U+FFFD. */
-async function textOf(request: Request): Promise<string> {
+  // Bytes that are not text become U+FFFD.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return decoder.decode(await request.arrayBuffer());
-}
+  const text = decoder.decode(await request.arrayBuffer());
+  const final = request.headers.get("Stream-Closed") === "true";
+  if (text !== "")
+    await ctx.runMutation(lib.addChunk, { streamId, text, final });
+  else if (final) {
+    await ctx.runMutation(lib.setStreamStatus, { streamId, status: "done" });
+  }
+  const tail = await ctx.runQuery(lib.tail, { streamId });
+  headers.set("Stream-Next-Offset", formatOffset(tail!.offset));
+  if (isFinal(tail!.status)) headers.set("Stream-Closed", "true");
+  return new Response(null, { status, headers });
+});
 
 const http = httpRouter();
 const pathPrefix = "/v1/stream/";

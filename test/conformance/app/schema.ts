@@ -1,11 +1,7 @@
 import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 
+const text = v.string();
 export default defineSchema({
-  /** The stream at each path. */
-  places: defineTable({
-    path: v.string(),
-    streamId: v.string(),
-    contentType: v.string(),
-  }).index("byPath", ["path"]),
+  places: defineTable({ path: text, streamId: text, contentType: text }),
 });
