@@ -7,14 +7,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, inject } from "vitest";
-import type { DeploymentOptions } from "../local-deployment/deployment.js";
+import { afterAll } from "vitest";
 
 const path = (relative: string) =>
   fileURLToPath(new URL(relative, import.meta.url));
@@ -49,29 +47,6 @@ export function write(app: string, file: string, text: string): void {
 /** Copies the sources of one of the apps in `apps/`. */
 export function copySources(name: string, app: string): void {
   cpSync(path(`apps/${name}`), app, { recursive: true });
-}
-
-/** 0.3.3, as published. */
-export const publishedPackage = join(
-  repository,
-  "node_modules/persistent-text-streaming-published",
-);
-
-/** The app of 0.3 with the package in this folder, and how a local deployment runs it. */
-export function installApp(name: string, installed: string) {
-  const app = join(inject("packed").folder, "..", name);
-  copySources("v0.3", app);
-  generate(app);
-  const scope = join(app, "node_modules/@convex-dev");
-  mkdirSync(scope, { recursive: true });
-  symlinkSync(installed, join(scope, "persistent-text-streaming"));
-  const component = join(installed, "dist/component");
-  const options: DeploymentOptions = {
-    functionsDir: join(app, "convex"),
-    components: { persistentTextStreaming: component, anotherOne: component },
-    log: () => {},
-  };
-  return { app, options };
 }
 
 export const compilerOptions = {

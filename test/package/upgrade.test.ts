@@ -5,17 +5,16 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Value } from "convex/values";
 import { afterAll, beforeAll, expect, inject, test, vi } from "vitest";
 import { savedDocuments } from "../browser/kill/killed-deployment.js";
 import {
-  startDeployment,
-  type LocalDeployment,
-} from "../local-deployment/deployment.js";
-import { installApp, publishedPackage } from "./fresh-app.js";
+  publishedPackage,
+  startOldApp,
+  type Body,
+  type OldApp,
+} from "./old-app.js";
 
 const MINUTE = 60_000;
-const options = { component: "persistentTextStreaming" };
 
 /** The text of a long stream, in as many rows as sentences. */
 const SENTENCES = Array.from(
@@ -26,21 +25,13 @@ const TEXT = SENTENCES.join("");
 
 const data = mkdtempSync(join(tmpdir(), "upgrade-"));
 const ids = new Map<string, string>();
-const before = new Map<string, Value>();
-let deployment: LocalDeployment;
+const before = new Map<string, Body>();
+let app: OldApp;
 
-const call = (name: string, args: Record<string, Value> = {}) =>
-  deployment.call(`patterns:${name}`, args);
-const lib = (name: string, args: Record<string, Value>) =>
-  deployment.call(`lib:${name}`, args, options);
 const idOf = (name: string) => ids.get(name)!;
-const bodyOf = (name: string) => call("body", { streamId: idOf(name) });
-const add = (name: string, text: string) =>
-  call("add", { streamId: idOf(name), text });
+const bodyOf = (name: string) => app.body(idOf(name));
 async function post(name: string) {
-  const body = JSON.stringify({ streamId: idOf(name) });
-  const url = `${deployment.siteUrl}/write`;
-  const response = await fetch(url, { method: "POST", body });
+  const response = await app.post(idOf(name));
   return { status: response.status, text: await response.text() };
 }
 const rowsOf = async (name: string) => {
@@ -49,37 +40,34 @@ const rowsOf = async (name: string) => {
 };
 
 beforeAll(async () => {
-  const { folder } = inject("packed");
-  const start = async (name: string, installed: string) =>
-    startDeployment({ ...installApp(name, installed).options, data });
-  deployment = await start("upgraded-before", publishedPackage);
+  app = await startOldApp("upgraded-before", publishedPackage, data);
   const long = ["streaming", "continued", "deleted"];
   const others = ["pending", "claimed", "alive", "done", "empty"];
   for (const name of [...long, ...others, "error", "timeout"]) {
-    ids.set(name, (await call("create")) as string);
+    ids.set(name, await app.create());
   }
   // The rows of streams that are written at the same time alternate.
   for (const sentence of SENTENCES) {
-    for (const name of long) await add(name, sentence);
+    for (const name of long) await app.add(idOf(name), sentence);
   }
-  await add("alive", "Hi. ");
+  await app.add(idOf("alive"), "Hi. ");
   await post("done");
-  await lib("addChunk", { streamId: idOf("empty"), text: "", final: true });
+  await app.lib("addChunk", { streamId: idOf("empty"), text: "", final: true });
   for (const status of ["error", "timeout"]) {
-    await add(status, "It broke o");
-    await call("end", { streamId: idOf(status), status });
+    await app.add(idOf(status), "It broke o");
+    await app.end(idOf(status), status);
   }
   for (const name of ids.keys()) before.set(name, await bodyOf(name));
   // The rest of this deletion is left to the new version.
   const only = "_deleteChunksPage";
-  deployment.faults.set({ refuseCommits: Infinity, only });
-  await call("remove", { streamId: idOf("deleted") });
-  await deployment.stop();
+  app.deployment.faults.set({ refuseCommits: Infinity, only });
+  await app.remove(idOf("deleted"));
+  await app.deployment.stop();
   expect(await rowsOf("deleted")).not.toEqual([]);
-  deployment = await start("upgraded-after", folder);
+  app = await startOldApp("upgraded-after", inject("packed").folder, data);
 });
 afterAll(async () => {
-  await deployment?.stop();
+  await app?.deployment.stop();
   rmSync(data, { recursive: true });
 });
 
@@ -87,9 +75,9 @@ test("every stream has its text and status", async () => {
   const statuses = new Set<string>();
   for (const [name, streamId] of ids) {
     if (name === "deleted") continue;
-    const body = (await bodyOf(name)) as { text: string; status: string };
+    const body = await bodyOf(name);
     expect(body).toEqual(before.get(name));
-    expect(await lib("getStreamText", { streamId })).toEqual(body);
+    expect(await app.lib("getStreamText", { streamId })).toEqual(body);
     statuses.add(body.status);
   }
   expect(statuses.size).toBe(5);
@@ -99,10 +87,11 @@ test("every stream has its text and status", async () => {
 test.each([0, 1, 500, 5000, TEXT.length])(
   "old text can be read from offset %i",
   async (from) => {
-    const page = (await lib("read", {
-      streamId: idOf("streaming"),
-      from,
-    })) as { text: string; from: number };
+    const streamId = idOf("streaming");
+    const page = (await app.lib("read", { streamId, from })) as {
+      text: string;
+      from: number;
+    };
     expect(page.text).toBe(TEXT.slice(page.from));
     expect(from - page.from).toBeLessThan(2);
   },
@@ -110,8 +99,8 @@ test.each([0, 1, 500, 5000, TEXT.length])(
 
 test("a stream that was being written continues", async () => {
   const streamId = idOf("continued");
-  await add("continued", "More. ");
-  await lib("addChunk", { streamId, text: "The end.", final: true });
+  await app.add(streamId, "More. ");
+  await app.lib("addChunk", { streamId, text: "The end.", final: true });
   const text = `${TEXT}More. The end.`;
   expect(await bodyOf("continued")).toEqual({ text, status: "done" });
 });
@@ -131,9 +120,9 @@ test("a deletion that 0.3 began is finished", async () => {
 });
 
 test("silent streams time out and keep their text; then every stream can be deleted", async () => {
-  deployment.setClock(19 * MINUTE);
-  await add("alive", "Still here.");
-  deployment.setClock(22 * MINUTE);
+  app.deployment.setClock(19 * MINUTE);
+  await app.add(idOf("alive"), "Still here.");
+  app.deployment.setClock(22 * MINUTE);
   await vi.waitFor(async () => {
     expect(await bodyOf("pending")).toEqual({ text: "", status: "timeout" });
     const timedOut = { text: TEXT, status: "timeout" };
@@ -141,7 +130,7 @@ test("silent streams time out and keep their text; then every stream can be dele
   });
   expect(await bodyOf("alive")).toMatchObject({ status: "streaming" });
 
-  for (const streamId of ids.values()) await call("remove", { streamId });
+  for (const streamId of ids.values()) await app.remove(streamId);
   await vi.waitFor(async () =>
     expect(await savedDocuments(data, "chunks")).toEqual([]),
   );

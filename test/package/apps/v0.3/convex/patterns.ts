@@ -50,7 +50,7 @@ export const body = query({
 });
 
 /** `returns` with 0.3's five statuses, and further fields. */
-const status = v.union(
+export const status = v.union(
   v.literal("pending"),
   v.literal("streaming"),
   v.literal("done"),

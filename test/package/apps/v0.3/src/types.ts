@@ -13,10 +13,10 @@ import { api, components } from "../convex/_generated/api.js";
 import {
   httpAction,
   mutation,
-  query,
   type ActionCtx,
   type MutationCtx,
 } from "../convex/_generated/server.js";
+import { status } from "../convex/patterns.js";
 
 const { lib } = components.persistentTextStreaming;
 
@@ -31,65 +31,37 @@ export class Streaming extends PersistentTextStreaming {
   }
 }
 const streaming = new Streaming();
+export const read = (ctx: ActionCtx | MutationCtx, id: StreamId) =>
+  streaming.getStreamBody(ctx, id);
 
 type Body = Awaited<ReturnType<PersistentTextStreaming["getStreamBody"]>>;
 type Shown = ReturnType<typeof useStream>;
-const vBody = v.object({
-  text: v.string(),
-  status: v.union(
-    v.literal("pending"),
-    v.literal("streaming"),
-    v.literal("done"),
-    v.literal("error"),
-    v.literal("timeout"),
-  ),
-});
+const vBody = v.object({ text: v.string(), status });
 export const bodies: [Body, Shown, Infer<typeof vBody>] = [
   { text: "", status: "done" },
   { text: "", status: "timeout" },
   { text: "", status: "error" } as StreamBody,
 ];
-export const icons: Record<Shown["status"], string> &
-  Record<Body["status"], string> = {
-  pending: "…",
-  streaming: "…",
-  done: "✓",
-  error: "✗",
-  timeout: "✗",
-};
-
-export function describe({ status }: StreamBody): string {
-  switch (status) {
-    case "pending":
-    case "streaming":
-      return "being written";
-    case "done":
-      return "written";
-    case "error":
-    case "timeout":
-      return "broken off";
-    default: {
-      const never: never = status;
-      return never;
-    }
-  }
-}
 
 export const useReply = (
   ...args: Parameters<typeof useStream>
 ): StreamBody & { icon: string } => {
   const body = useStream(...args);
+  const icons: Record<Shown["status"], string> &
+    Record<Body["status"], string> = {
+    pending: "…",
+    streaming: "…",
+    done: "✓",
+    error: "✗",
+    timeout: "✗",
+  };
   return { ...body, icon: icons[body.status] };
 };
 
 export function useUntyped(query: any, id: any): StreamBody {
-  const body: Shown = useStream(query, new URL("https://a.site"), true, id, {});
-  return useStream(
-    (api as any).patterns.body,
-    new URL("https://a.site"),
-    !body,
-    id,
-  );
+  const url = new URL("https://a.site");
+  const body: Shown = useStream(query, url, true, id, {});
+  return useStream((api as any).patterns.body, url, !body, id);
 }
 
 type Ctx = GenericActionCtx<GenericDataModel>;
@@ -104,12 +76,6 @@ const counted =
     const counting: ChunkAppender = (text) => append(`${count++} ${text}`);
     await inner(ctx, request, id, counting);
   };
-export const written: Promise<void> = writer(
-  {} as Ctx,
-  new Request("https://a.site"),
-  "" as StreamId,
-  async () => {},
-);
 
 class Model {
   async write(
@@ -125,38 +91,22 @@ class Model {
 export const stream = httpAction(async (ctx, request) => {
   const id = new URL(request.url).searchParams.get("id") as StreamId;
   const model = new Model();
-  const bound = model.write.bind(model);
-  await streaming.stream(ctx, request, id, bound);
-  await streaming.stream(ctx, request, id, (c, r, i, append) =>
-    counted(writer)(c, r, i, append),
+  await streaming.stream(ctx, request, id, model.write.bind(model));
+  const { body, status } = await streaming.stream(
+    ctx,
+    request,
+    id,
+    (c, r, i, append) => counted(writer)(c, r, i, append),
   );
-  const { body, status } = await streaming.stream(ctx, request, id, bound);
   return new Response(body, { status, headers: { Vary: "Origin" } });
 });
 
-export const statuses = query({
-  args: { ids: v.array(v.string()) },
-  returns: v.record(v.string(), vBody.fields.status),
-  handler: async (ctx, { ids }) => {
-    const found: Record<string, StreamBody["status"]> = {};
-    for (const streamId of ids) {
-      found[streamId] = await ctx.runQuery(lib.getStreamStatus, { streamId });
-    }
-    return found;
-  },
-});
-
 export const start = mutation({
-  args: { status: vBody.fields.status },
+  args: { status },
   handler: async (ctx, { status }) => {
     const streamId = await ctx.runMutation(lib.createStream);
-    const nothing: null = await ctx.runMutation(lib.setStreamStatus, {
-      streamId,
-      status,
-    });
+    const args = { streamId, status };
+    const nothing: null = await ctx.runMutation(lib.setStreamStatus, args);
     return nothing ?? (streamId as StreamId);
   },
 });
-
-export const read = (ctx: ActionCtx | MutationCtx, id: StreamId) =>
-  streaming.getStreamBody(ctx, id);
