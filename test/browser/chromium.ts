@@ -1,4 +1,4 @@
-import { accessSync, constants } from "node:fs";
+import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { chromium, type Browser } from "playwright-core";
 import puppeteer from "puppeteer-core";
@@ -13,12 +13,15 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** Chromium with a fresh profile, and quiet on the network. */
+/** Starts Chromium quiet on the network, with Playwright or with Puppeteer. */
+export const chromiumOptions = () => ({
+  executablePath: chromiumPath(),
+  args: ARGUMENTS,
+});
+
+/** Chromium with a fresh profile. */
 export function launchBrowser(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: chromiumPath(),
-    args: ARGUMENTS,
-  });
+  return chromium.launch(chromiumOptions());
 }
 
 /**
@@ -26,10 +29,7 @@ export function launchBrowser(): Promise<Browser> {
  * launches keeps every page visible.
  */
 export async function launchBrowserWithTabs() {
-  const launched = await puppeteer.launch({
-    executablePath: chromiumPath(),
-    args: ARGUMENTS,
-  });
+  const launched = await puppeteer.launch(chromiumOptions());
   const browser = await chromium.connectOverCDP(launched.wsEndpoint(), {
     noDefaults: true,
   });
@@ -42,21 +42,12 @@ function chromiumPath(): string {
   const candidates = CHROMIUM
     ? [CHROMIUM]
     : PATH.split(delimiter).map((folder) => join(folder, "chromium"));
-  const found = candidates.find(isExecutable);
+  const found = candidates.find((path) => existsSync(path));
   if (found !== undefined) return found;
   throw new Error(
     CHROMIUM
-      ? `CHROMIUM is "${CHROMIUM}", which is not an executable file.`
+      ? `CHROMIUM is "${CHROMIUM}", which does not exist.`
       : "The browser tests need Chromium, and there is no `chromium` on the PATH. " +
           "Install it (on Debian or Ubuntu: apt-get install chromium), or set CHROMIUM to the path of a Chromium or Chrome.",
   );
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import puppeteer from "puppeteer-core";
-import { launchBrowser } from "../browser/chromium.js";
+import puppeteer, { type LaunchOptions } from "puppeteer-core";
+import { chromiumOptions } from "../browser/chromium.js";
 import { freePorts } from "../browser/ports.js";
 
 /** Functions, arguments and results are sent as text. */
@@ -18,42 +18,20 @@ interface Browser {
   close: () => Promise<unknown>;
 }
 
-interface Page {
-  goto(url: string): Promise<unknown>;
-  evaluate(work: never, argument: never): Promise<unknown>;
-  reload(): Promise<unknown>;
-}
-
-async function tabAt(url: string, page: Page): Promise<Tab> {
-  await page.goto(url);
-  return {
-    run: (work, argument) =>
-      page.evaluate(work as never, argument as never) as never,
-    reload: () => page.reload(),
-  };
-}
-
-async function chromium(): Promise<Browser> {
-  const browser = await launchBrowser();
-  return {
-    open: async (url) =>
-      // A new context each, because a browser opens only six connections to a host.
-      tabAt(url, await (await browser.newContext()).newPage()),
-    close: () => browser.close(),
-  };
-}
-
-/** Debian's Firefox. (Playwright drives only its own build.) */
-async function firefox(): Promise<Browser> {
-  const browser = await puppeteer.launch({
-    browser: "firefox",
-    executablePath: "/usr/bin/firefox-esr",
-  });
+async function launch(options: LaunchOptions): Promise<Browser> {
+  const browser = await puppeteer.launch(options);
   return {
     async open(url) {
-      const page = await browser.newPage();
+      // A new context each, because a browser opens only six connections to a host.
+      const context = await browser.createBrowserContext();
+      const page = await context.newPage();
       page.setDefaultNavigationTimeout(120_000);
-      return tabAt(url, page);
+      await page.goto(url);
+      return {
+        run: (work, argument) =>
+          page.evaluate(work as never, argument as never),
+        reload: () => page.reload(),
+      };
     },
     close: () => browser.close(),
   };
@@ -81,55 +59,56 @@ function webkit(): Promise<Browser> {
       },
     });
     const exited = once(driver, "exit");
-    const call = async (path: string, body?: object, method = "POST") => {
+    const call = async (method: string, path: string, body?: object) => {
       const response = await fetch(`http://127.0.0.1:${port}${path}`, {
         method,
         body: body && JSON.stringify(body),
       });
-      const { value } = (await response.json()) as { value: never };
+      const { value } = (await response.json()) as { value: unknown };
       if (!response.ok) throw new Error(JSON.stringify(value));
-      return value as Record<string, unknown>;
+      return value;
     };
-    const isUp = () =>
-      call("/status", undefined, "GET").then(Boolean, () => false);
+    const isUp = () => call("GET", "/status").then(Boolean, () => false);
     while (!(await isUp())) await new Promise((r) => setTimeout(r, 50));
     const options = { binary, args: ["--automation"] };
-    const { sessionId } = await call("/session", {
+    const { sessionId } = (await call("POST", "/session", {
       capabilities: { alwaysMatch: { "webkitgtk:browserOptions": options } },
-    });
-    const session = `/session/${String(sessionId)}`;
+    })) as { sessionId: string };
+    const session = `/session/${sessionId}`;
     closing.push(async () => {
-      await call(session, undefined, "DELETE");
+      await call("DELETE", session);
       process.kill(-driver.pid!, "SIGKILL");
       await exited;
     });
-    return tabAt(url, {
-      goto: (url) => call(`${session}/url`, { url }),
-      reload: () => call(`${session}/refresh`, {}),
-      evaluate: async (work, argument) => {
-        const json = await call(`${session}/execute/async`, {
-          script: `const [json, done] = arguments;
-            Promise.resolve((${String(work)})(JSON.parse(json)))
-              .then((result) => done(JSON.stringify(result ?? null)));`,
-          args: [JSON.stringify(argument)],
-        });
-        return JSON.parse(json as unknown as string) as unknown;
-      },
-    });
+    await call("POST", `${session}/url`, { url });
+    return {
+      run: (work, argument) =>
+        call("POST", `${session}/execute/async`, {
+          script: `const [argument, done] = arguments;
+            Promise.resolve((${String(work)})(argument)).then(done);`,
+          args: [argument],
+        }) as never,
+      reload: () => call("POST", `${session}/refresh`, {}),
+    };
   }
   const close = () => Promise.all(closing.map((close) => close()));
   return Promise.resolve({ open, close });
 }
 
-const launch = { chromium, firefox, webkit };
-export type BrowserName = keyof typeof launch;
+const launchers = {
+  chromium: () => launch(chromiumOptions()),
+  firefox: () =>
+    launch({ browser: "firefox", executablePath: "/usr/bin/firefox-esr" }),
+  webkit,
+};
+export type BrowserName = keyof typeof launchers;
 
 /** Browsers, each started when it is first needed. */
 export class Browsers {
   private readonly running = new Map<BrowserName, Promise<Browser>>();
 
   async open(name: BrowserName, url: string): Promise<Tab> {
-    const browser = this.running.get(name) ?? launch[name]();
+    const browser = this.running.get(name) ?? launchers[name]();
     this.running.set(name, browser);
     return await (await browser).open(url);
   }

@@ -1,15 +1,13 @@
 /** The kinds of clients that a stream may have. */
 import { EdgeVM } from "@edge-runtime/vm";
-import { spawn } from "node:child_process";
+import { fork, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import type { BrowserName, Tab } from "./browsers.js";
 import { installed } from "./installed.js";
 import type { Props } from "./page/desk.js";
-import { Reading } from "./print-reading.js";
+import { Reading } from "./reading.js";
 import { startReactNative, type NativeApp } from "./reactNative.js";
 import { bundle } from "./serve.js";
 
@@ -42,41 +40,37 @@ export interface Place {
 export interface Kind {
   name: string;
   /** Whether it starts the writer itself. */
-  drives: boolean;
-  /** Its status of a deleted stream: not found over HTTP, `error` in the database. */
-  deleted: string;
-  /** Its status of a stopped stream: a query of 0.3's shape says `done`. */
-  stopped: string;
+  drives?: boolean;
+  /** Where it gets the status: over HTTP, or from a query, which may be one of 0.3's shape. */
+  reads: "HTTP" | "pages" | "bodies";
   /** `text`: what it had before it was restarted. */
   start(place: Place, text: string): Running | Promise<Running>;
 }
 
-type Row = Pick<Kind, "name" | "start"> & Partial<Kind>;
-const kind = (row: Row): Kind => ({
-  drives: false,
-  deleted: "refused: 404",
-  stopped: "aborted",
-  ...row,
-});
+interface OnPage extends Partial<Props> {
+  name: string;
+  client?: string;
+  browser?: BrowserName;
+  page?: string;
+}
 
 /** A client on a page. */
-function onPage(
-  name: string,
-  client: string,
-  row: Partial<Kind> = {},
-  props: Partial<Props> = {},
-  [browser, page]: [BrowserName, string] = ["chromium", "react"],
-): Kind {
-  const drives = props.driven ?? false;
-  return kind({
-    ...row,
+function onPage(row: OnPage): Kind {
+  const { name, client = "hook", browser = "chromium", page = "react" } = row;
+  return {
     name,
-    drives,
+    drives: row.driven ?? false,
+    reads:
+      client === "read"
+        ? "HTTP"
+        : row.incremental === true
+          ? "pages"
+          : "bodies",
     async start({ tab: open, ...place }, text) {
       const tab = await open(browser, page);
       const index = await tab.run(
-        ({ client, all }) => window.desk.start(client, all),
-        { client, all: { ...place, text, ...props } },
+        ({ client, props }) => window.desk.start(client, props),
+        { client, props: { ...place, text, ...row } },
       );
       return {
         seen: () => tab.run((i) => window.desk.seen(i), index),
@@ -84,46 +78,50 @@ function onPage(
           again ? tab.reload() : tab.run((i) => window.desk.stop(i), index),
       };
     },
-  });
+  };
 }
 
-const database = { deleted: "error" };
-const driven = { driven: true, incremental: true };
-
-/** Debian's `curl`, in a script. */
-const curl = kind({
+/** Debian's `curl`, run again until the stream has ended. */
+const curl: Kind = {
   name: "curl",
-  async start({ resumeUrl, streamId, folder }) {
-    const file = join(folder, "text");
-    const script = fileURLToPath(new URL("./read.sh", import.meta.url));
-    const child = spawn("sh", [script, resumeUrl, streamId, file], {
-      stdio: ["ignore", "pipe", "ignore"],
-      // In its own process group, as in a terminal.
-      detached: true,
-    });
-    let output = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-    let ended = false;
-    const end = once(child, "close").then(() => (ended = true));
-    await writeFile(file, "", { flag: "a" });
-    const read = (name: string) => readFile(name, "utf8").catch(() => "");
-    return {
-      async seen() {
-        const status = ended ? output.trim() : "streaming";
-        const text = await read(file);
-        // The response that is being read.
-        const part = status === "streaming" ? await read(`${file}.part`) : "";
-        return { text: text + part, status };
-      },
-      async stop() {
-        if (!ended) process.kill(-child.pid!, "SIGKILL");
-        await end;
-      },
+  reads: "HTTP",
+  start({ resumeUrl, streamId, folder }, text) {
+    const seen = { text, status: "streaming" };
+    const head = join(folder, "head");
+    let child: ChildProcess | undefined;
+    let isStopped = false;
+    async function read(): Promise<string> {
+      const url = `${resumeUrl}?streamId=${streamId}&offset=${seen.text.length}`;
+      const options = ["--silent", "--no-buffer", "--dump-header", head];
+      child = spawn("curl", [...options, url]);
+      const closed = once(child, "close");
+      // If a character was cut in two, its beginning is left out. It comes again, whole.
+      const decoder = new TextDecoder();
+      const before = seen.text;
+      for await (const bytes of child.stdout!) {
+        seen.text += decoder.decode(bytes as Buffer, { stream: true });
+      }
+      const [exitCode] = (await closed) as [number | null];
+      const answer = await readFile(head, "utf8").catch(() => "");
+      const [, code = ""] = /^HTTP\S* (\d+)/.exec(answer) ?? [];
+      const header = (name: string) =>
+        new RegExp(`^${name}: (.*?)\r?$`, "im").exec(answer)?.[1];
+      if (!code.startsWith("2")) seen.text = before;
+      if (code.startsWith("4")) return `refused: ${code}`;
+      const isWhole = code === "204" || header("stream-closed") === "true";
+      // curl reports a broken connection with its exit code.
+      if (isWhole && exitCode === 0) return header("stream-status") ?? "";
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return isStopped ? "stopped" : read();
+    }
+    void read().then((status) => (seen.status = status));
+    const stop = () => {
+      isStopped = true;
+      child?.kill();
     };
+    return { seen: () => seen, stop };
   },
-});
+};
 
 const nodeOf = (version: string) =>
   join(
@@ -132,38 +130,32 @@ const nodeOf = (version: string) =>
   );
 
 /** `readStream` in a process of a version of Node. */
-const inNode = (version: string) =>
-  kind({
-    name: `Node ${version}, readStream`,
-    async start({ resumeUrl, streamId, folder }, from) {
-      const script = join(folder, "read.mjs");
-      await writeFile(
-        script,
-        await bundle("./read-in-node.ts", { format: "esm" }),
-      );
-      const child = spawn(
-        nodeOf(version),
-        [script, resumeUrl, streamId, String(from.length)],
-        { stdio: ["ignore", "pipe", "inherit"] },
-      );
-      const seen = { text: from, status: "pending" };
-      createInterface(child.stdout).on("line", (line) => {
-        const { piece, status } = JSON.parse(line) as Record<string, string>;
-        seen.text += piece ?? "";
-        seen.status = status ?? "streaming";
-      });
-      return { seen: () => seen, stop: () => child.kill() };
-    },
-  });
+const inNode = (version: string): Kind => ({
+  name: `Node ${version}, readStream`,
+  reads: "HTTP",
+  async start({ resumeUrl: url, streamId: id, folder }, text) {
+    const script = join(folder, "read.mjs");
+    await writeFile(script, await bundle("./read-in-node.ts", {}));
+    const child = fork(script, { execPath: nodeOf(version), execArgv: [] });
+    child.send({ url, id, text });
+    return {
+      async seen() {
+        child.send("What do you have?");
+        const [seen] = (await once(child, "message")) as [Seen];
+        return seen;
+      },
+      stop: () => child.kill(),
+    };
+  },
+});
 
 /** `readStream` where there is neither Node nor a page. */
-const inEdgeRuntime = kind({
+const inEdgeRuntime: Kind = {
   name: "Edge runtime, readStream",
+  reads: "HTTP",
   async start({ resumeUrl, streamId }, text) {
-    const initialCode = await bundle("./print-reading.ts", {
-      format: "iife",
-      globalName: "reader",
-    });
+    const options = { format: "iife", globalName: "reader" } as const;
+    const initialCode = await bundle("./reading.ts", options);
     if (/\brequire\(|\bimport\(/.test(initialCode)) {
       throw new Error("readStream needs more than the web has.");
     }
@@ -172,109 +164,94 @@ const inEdgeRuntime = kind({
     }>("reader");
     return new EdgeReading(resumeUrl, streamId, text);
   },
-});
+};
+
+const NODES = ["22", "24"];
+export const REACT_NATIVES = ["0.76", "0.79", "0.83"];
 
 const apps = new Map<string, Promise<NativeApp>>();
-function appOn(version: string, withExpo: boolean): Promise<NativeApp> {
+function appOn(version: string, withExpo = false): Promise<NativeApp> {
   const key = `${version} ${withExpo}`;
   const app = apps.get(key) ?? startReactNative(version, withExpo);
   apps.set(key, app);
   return app;
 }
 
-const NODES = ["22", "24"];
-export const REACT_NATIVES = ["0.76", "0.79", "0.83"];
 /** Installs what only some clients need. The first time, this takes a minute. */
 export async function prepare(): Promise<void> {
   for (const version of NODES) nodeOf(version);
-  for (const version of REACT_NATIVES) await appOn(version, false);
+  for (const version of REACT_NATIVES) await appOn(version);
 }
 
-/** A client in an app of React Native. */
-const inReactNative = (
-  version: string,
-  name: "the hook, driven" | "readStream" | "readStream with expo/fetch",
-  start: (app: NativeApp, place: Place, text: string) => Running,
-  row: Partial<Kind> = {},
-) =>
-  kind({
-    ...row,
-    name: `React Native ${version}, ${name}`,
-    async start(place, text) {
-      const app = await appOn(version, name.includes("expo"));
-      return start(app, place, text);
-    },
-  });
+/** Clients in an app of React Native. */
+const inReactNative = (version: string): Kind[] => [
+  {
+    name: `React Native ${version}, the hook, driven`,
+    reads: "pages",
+    drives: true,
+    start: async ({ deployment, streamId, writeUrl }) =>
+      (await appOn(version)).show(deployment, streamId, writeUrl),
+  },
+  {
+    name: `React Native ${version}, readStream`,
+    reads: "HTTP",
+    start: async ({ resumeUrl, streamId }, text) =>
+      new (await appOn(version)).Reading(resumeUrl, streamId, text),
+  },
+];
+
+const driven = { driven: true, incremental: true };
+const inDevelopment = { page: "react-development", strict: true, ...driven };
+const firefox = { browser: "firefox" } as const;
+const webkit = { browser: "webkit" } as const;
+const frameworks = { page: "frameworks", ...driven };
+const pages: OnPage[] = [
+  { name: "React 19, driven", ...driven },
+  { name: "React 19, followed" },
+  { name: "React 19, followed, incremental", incremental: true },
+  { name: "React 19, development, StrictMode, driven", ...inDevelopment },
+  {
+    name: "React 18, StrictMode, driven",
+    ...inDevelopment,
+    page: "react18",
+  },
+  {
+    name: "React 18, development, StrictMode, driven",
+    ...inDevelopment,
+    page: "react18-development",
+  },
+  { name: "Chromium, readStream", client: "read" },
+  { name: "Firefox, React, driven", ...firefox, ...driven },
+  { name: "Firefox, readStream", ...firefox, client: "read" },
+  { name: "WebKit, React, driven", ...webkit, ...driven },
+  { name: "WebKit, readStream", ...webkit, client: "read" },
+  {
+    name: "A page without a bundler, readStream",
+    client: "read",
+    page: "modules",
+  },
+  { name: "Vue, driven", client: "vue", ...frameworks },
+  { name: "Svelte, driven", client: "svelte", ...frameworks },
+  { name: "Solid, driven", client: "solid", ...frameworks },
+];
 
 export const kinds: readonly Kind[] = [
-  onPage("React 19, driven", "hook", database, driven),
-  onPage("React 19, followed", "hook", { ...database, stopped: "done" }),
-  onPage("React 19, followed, incremental", "hook", database, {
-    incremental: true,
-  }),
-  ...(
-    [
-      ["React 19, development", "react-development"],
-      ["React 18", "react18"],
-      ["React 18, development", "react18-development"],
-    ] as const
-  ).map(([name, page]) =>
-    onPage(
-      `${name}, StrictMode, driven`,
-      "hook",
-      database,
-      { ...driven, strict: true },
-      ["chromium", page],
-    ),
-  ),
-  onPage("Chromium, readStream", "read"),
-  ...(
-    [
-      ["Firefox", "firefox"],
-      ["WebKit", "webkit"],
-    ] as const
-  ).flatMap(([name, browser]) => [
-    onPage(`${name}, React, driven`, "hook", database, driven, [
-      browser,
-      "react",
-    ]),
-    onPage(`${name}, readStream`, "read", {}, {}, [browser, "react"]),
-  ]),
-  onPage("A page without a bundler, readStream", "read", {}, {}, [
-    "chromium",
-    "modules",
-  ]),
-  ...["Vue", "Svelte", "Solid"].map((name) =>
-    onPage(`${name}, driven`, name.toLowerCase(), database, driven, [
-      "chromium",
-      "frameworks",
-    ]),
-  ),
-  ...REACT_NATIVES.flatMap((version) => [
-    inReactNative(
-      version,
-      "the hook, driven",
-      (app, place) => new app.Shown(place),
-      { ...database, drives: true },
-    ),
-    inReactNative(
-      version,
-      "readStream",
-      (app, { resumeUrl, streamId }, text) =>
-        new app.Reading(resumeUrl, streamId, text),
-    ),
-  ]),
-  inReactNative(
-    "0.83",
-    "readStream with expo/fetch",
-    (app, { resumeUrl, streamId }, text) =>
-      new app.Reading(resumeUrl, streamId, text, app.expoFetch),
-  ),
-  kind({
+  ...pages.map(onPage),
+  ...REACT_NATIVES.flatMap(inReactNative),
+  {
+    name: "React Native 0.83, readStream with expo/fetch",
+    reads: "HTTP",
+    async start({ resumeUrl, streamId }, text) {
+      const { Reading, expoFetch } = await appOn("0.83", true);
+      return new Reading(resumeUrl, streamId, text, expoFetch);
+    },
+  },
+  {
     name: "Node 20, readStream",
+    reads: "HTTP",
     start: ({ resumeUrl, streamId }, text) =>
       new Reading(resumeUrl, streamId, text),
-  }),
+  },
   ...NODES.map(inNode),
   inEdgeRuntime,
   curl,

@@ -3,15 +3,14 @@ import compression from "compression";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, request } from "node:http";
-import { connect, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer } from "vite";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import { ConvexHttpClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
 import { readStream } from "../../src/browser/index.js";
-import { freePorts } from "../browser/ports.js";
+import { freePorts, isListening } from "../browser/ports.js";
 import { story } from "../support/story.js";
 
 const [{ url, siteUrl }] = inject("deployments");
@@ -27,60 +26,48 @@ const FIRST_TEXT_MS = 5000;
 const nginx = (settings: string) => async (): Promise<string> => {
   const folder = mkdtempSync(join(tmpdir(), "nginx-"));
   const [port] = await freePorts(1);
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  );
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off; pid ${folder}/pid; error_log stderr;
     events {}
     http {
-      access_log off;
-      client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
-      fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
+      access_log off; ${temporary.join(" ")}
       server { listen 127.0.0.1:${port}; location / { proxy_pass ${siteUrl}; ${settings} } }
     }`,
   );
-  const child = spawn(
-    "/usr/sbin/nginx",
-    ["-p", folder, "-c", join(folder, "nginx.conf")],
-    { stdio: "ignore" },
-  );
+  const options = ["-p", folder, "-c", join(folder, "nginx.conf")];
+  const child = spawn("/usr/sbin/nginx", options, { stdio: "ignore" });
   onTestFinished(async () => {
     child.kill();
     await once(child, "exit");
     rmSync(folder, { recursive: true });
   });
-  await vi.waitFor(async () => {
-    const socket = connect(port!, "127.0.0.1");
-    await once(socket, "connect");
-    socket.destroy();
-  }, 10_000);
+  await vi.waitUntil(() => isListening(port!), 10_000);
   return `http://127.0.0.1:${port}`;
 };
 
-/** Express's `compression` in front of a proxy of ten lines. */
+/** Express's `compression` in front of Vite's proxy. */
 const compressing = async (): Promise<string> => {
-  const compress = compression({ threshold: 0 });
-  const server = createServer((incoming, outgoing) => {
-    compress(incoming as never, outgoing as never, () => {
-      const { method, headers } = incoming;
-      const upstream = request(
-        siteUrl + incoming.url,
-        { method, headers },
-        (response) => {
-          outgoing.writeHead(response.statusCode ?? 500, response.headers);
-          response.pipe(outgoing);
-        },
-      );
-      outgoing.on("close", () => upstream.destroy());
-      upstream.on("error", () => outgoing.destroy());
-      incoming.pipe(upstream);
-    });
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
+  const compress = compression({ threshold: 0 }) as never;
+  const vite = await createServer({
+    configFile: false,
+    root: tmpdir(),
+    logLevel: "error",
+    optimizeDeps: { noDiscovery: true },
+    server: { port: 0, ws: false, watch: null, proxy: { "/": siteUrl } },
+    plugins: [
+      {
+        name: "compression",
+        configureServer: ({ middlewares }) => void middlewares.use(compress),
+      },
+    ],
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await vite.listen();
+  onTestFinished(() => vite.close());
+  return vite.resolvedUrls!.local[0]!.replace(/\/$/, "");
 };
 
 describe.each([

@@ -1,6 +1,6 @@
 /**
  * React Native's own JavaScript, compiled with its Babel preset, over native modules made
- * of Node's sockets: requests, blobs, files and WebSockets.
+ * of Node's sockets: requests, blobs and files.
  */
 import { readFile } from "node:fs/promises";
 import http from "node:http";
@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
+import { transformAsync } from "@babel/core";
 import { build, type Plugin } from "esbuild";
 import { WebSocket } from "ws";
 import { installed, unpacked } from "./installed.js";
@@ -42,7 +43,6 @@ interface NativeRequest {
 
 function nativeModules(emit: Emit): Record<string, unknown> {
   const requests = new Map<number, http.ClientRequest>();
-  const sockets = new Map<number, WebSocket>();
   const blobs = new Map<string, Buffer>();
   const listening = { addListener() {}, removeListeners() {} };
   let count = 0;
@@ -104,26 +104,6 @@ function nativeModules(emit: Emit): Record<string, unknown> {
           blobs.get(blobId)?.toString("utf8"),
         ),
     },
-    WebSocketModule: {
-      ...listening,
-      connect(url: string, protocols: string[] | null, _: unknown, id: number) {
-        const socket = new WebSocket(url, protocols ?? []);
-        sockets.set(id, socket);
-        socket.on("open", () => emit("websocketOpen", { id, protocol: "" }));
-        socket.on("message", (data: Buffer) =>
-          emit("websocketMessage", { id, type: "text", data: String(data) }),
-        );
-        socket.on("error", ({ message }) =>
-          emit("websocketFailed", { id, message }),
-        );
-        socket.on("close", (code, reason) =>
-          emit("websocketClosed", { id, code, reason: String(reason) }),
-        );
-      },
-      send: (data: string, id: number) => sockets.get(id)?.send(data),
-      close: (code: number, reason: string, id: number) =>
-        sockets.get(id)?.close(code, reason),
-    },
   };
 }
 
@@ -182,6 +162,8 @@ export async function startReactNative(
     __turboModuleProxy: (name: string) => natives[name] ?? null,
   });
   vm.runInContext(code, context, { filename: `react-native-${version}.js` });
+  // Its own needs one more native module, and Convex's client does not tell them apart.
+  Object.assign(context, { WebSocket });
   const started = context as { app?: { emitter: typeof emitter } & typeof app };
   emitter = started.app!.emitter;
   const it = Object.create(started.app!) as typeof app;
@@ -194,9 +176,6 @@ async function bundle(version: string): Promise<string> {
   const modules = join(installed("react-native", PACKAGES), "node_modules");
   const reactNative = unpacked(`react-native@${version}`, ["Libraries", "src"]);
   const require = createRequire(join(modules, "_.js"));
-  const babel = require("@babel/core") as {
-    transformAsync(code: string, options: object): Promise<{ code: string }>;
-  };
   const compile: Plugin = {
     name: "Metro's Babel",
     setup(build) {
@@ -207,26 +186,23 @@ async function bundle(version: string): Promise<string> {
         // Other packages are published compiled.
         const isPackage = path.includes("/node_modules/");
         if (isPackage && !path.startsWith(reactNative)) return null;
-        const { code } = await babel.transformAsync(
-          await readFile(path, "utf8"),
-          {
-            filename: path,
-            babelrc: false,
-            configFile: false,
-            caller: { name: "metro", platform: "ios" },
-            presets: [
-              [
-                require.resolve("@react-native/babel-preset"),
-                // React Native's own files mix both kinds of modules.
-                {
-                  enableBabelRuntime: false,
-                  disableImportExportTransform: !path.startsWith(reactNative),
-                },
-              ],
+        const source = await readFile(path, "utf8");
+        const compiled = await transformAsync(source, {
+          filename: path,
+          babelrc: false,
+          configFile: false,
+          presets: [
+            [
+              require.resolve("@react-native/babel-preset"),
+              // React Native's own files mix both kinds of modules.
+              {
+                enableBabelRuntime: false,
+                disableImportExportTransform: !path.startsWith(reactNative),
+              },
             ],
-          },
-        );
-        return { contents: code, loader: "js" };
+          ],
+        });
+        return { contents: compiled?.code ?? "", loader: "js" };
       });
     },
   };
@@ -247,6 +223,11 @@ async function bundle(version: string): Promise<string> {
     mainFields: ["react-native", "browser", "main"],
     resolveExtensions: [".ios.js", ".native.js", ".js", ".tsx", ".ts", ".json"],
     nodePaths: [modules],
+    alias: {
+      "@convex-dev/persistent-text-streaming/browser": fileURLToPath(
+        new URL("../../src/browser/index.ts", import.meta.url),
+      ),
+    },
     define: { "process.env.NODE_ENV": '"production"', __DEV__: "false" },
     plugins: [compile],
     logLevel: "error",

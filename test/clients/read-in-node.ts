@@ -1,12 +1,7 @@
-/** `readStream` in a separate process, which prints what it reads as lines of JSON. */
-import { readStream } from "../../src/browser/index.js";
+/** A `Reading` in a separate process, which is told what to read, and then asked what it has. */
+import { Reading } from "./reading.js";
 
-const [url = "", streamId = "", from] = process.argv.slice(2);
-const print = (line: object) => console.log(JSON.stringify(line));
-const text = readStream(url, { streamId, from: Number(from) });
-try {
-  for await (const piece of text) print({ piece });
-  print({ status: text.status });
-} catch (error) {
-  print({ status: `refused: ${(error as { status: number }).status}` });
-}
+process.once("message", (what: { url: string; id: string; text: string }) => {
+  const reading = new Reading(what.url, what.id, what.text);
+  process.on("message", () => process.send?.(reading.seen()));
+});

@@ -4,18 +4,32 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, transform, type BuildOptions, type Plugin } from "esbuild";
+import { build, type BuildOptions, type Plugin } from "esbuild";
 import { compile } from "svelte/compiler";
 import { installed } from "./installed.js";
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const BROWSER = "@convex-dev/persistent-text-streaming/browser";
 
-const svelte: Plugin = {
-  name: "Svelte's compiler",
+/** Compiles Svelte, and finds `wrapper:vue` and so on in docs/clients.md. */
+const frameworks: Plugin = {
+  name: "frameworks",
   setup(build) {
     build.onLoad({ filter: /\.svelte$/ }, async ({ path: filename }) => {
       const source = await readFile(filename, "utf8");
       return { contents: compile(source, { filename }).js.code };
+    });
+    const namespace = "wrapper";
+    build.onResolve({ filter: /^wrapper:/ }, ({ path }) => ({
+      path: path.replace("wrapper:", ""),
+      namespace,
+    }));
+    build.onLoad({ filter: /./, namespace }, async ({ path: framework }) => {
+      const guide = await readFile(path("../../docs/clients.md"), "utf8");
+      const contents = [...guide.matchAll(/^```ts\n([^]*?)^```$/gm)]
+        .map(([, code = ""]) => code)
+        .find((code) => code.includes(`from "${framework}"`));
+      return { contents, loader: "ts", resolveDir: path(".") };
     });
   },
 };
@@ -27,13 +41,15 @@ export async function bundle(
 ): Promise<string> {
   const { outputFiles } = await build({
     target: "es2022",
+    format: "esm",
     define: { "process.env.NODE_ENV": '"production"' },
     ...options,
+    alias: { [BROWSER]: path("../../src/browser/index.ts"), ...options.alias },
     entryPoints: [path(file)],
     bundle: true,
     write: false,
     jsx: "automatic",
-    plugins: [svelte],
+    plugins: [frameworks],
     // Package.json declares no side effects, but pages are nothing but side effects.
     ignoreAnnotations: true,
     logLevel: "error",
@@ -41,65 +57,57 @@ export async function bundle(
   return outputFiles[0]!.text;
 }
 
-/** The script of a page: React 18 or 19 in production or development, or the frameworks. */
-async function scriptOf(page: string): Promise<string> {
-  if (page === "frameworks") {
-    return await bundle("./page/frameworks.ts", {
-      format: "esm",
-      conditions: ["svelte", "browser"],
-      alias: {
-        "@convex-dev/persistent-text-streaming/browser": path(
-          "../../src/browser/index.ts",
-        ),
-      },
-    });
-  }
-  const alias: Record<string, string> = {};
-  if (page.startsWith("react18")) {
-    const packages = ["react@18.3.1", "react-dom@18.3.1"];
-    const modules = join(installed("react", packages), "node_modules");
-    for (const name of ["react", "react-dom"])
-      alias[name] = join(modules, name);
-  }
-  const mode = page.endsWith("development") ? "development" : "production";
-  return await bundle("./page/react.tsx", {
-    format: "esm",
-    alias,
+const react = (mode: string, folder?: string) =>
+  bundle("./page/react.tsx", {
     define: { "process.env.NODE_ENV": JSON.stringify(mode) },
+    ...(folder && {
+      alias: {
+        react: join(folder, "node_modules/react"),
+        "react-dom": join(folder, "node_modules/react-dom"),
+      },
+    }),
   });
-}
+const react18 = () => installed("react", ["react@18.3.1", "react-dom@18.3.1"]);
 
-/** A page without a bundler: its files are only compiled from TypeScript. */
+/** The script of each page. */
+const scripts: Record<string, () => Promise<string>> = {
+  react: () => react("production"),
+  "react-development": () => react("development"),
+  react18: () => react("production", react18()),
+  "react18-development": () => react("development", react18()),
+  frameworks: () =>
+    bundle("./page/frameworks.ts", { conditions: ["svelte", "browser"] }),
+  /** It imports the package as it is built, by an import map. */
+  modules: () =>
+    bundle("./page/modules.ts", {
+      alias: { [BROWSER]: "package" },
+      external: ["package"],
+    }),
+};
+
 const IMPORTS = {
-  "/src/": "/dist/",
+  package: "/dist/browser/index.js",
   "convex/values": "/node_modules/convex/dist/esm/values/index.js",
 };
-const MODULES = `<script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
-  <script type="module" src="/test/clients/page/modules.js"></script>`;
 
 /** Serves the clients' pages by name. */
 export async function servePages() {
-  const scripts = new Map<string, Promise<string>>();
-  const answer = async (url: string): Promise<[string, string]> => {
-    const [, page, module] = /^\/(\w[\w-]*)(\.js)?(\?|$)/.exec(url) ?? [];
-    if (page !== undefined && module !== undefined) {
-      const script = scripts.get(page) ?? scriptOf(page);
-      scripts.set(page, script);
+  const bundles = new Map<string, Promise<string>>();
+  async function answer(url: string): Promise<[type: string, body: string]> {
+    if (/^\/(dist|node_modules)\//.test(url)) {
+      return ["text/javascript", await readFile(path(`../..${url}`), "utf8")];
+    }
+    const [, page = "", isScript] = /^\/([\w-]+)(\.js)?/.exec(url) ?? [];
+    if (isScript) {
+      const script = bundles.get(page) ?? scripts[page]!();
+      bundles.set(page, script);
       return ["text/javascript", await script];
     }
-    if (page !== undefined) {
-      const script = `<script type="module" src="/${page}.js"></script>`;
-      const body = page === "modules" ? MODULES : script;
-      return ["text/html; charset=utf-8", `<!doctype html><body>${body}`];
-    }
-    const file = path(`../..${url}`);
-    if (/^\/(dist|node_modules)\//.test(url)) {
-      return ["text/javascript", await readFile(file, "utf8")];
-    }
-    const source = await readFile(file.replace(/js$/, "ts"), "utf8");
-    const { code } = await transform(source, { loader: "ts" });
-    return ["text/javascript", code];
-  };
+    const html = `<!doctype html><body>
+      <script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
+      <script type="module" src="/${page}.js"></script>`;
+    return ["text/html; charset=utf-8", html];
+  }
   const server = createServer((request, response) => {
     answer(request.url ?? "/").then(
       ([type, body]) => {

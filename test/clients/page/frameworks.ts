@@ -4,46 +4,52 @@ import { makeFunctionReference } from "convex/server";
 import { createRenderEffect, createRoot } from "solid-js";
 import { mount, unmount } from "svelte";
 import { createApp, h } from "vue";
+import { useStream as useSolidStream } from "wrapper:solid-js";
+import { useStream as useVueStream } from "wrapper:vue";
 import type { StreamState } from "../../../src/shared.js";
 import { History } from "../../support/history.js";
-import Reply from "../frameworks/Reply.svelte";
-import { useStream as useSolidStream } from "../frameworks/solid.js";
-import { useStream as useVueStream } from "../frameworks/vue.js";
 import { openDesk, type Props } from "./desk.js";
+import Reply from "./Reply.svelte";
 
-const query = makeFunctionReference<"query">("chat:page");
-
-type Show = (
-  options: { streamId: string; url: string; driven: boolean },
-  client: ConvexClient,
-  target: HTMLElement,
-  onShow: (shown: StreamState) => void,
-) => () => unknown;
+/** What a component gets: the arguments of `useStream`, and whom to tell what it shows. */
+interface Wrapped {
+  client: ConvexClient;
+  query: unknown;
+  options: object;
+  onShow: (shown: StreamState) => void;
+}
 
 let client: ConvexClient | undefined;
-/** A client that shows a stream by a framework's means; what the page shows counts, too. */
-const shownBy = (show: Show) => (props: Props) => {
-  client ??= new ConvexClient(props.deployment);
-  const history = new History();
-  const { streamId, writeUrl: url } = props;
-  const options = { streamId, url, driven: true, incremental: true };
-  const section = document.body.appendChild(document.createElement("section"));
-  const stop = show(options, client, section, (shown) => history.note(shown));
-  return {
-    seen: () => ({
-      text: section.textContent,
-      status: section.querySelector("p")?.dataset.status ?? "",
-      stepBack: history.stepBack(),
-    }),
-    stop,
+/** Shows a stream by a framework's means. What the page displays counts, too. */
+const shownBy =
+  (show: (wrapped: Wrapped, target: HTMLElement) => () => unknown) =>
+  ({ deployment, streamId, writeUrl: url }: Props) => {
+    client ??= new ConvexClient(deployment);
+    const history = new History();
+    const target = document.body.appendChild(document.createElement("section"));
+    const query = makeFunctionReference<"query">("chat:page");
+    const options = { streamId, url, driven: true, incremental: true };
+    const onShow = (shown: StreamState) => history.note(shown);
+    const stop = show({ client, query, options, onShow }, target);
+    return {
+      seen: () => ({
+        text: target.textContent,
+        status: target.querySelector("p")?.dataset.status ?? "",
+        stepBack: history.stepBack(),
+      }),
+      stop,
+    };
   };
-};
 
 openDesk({
-  vue: shownBy((options, client, target, onShow) => {
+  vue: shownBy(({ client, query, options, onShow }, target) => {
     const app = createApp({
       setup() {
-        const reply = useVueStream(client, query, options);
+        const reply: { value: StreamState } = useVueStream(
+          client,
+          query,
+          options,
+        );
         return () => {
           const { text, status } = reply.value;
           onShow(reply.value);
@@ -54,17 +60,13 @@ openDesk({
     app.mount(target);
     return () => app.unmount();
   }),
-  svelte: shownBy((options, client, target, onShow) => {
-    const props = { client, query, options, onShow };
-    const reply = mount(Reply, {
-      target,
-      props,
-    });
+  svelte: shownBy((props, target) => {
+    const reply = mount(Reply, { target, props });
     return () => unmount(reply);
   }),
-  solid: shownBy((options, client, target, onShow) =>
+  solid: shownBy(({ client, query, options, onShow }, target) =>
     createRoot((dispose) => {
-      const reply = useSolidStream(client, query, options);
+      const reply: () => StreamState = useSolidStream(client, query, options);
       const line = target.appendChild(document.createElement("p"));
       createRenderEffect(() => {
         onShow(reply());

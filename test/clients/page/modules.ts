@@ -1,5 +1,5 @@
 /** A page without a bundler: an import map leads to the package's files. */
-import { Reading } from "../print-reading.js";
+import { Reading } from "../reading.js";
 import { openDesk } from "./desk.js";
 
 openDesk({

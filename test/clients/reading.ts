@@ -2,9 +2,9 @@ import {
   readStream,
   ReadStreamError,
   type ReadStreamOptions,
-} from "../../src/browser/index.js";
+} from "@convex-dev/persistent-text-streaming/browser";
 
-/** Reads a stream with `readStream`, in Node or in a page. */
+/** Reads a stream with `readStream`, in Node, in a page, or elsewhere. */
 export class Reading {
   /** The stream's status once it has ended, or why it could not be read. */
   status = "pending";
