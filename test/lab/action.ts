@@ -1,7 +1,7 @@
 import { TimerCount, type Owner } from "./lab-clock.js";
 import type { Args, Deployment, Reference } from "./lab-backend.js";
 import type { Manuscript } from "./manuscript.js";
-import type { ActionPlan, CallerPlan } from "./schedule.js";
+import type { ActionPlan } from "./schedule.js";
 
 /** An action that makes more calls than this is going round in circles. */
 const MOST_CALLS = 20_000;
@@ -184,7 +184,7 @@ export class Caller extends Action {
   constructor(
     deployment: Deployment,
     plan: Partial<ActionPlan> | undefined,
-    readonly how: CallerPlan["how"],
+    readonly how: "stream" | "generate" | "take over",
     readonly manuscript: Manuscript,
   ) {
     super(deployment, plan);

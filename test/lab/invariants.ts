@@ -176,15 +176,10 @@ const invariants: Record<string, (run: Run) => void> = {
 
   /** 2.3: A caller that did not get the stream is told so: 205, 404 if it is deleted; `generate` resolves to false. */
   answersFitTheClaim: ({ callers, isDeleted }) => {
-    for (const {
-      how,
-      fate,
-      failures,
-      manuscript,
-      sent,
-      generated,
-    } of callers) {
-      if (sent.cancelled || fate === "died" || manuscript.started) continue;
+    for (const caller of callers) {
+      const { how, failures, sent, generated } = caller;
+      const isCutOff = sent.cancelled || caller.fate === "died";
+      if (isCutOff || caller.manuscript.started) continue;
       const mayReject = isDeleted || failures.length > 0;
       const answer = how === "stream" ? sent.status : generated;
       const isRight =

@@ -12,7 +12,15 @@ import { LabClock } from "./lab-clock.js";
 import { storyOf } from "./manuscript.js";
 import { PageReader } from "./page.js";
 import { TextReader } from "./readers.js";
-import { connection, page, rarely, some, type Value } from "./schedule.js";
+import {
+  connection,
+  int,
+  one,
+  page,
+  rarely,
+  some,
+  type Value,
+} from "./schedule.js";
 
 /** The invariants of readers. */
 const HOLD = /^(readers|statuses|nothing(Goes|Stays))/;
@@ -21,24 +29,24 @@ const MINUTE_MS = 60_000;
 /** What happens to readers of a stream that only pretends to have a backend. */
 export const readings = fc.record({
   /** So many pieces of this length are appended, this far apart. */
-  count: fc.integer({ min: 1, max: 10 }),
+  count: int(1, 10),
   length: fc.oneof(fc.nat(60), fc.nat(2400)),
-  interval: fc.integer({ min: 1, max: 2500 }),
+  interval: int(1, 2500),
   /** How much later they are saved. */
   lag: fc.nat(2000),
-  status: fc.constantFrom("done", "done", "error", "aborted", "timeout"),
+  status: one("done", "done", "error", "aborted", "timeout"),
   /** If it is not done: how much is never saved, and how long it drains. */
   lost: rarely(5, 0, fc.nat(500)),
   drain: rarely(3, 0, fc.nat(4000)),
   /** When another session starts it, if no reader has. */
   startsAt: fc.nat(3000),
-  driven: fc.constantFrom<(boolean | "auto")[]>(true, "auto", false),
+  driven: one<(boolean | "auto")[]>(true, "auto", false),
   page,
   /** The lengths of pages. Smaller ones would take a slow query longer than the run. */
-  sizes: some(fc.integer({ min: 50, max: 3000 }), 4),
+  sizes: some(int(50, 3000), 4),
   requests: fc.array(
     fc.record({
-      status: fc.constantFrom(200, 200, 200, 205, 401, 503),
+      status: one(200, 200, 200, 205, 401, 503),
       connection: connection(600),
     }),
     { maxLength: 5 },

@@ -18,6 +18,10 @@ export const rarely = <const T, U>(
     { weight: 1, arbitrary: other },
   );
 
+/** One of these. */
+export const one = fc.constantFrom;
+export const int = (min: number, max: number) => fc.integer({ min, max });
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
@@ -38,7 +42,7 @@ const call = rarely(
   "prompt",
   fc.oneof(
     // Refused: it fails. Lost: it succeeds, but its caller gets an error.
-    fc.constantFrom("refused", "lost"),
+    one("refused", "lost"),
     // Its caller gets an error at once, and this much later it succeeds after all.
     fc.record({ late: fc.nat(3000) }),
     // It arrives this much later, and its answer takes this long.
@@ -52,12 +56,12 @@ const death = fc.oneof(
   fc.record({
     call: fc.nat(12),
     // Before the call arrives, between its commit and its answer, or after the answer.
-    moment: fc.constantFrom("before", "between", "after"),
+    moment: one("before", "between", "after"),
   }),
   fc.record({ at: fc.nat(6000) }),
 );
 
-const action = (deaths: number, breakdowns: number) =>
+const action = (deaths: number, breakdowns = 25) =>
   fc.record({
     // Seven consecutive failures stop a writer, and 22 lose text, so one of these succeeds.
     calls: rarely(
@@ -85,35 +89,26 @@ export const connection = (bytes: number) =>
     /** After this many bytes nothing more arrives. Null: everything arrives. */
     cutAfter: rarely(2, null, fc.nat(bytes)),
     /** How the client notices: an error, an end, or not at all. */
-    as: fc.constantFrom("error", "end", "error", "end", "silence"),
+    as: one("error", "end", "error", "end", "silence"),
     /** What the platform does when the client has left: Convex fires the request's signal, others cancel the body. */
-    noticed: fc.constantFrom("signal", "cancel", "signal", "not"),
+    noticed: one("signal", "cancel", "signal", "not"),
   });
 export type ConnectionPlan = Value<ReturnType<typeof connection>>;
 
 const span = fc.record({ at: fc.nat(6000), for: fc.nat(3000) });
 export type Span = Value<typeof span>;
 
-const change = fc
-  .tuple(
-    fc.nat(6000),
-    fc.oneof(
-      fc.record({
-        what: fc.constantFrom(
-          "token",
-          "drive",
-          "follow",
-          "other query",
-          "online",
-        ),
-      }),
-      fc.record({
-        what: fc.constantFrom("unmounted", "no stream", "hidden"),
-        for: fc.oneof(fc.constant(0), fc.nat(2000), fc.nat(8000)),
-      }),
-    ),
-  )
-  .map(([at, what]) => ({ at, ...what }));
+const change = fc.oneof(
+  fc.record({
+    at: fc.nat(6000),
+    what: one("token", "drive", "follow", "other query", "online"),
+  }),
+  fc.record({
+    at: fc.nat(6000),
+    what: one("unmounted", "no stream", "hidden"),
+    for: fc.oneof(fc.constant(0), fc.nat(2000), fc.nat(8000)),
+  }),
+);
 export type PageChange = Value<typeof change>;
 
 /** A component that shows the stream with `useStream`, and the page around it. */
@@ -134,7 +129,7 @@ const reader = (bytes: number) =>
   fc.record({
     at: rarely(2, 0, fc.nat(8000)),
     /** By React, by the reader behind it, or by `readStream`. */
-    by: fc.constantFrom("hook", "reader", "resume"),
+    by: one("hook", "reader", "resume"),
     page,
     answers: fc.array(
       fc.record({ action: action(4, 8), connection: connection(bytes) }),
@@ -143,45 +138,37 @@ const reader = (bytes: number) =>
   });
 export type ReaderPlan = Value<ReturnType<typeof reader>>;
 
-const outside = fc
-  .tuple(
-    rarely(40, 5000, fc.constant(30 * MINUTE)).chain((max) => fc.nat(max)),
-    fc.oneof(
-      fc.record({
-        what: fc.constantFrom("abort", "delete", "cron", "cron"),
-      }),
-      fc.record({
-        what: fc.constant("set" as const),
-        status: fc.constantFrom(
-          "done",
-          "error",
-          "timeout",
-          "aborted",
-          "streaming",
-        ),
-      }),
-      // Date.now() jumps.
-      fc.record({
-        what: fc.constant("clock" as const),
-        by: fc.oneof(
-          fc.integer({ min: -10 * SECOND, max: -100 }),
-          fc.integer({ min: SECOND, max: 60 * MINUTE }),
-        ),
-      }),
-      // Date.now() jumps as on a laptop that slept, and the cron runs this much later.
-      fc.record({
-        what: fc.constant("sleep" as const),
-        for: fc.integer({ min: 15 * MINUTE, max: 60 * MINUTE }),
-        cronAfter: fc.nat(3000),
-      }),
-      // Nothing runs for this long. Then everything that was due runs late.
-      fc.record({
-        what: fc.constant("stall" as const),
-        for: fc.integer({ min: SECOND, max: 15 * MINUTE }),
-      }),
-    ),
-  )
-  .map(([at, event]) => ({ at, ...event }));
+const moment = fc.oneof(
+  { weight: 39, arbitrary: fc.nat(5000) },
+  { weight: 1, arbitrary: fc.nat(30 * MINUTE) },
+);
+const outside = fc.oneof(
+  fc.record({ at: moment, what: one("abort", "delete", "cron", "cron") }),
+  fc.record({
+    at: moment,
+    what: one("set"),
+    status: one("done", "error", "timeout", "aborted", "streaming"),
+  }),
+  // Date.now() jumps.
+  fc.record({
+    at: moment,
+    what: one("clock"),
+    by: fc.oneof(int(-10 * SECOND, -100), int(SECOND, 60 * MINUTE)),
+  }),
+  // Date.now() jumps as on a laptop that slept, and the cron runs this much later.
+  fc.record({
+    at: moment,
+    what: one("sleep"),
+    for: int(15 * MINUTE, 60 * MINUTE),
+    cronAfter: fc.nat(3000),
+  }),
+  // Nothing runs for this long. Then everything that was due runs late.
+  fc.record({
+    at: moment,
+    what: one("stall"),
+    for: int(SECOND, 15 * MINUTE),
+  }),
+);
 export type OutsideEvent = Value<typeof outside>;
 
 const flush = rarely(
@@ -190,31 +177,24 @@ const flush = rarely(
   fc.oneof(
     fc.constant("line" as const),
     fc.record({
-      maxChars: fc.integer({ min: 50, max: 100_000 }),
-      maxDelayMs: fc.integer({ min: 50, max: 2000 }),
+      maxChars: int(50, 100_000),
+      maxDelayMs: int(50, 2000),
     }),
   ),
 );
 
-/** What differs between kinds of schedules. */
-export interface Kind {
-  scales: number[];
-  /** Connections are cut somewhere in this many bytes. */
-  bytes: number;
-  /** The fewest and the most events from outside: stops, deletions, the cron, clocks. */
-  events: [number, number];
-}
-
 /** Short texts, competing callers, calls that fail, actions that die, connections that break. */
-export const ALONE: Kind = {
+export const ALONE = {
   scales: [1, 1, 1, 1, 5],
+  /** Connections are cut somewhere in this many bytes. */
   bytes: 3000,
+  /** The fewest and the most events from outside: stops, deletions, the cron, clocks. */
   events: [0, 0],
 };
 /** The same, and the stream is ended or deleted, the cron runs, clocks jump. */
-export const MEDDLED: Kind = { ...ALONE, events: [1, 4] };
+export const MEDDLED = { ...ALONE, events: [1, 4] };
 /** Many pages, several batches of a deletion, several documents of a packed text. */
-export const LONG: Kind = {
+export const LONG = {
   scales: [30, 60, 60, 100, 300],
   bytes: 400_000,
   events: [0, 4],
@@ -226,18 +206,19 @@ const writing = (scales: number[]) =>
     /** Each is half a character or nothing, then this much of a story, then a pause. */
     pieces: fc.array(
       fc.record({
-        half: rarely(10, "", fc.constantFrom("\uD83C", "\uDFAD")),
+        half: rarely(10, "", one("\uD83C", "\uDFAD")),
         length: fc.nat(200),
         pause: rarely(2, 0, fc.nat(600)),
       }),
       { minLength: 1, maxLength: 40, size: "max" },
     ),
     /** All lengths are multiplied by this, all pauses by `pace`. */
-    scale: fc.constantFrom(...scales),
-    pace: rarely(100, 1, fc.constant(600)).chain((pace) =>
-      pace === 1 ? fc.constantFrom(0, 1, 1, 2, 4) : fc.constant(pace),
+    scale: one(...scales),
+    pace: fc.oneof(
+      { weight: 99, arbitrary: one(0, 1, 1, 2, 4) },
+      { weight: 1, arbitrary: fc.constant(600) },
     ),
-    style: fc.constantFrom(
+    style: one(
       "generates",
       "awaits its appends",
       "does not await",
@@ -252,22 +233,18 @@ export type Writing = Value<ReturnType<typeof writing>>;
 const caller = (bytes: number) =>
   fc.record({
     at: rarely(2, 0, fc.nat(8000)),
-    how: fc.constantFrom<("stream" | "generate" | "take over")[]>(
-      "stream",
-      "stream",
-      "generate",
-    ),
-    action: action(4, 25),
+    how: one("stream", "stream", "generate"),
+    action: action(4),
     connection: connection(bytes),
     /** Whether its first request gets lost. */
     isLost: rarely(10, false, fc.constant(true)),
     /** How the client requests and reads: with `fetch` and then `readStream`, or as a page does. */
-    by: fc.constantFrom("resume", "reader", "hook"),
+    by: one("resume", "reader", "hook"),
     page,
   });
 export type CallerPlan = Value<ReturnType<typeof caller>>;
 
-export const schedules = ({ scales, bytes, events: [least, most] }: Kind) =>
+export const schedules = ({ scales, bytes, events }: typeof ALONE) =>
   fc.record({
     flush,
     writing: writing(scales),
@@ -282,7 +259,7 @@ export const schedules = ({ scales, bytes, events: [least, most] }: Kind) =>
         at: fc.nat(8000),
         /** The piece before which its writer throws, if it does. */
         throwsAt: rarely(2, null, fc.nat(40)),
-        action: action(3, 25),
+        action: action(3),
       }),
       4,
     ),
@@ -291,7 +268,7 @@ export const schedules = ({ scales, bytes, events: [least, most] }: Kind) =>
       2,
       null,
       fc.array(
-        fc.constantFrom(
+        one(
           "works",
           "throws",
           "exceeds a limit",
@@ -303,7 +280,7 @@ export const schedules = ({ scales, bytes, events: [least, most] }: Kind) =>
         { maxLength: 4 },
       ),
     ),
-    outside: fc.array(outside, { minLength: least, maxLength: most }),
+    outside: fc.array(outside, { minLength: events[0], maxLength: events[1] }),
     readers: fc.array(reader(bytes), { maxLength: 2 }),
     /** How late scheduled functions start. */
     lateness: rarely(2, [0], some(fc.nat(1500), 4)),
