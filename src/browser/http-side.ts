@@ -96,7 +96,7 @@ export function createHttpSide(on: {
   let quietMs = QUIET_MS;
   let losses = 0;
   /** Whether other headers may change the response. */
-  let mayChange = false;
+  let mayChange: boolean | undefined;
   /** The key of the last request. */
   let sent = "";
 
@@ -156,11 +156,10 @@ export function createHttpSide(on: {
       // It arrived although it was aborted.
       if (signal.aborted) return void body.cancel().catch(() => {});
       clearTimeout(timer);
-      let offset = Number(response.headers.get(START_OFFSET)) || 0;
+      let offset = 0;
       try {
         for await (const text of textOf(body, signal)) {
-          if (signal.aborted) return;
-          on.text(offset, text);
+          if (!signal.aborted) on.text(offset, text);
           if (signal.aborted) return;
           offset += text.length;
           flow(text.length);
@@ -211,9 +210,9 @@ export function createHttpSide(on: {
     abort(): void {
       controller?.abort();
       clearTimeout(timer);
-      if (side.state !== "over") side.state = side.received ? "over" : "unsent";
+      side.state = side.received ? "over" : "unsent";
       // No one watches its headers any more, so a reader that comes back asks again.
-      if (mayChange) side.refusal = null;
+      side.refusal = null;
     },
 
     /** The network or the page is back, so nothing needs to wait any longer. */
@@ -251,17 +250,16 @@ export function createHttpSide(on: {
 
   function conclude(verdict: Verdict, message = "", status?: number): void {
     const { then, after } = verdict;
-    controller?.abort();
+    controller!.abort();
     if (message) on.report(message, then === "refused");
-    side.refusal = null;
-    if (then === "refused") side.refusal = { kind: "Refused", message };
-    if (side.refusal && status) side.refusal.status = status;
-    mayChange = !!verdict.mayChange;
+    side.refusal =
+      then === "refused"
+        ? { kind: "Refused", message, ...(status && { status }) }
+        : null;
+    mayChange = verdict.mayChange;
     enter(then);
-    const source = on.source();
-    // Only calling the function tells whether it returns another token now.
-    const mayDiffer = mayChange && source && hasDynamicHeaders(source);
-    if (then === "waiting" || mayDiffer) wait(after);
+    // Headers from a function may be others by now.
+    if (then !== "over") wait(after);
   }
 
   function wait(time?: number | null): void {

@@ -2,7 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import * as arbitrary from "../../test/support/arbitraries.js";
-import { readLines, type InvalidLineError } from "./index.js";
+import type { StreamState } from "../shared.js";
+import { readLines, type InvalidLineError, type LineOptions } from "./index.js";
+import { createParsedLines, nameSource } from "./lines.js";
+import { createPrefix, GrowingText } from "./prefix.js";
 
 /** A text as it arrives. */
 async function* pieces(texts: Iterable<string>) {
@@ -91,4 +94,184 @@ describe("the lines of a text", () => {
     const [line] = await all(lines);
     expect(line === long).toBe(true);
   });
+});
+
+/** Shows the lines of one body after the other, each twice, as React may. */
+function showLines<T>(
+  parse: (line: string) => T | undefined = JSON.parse,
+  options?: LineOptions<T>,
+) {
+  const linesOf = createParsedLines<T>();
+  const seen: (readonly T[])[] = [];
+  return {
+    seen,
+    show: (
+      text: string | StreamState,
+      status: StreamState["status"] = "streaming",
+    ) => {
+      const body = typeof text === "string" ? { text, status } : text;
+      const render = () => linesOf(body, parse, options?.onInvalid);
+      // What a render was given may not change any more.
+      const lines = Object.freeze(render());
+      expect(render()).toBe(lines);
+      seen.push(lines);
+      return lines;
+    },
+  };
+}
+
+test("whole lines are shown as they come, half a line is not", () => {
+  const { show } = showLines<{ a: number }>();
+  expect(show('{"a":1}\n{"a"')).toEqual([{ a: 1 }]);
+  expect(show('{"a":1}\n{"a":2}')).toEqual([{ a: 1 }]);
+  expect(show('{"a":1}\n{"a":2}\n\n{"a":3}\n')).toEqual([
+    { a: 1 },
+    { a: 2 },
+    { a: 3 },
+  ]);
+});
+
+test("a last line without a line break counts when the stream is done", () => {
+  const { show } = showLines();
+  show("1\n2");
+  expect(show("1\n2", "done")).toEqual([1, 2]);
+  expect(show("1\n2", "done")).toEqual([1, 2]);
+});
+
+test.each(["error", "aborted", "timeout"] as const)(
+  "and is left out when it ended as %s: it may be half a line",
+  (status) => {
+    const { show } = showLines();
+    expect(show('1\n{"a', status)).toEqual([1]);
+  },
+);
+
+test("each line is parsed once, and the array is the same until there are more", () => {
+  const parse = vi.fn((line: string) => Number(line));
+  const { show, seen } = showLines(parse);
+  show("1\n2\n");
+  const before = seen.at(-1);
+  show("1\n2\n3");
+  expect(seen.at(-1)).toBe(before);
+  show("1\n2\n3\n");
+  expect(parse.mock.calls.map(([line]) => line)).toEqual(["1", "2", "3"]);
+});
+
+/** The bodies of one reader. */
+function bodies() {
+  const prefix = createPrefix();
+  return (text: string, offset = 0, status: StreamState["status"] = "done") => {
+    prefix.save(offset, text);
+    const body = { text: prefix.text, status };
+    nameSource(body, prefix.source);
+    return body;
+  };
+}
+
+test.each([
+  ["plain bodies", () => (text: string) => ({ text, status: "done" as const })],
+  ["bodies of readers", bodies],
+])("another stream starts clean: %s", (_, stream) => {
+  const { show } = showLines();
+  for (const texts of [
+    ["1\n2"],
+    ["", "1\n2\n3\n4"],
+    ["1", "1\n2\n3\n"],
+    ["", "7\n"],
+  ]) {
+    const next = stream();
+    for (const text of texts) {
+      const values = text.split("\n").filter((line) => line !== "");
+      expect(show(next(text))).toEqual(values.map(Number));
+    }
+  }
+});
+
+test("two streams that are shown in turn, one of them deferred, are each parsed once", () => {
+  const parse = vi.fn((line: string) => Number(line));
+  const { show } = showLines(parse);
+  const before = bodies()("1\n2\n");
+  const next = bodies();
+  const array = show(before);
+  for (const text of ["", "1\n", "1\n3\n", "1\n3\n4\n"]) {
+    show(next(text, 0, "streaming"));
+    expect(show(before)).toBe(array);
+  }
+  expect(show(next(""))).toEqual([1, 3, 4]);
+  expect(parse).toHaveBeenCalledTimes(5);
+});
+
+test("an older body gets its older array, and nothing is parsed again", () => {
+  const parse = vi.fn((line: string) => Number(line));
+  const { show } = showLines(parse);
+  show("1\n2\n");
+  const before = show("1\n2\n");
+  show("1\n2\n3\n4\n");
+  expect(show("1\n2\n")).toBe(before);
+  expect(show("1\n2\n3\n")).toEqual([1, 2, 3]);
+  expect(parse).toHaveBeenCalledTimes(4);
+});
+
+test("the half line with which the end of a text begins is left out", () => {
+  const { show } = showLines((line) => line);
+  const body = bodies();
+  expect(show(body("alf", 7))).toEqual([]);
+  expect(show(body(" a line\nwhole\n", 10))).toEqual(["whole"]);
+});
+
+describe("a line that cannot be parsed", () => {
+  test("is skipped and reported once; the page lives", () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { show } = showLines();
+    expect(show("1\n{\n3\n{\n")).toEqual([1, 3]);
+    expect(show("1\n{\n3\n{\n5\n")).toEqual([1, 3, 5]);
+    expect(logged).toHaveBeenCalledOnce();
+    expect(logged.mock.calls[0]![0]).toContain("Line 2 of the stream");
+    logged.mockRestore();
+  });
+
+  test.each([
+    ["may be replaced", () => -1, [1, -1, 3]],
+    ["may be skipped without a word", () => undefined, [1, 3]],
+  ])("%s", (_, onInvalid, values) => {
+    const { show } = showLines<unknown>(undefined, { onInvalid });
+    expect(show("1\n{\n3\n")).toEqual(values);
+  });
+
+  test("may be an error, at every render", () => {
+    const silent = vi.spyOn(console, "error").mockImplementation(() => {});
+    const { show } = showLines(undefined, {
+      onInvalid: (error) => {
+        throw error;
+      },
+    });
+    expect(() => show("1\n{\n3\n")).toThrow("Line 2 of the stream");
+    silent.mockRestore();
+  });
+});
+
+test("a text that starts in the middle of a line is not taken for one that does not", () => {
+  const { show } = showLines((line) => line);
+  const body = (text: string, start: number) => {
+    const state: StreamState = { text, status: "streaming" };
+    nameSource(state, new GrowingText(text, start));
+    return state;
+  };
+  expect(show(body("{", 100))).toEqual([]);
+  expect(show(body("{1}\n{2}\n", 0))).toEqual(["{1}", "{2}"]);
+});
+
+test("a body that was taken as done keeps its last line when more text comes", () => {
+  const { show } = showLines((line) => line);
+  const source = new GrowingText("a\nb");
+  const body = (text: string): StreamState => {
+    const state: StreamState = { text, status: "done" };
+    nameSource(state, source);
+    return state;
+  };
+  const taken = body("a\nb");
+  expect(show(taken)).toEqual(["a", "b"]);
+  source.append("c\n");
+  expect(show(body("a\nbc\n"))).toEqual(["a", "bc"]);
+  expect(show(taken)).toEqual(["a", "b"]);
 });

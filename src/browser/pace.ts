@@ -10,45 +10,54 @@ const NO_FRAME_MS = 100;
 const QUICK_MS = 24;
 /** How long (ms) to wait for a render whose end is never reported, because React discarded it. */
 const LONGEST_RENDERING_MS = 1000;
-
+/** The updates to make. While there are any, a frame is requested. */
 const updates = new Set<() => void>();
-/** The requested frame. */
-let frame: object | null = null;
-/** The one that the timer waits for. */
-let awaited: object | null = null;
-let renderingSince: number | null = null;
-let pausedUntil = 0;
+/** The last requested frame. */
+let frame: number | undefined;
+/** Runs in case it does not come. */
+let timer: ReturnType<typeof setTimeout> | undefined;
+/** What set it. A test may replace the clock, and then neither comes. */
+let clock: typeof setTimeout;
+let isRendering = false;
+/** No update is made for `busyMs` from then on: during a render, and in the pause after it. */
+let busySince = 0;
+let busyMs = 0;
 
-/** Runs `update` with one of the next frames. Returns how to cancel it. */
-export function onNextFrame(update: () => void): () => void {
+/** Runs `update` with one of the next frames. */
+export function onNextFrame(update: () => void): void {
+  if (updates.size === 0 || clock !== setTimeout) requestFrame();
   updates.add(update);
-  if (frame === null) requestFrame();
-  return () => updates.delete(update);
+}
+
+/** Cancels this. If no one waits any more, the next update starts afresh. */
+export function cancelUpdate(update: () => void): void {
+  if (updates.delete(update) && updates.size === 0) {
+    timer = void clearTimeout(timer);
+  }
 }
 
 /** Reports that an update is being rendered elsewhere, until `rendered` is called. */
-export function rendering(): void {
-  renderingSince ??= performance.now();
+export function rendering(since = performance.now()): void {
+  if (isRendering) return;
+  isRendering = true;
+  busySince = since;
+  busyMs = LONGEST_RENDERING_MS;
 }
 
 /** Reports that everything that was being rendered is on the page. */
 export function rendered(): void {
-  if (renderingSince === null) return;
-  const now = performance.now();
-  const took = now - renderingSince;
-  renderingSince = null;
-  if (took > QUICK_MS) pausedUntil = now + took;
+  if (!isRendering) return;
+  isRendering = false;
+  const took = performance.now() - busySince;
+  busySince += took;
+  busyMs = took > QUICK_MS ? took : 0;
 }
 
 function onFrame(): void {
-  frame = null;
-  const now = performance.now();
-  const end =
-    renderingSince === null
-      ? pausedUntil
-      : renderingSince + LONGEST_RENDERING_MS;
-  if (now < end) return requestFrame();
-  renderingSince = null;
+  const start = performance.now();
+  // Not if the clock was set back, as in tests.
+  if (Math.abs(start - busySince) < busyMs) return requestFrame();
+  isRendering = false;
   const due = [...updates];
   updates.clear();
   for (const update of due) {
@@ -60,27 +69,26 @@ function onFrame(): void {
       });
     }
   }
-  if (renderingSince !== null) return;
+  if (isRendering) return;
   // Nothing is being rendered elsewhere, so that was all the work.
-  renderingSince = now;
+  rendering(start);
   rendered();
 }
 
 function requestFrame(): void {
-  const requested = (frame = {});
-  globalThis.requestAnimationFrame?.(() => {
-    if (frame === requested) onFrame();
-  });
-  if (awaited === null) awaitFrame();
+  // At most one, because in a hidden tab none comes.
+  globalThis.cancelAnimationFrame?.(frame!);
+  frame = globalThis.requestAnimationFrame?.(onFrame);
+  if (timer === undefined || clock !== setTimeout) awaitFrame();
 }
 
 /** In case no frame comes. Setting a timer for each would cost more than the update. */
 function awaitFrame(): void {
-  const mine = (awaited = frame);
-  if (mine === null) return;
-  setTimeout(() => {
-    awaited = null;
-    if (frame === mine) onFrame();
-    if (awaited === null) awaitFrame();
+  const awaited = frame;
+  clock = setTimeout;
+  timer = clock(() => {
+    timer = undefined;
+    if (frame === awaited) onFrame();
+    else awaitFrame();
   }, NO_FRAME_MS);
 }

@@ -12,7 +12,7 @@ import {
   type PostOptions,
 } from "./http-side.js";
 import { nameSource } from "./lines.js";
-import { onNextFrame } from "./pace.js";
+import { cancelUpdate, onNextFrame } from "./pace.js";
 import { createPrefix, type Prefix } from "./prefix.js";
 import { listenForWakes } from "./request.js";
 
@@ -85,8 +85,16 @@ export interface Watcher {
   onChange: (reader: StreamReader) => void;
 }
 
+/** What is kept per client. */
+export interface Kept {
+  /** The readers, the one that was left last at the end. */
+  readers: Map<string, StreamReader>;
+  /** The streams that this page knows to have begun. */
+  begun: Set<string>;
+}
+
 /** Shared with the other readers of the page. */
-export interface Surroundings {
+export interface Surroundings extends Kept {
   /** Keys of what it reads: without the URL, and with it. */
   identity: string;
   key: string;
@@ -97,8 +105,6 @@ export interface Surroundings {
   isBlank: boolean | undefined;
   /** Whether the page has never been connected to the database. */
   isNew: boolean;
-  /** The streams that this page knows to have begun. */
-  begun: Set<string>;
 }
 
 export interface StreamReader extends Surroundings {
@@ -152,9 +158,9 @@ export function createReader(
   const prefix = createPrefix(isSame ? before.prefix : undefined);
   /** Whether someone has driven with `true`. A request that was wanted stays wanted. */
   let isDriven = false;
-  /** Whether to hear the database first, and whether the time for that is running. */
+  /** Whether to hear the database first, and the timer that ends this. */
   let isPatient = surroundings.isNew;
-  let isWaiting = false;
+  let waiting: ReturnType<typeof setTimeout> | undefined;
   /** Whether HTTP ended cleanly, and the database said nothing after that. */
   let isTakenAsDone = isSame && tookAsDone(before);
 
@@ -210,8 +216,7 @@ export function createReader(
     let found: Source | null = null;
     for (const { source, isMounting } of watchers) {
       if (!source?.url || isMounting) continue;
-      if (source.driven) found = source;
-      else if (isDriven) found ??= source;
+      if (source.driven || (isDriven && !found)) found = source;
     }
     return found as (Source & { url: string }) | null;
   }
@@ -253,13 +258,10 @@ export function createReader(
     if (database.page) return isUnclaimed();
     if (!isDriven || begun.has(streamId)) return false;
     if (!isPatient || database.failure || database.answer === null) return true;
-    if (!isWaiting) {
-      isWaiting = true;
-      setTimeout(() => {
-        isPatient = false;
-        settle();
-      }, DATABASE_FIRST_MS);
-    }
+    waiting ??= setTimeout(() => {
+      isPatient = false;
+      settle();
+    }, DATABASE_FIRST_MS);
     return false;
   }
 
@@ -284,12 +286,13 @@ export function createReader(
   }
 
   function changed(): void {
-    // The end shows at once, complete.
-    if (isTakenAsDone || isFinal(prefix.status)) show();
+    // The end shows at once, complete. If no one watches, there is nothing to wait for.
+    if (isTakenAsDone || isFinal(prefix.status) || watchers.size === 0) show();
     else onNextFrame(show);
   }
 
   function show(): void {
+    cancelUpdate(show);
     const { answer, failure } = database;
     if (http.isHopeful()) {
       const query = `The query for stream ${streamId}`;
@@ -350,6 +353,7 @@ export function createReader(
     remove(watcher: Watcher): void {
       if (!watchers.delete(watcher) || watchers.size > 0) return;
       listenForWakes(wake, false);
+      changed();
       expectWriter(report, streamId, () => false);
     },
 

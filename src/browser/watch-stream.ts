@@ -9,6 +9,7 @@ import type { Fetch, HeaderValues, ValueOrFunction } from "./http-side.js";
 import { addressOf } from "./request.js";
 import {
   createReader,
+  type Kept,
   type Snapshot,
   type Source,
   type StreamReader,
@@ -51,13 +52,6 @@ export type Client =
       ): () => void;
     });
 
-/** What is kept per client. */
-interface Kept {
-  /** The readers, the one that was left last at the end. */
-  readers: Map<string, StreamReader>;
-  /** The streams that have begun. */
-  begun: Set<string>;
-}
 const kept = new WeakMap<object, Kept>();
 
 /** What a source reads, as a string. */
@@ -89,22 +83,22 @@ export function readerFor(
     // Whatever its URL, because a request in progress continues.
     return before;
   }
-  let record = kept.get(client);
-  if (!record) {
-    kept.set(client, (record = { readers: new Map(), begun: new Set() }));
-  }
-  const { readers, begun } = record;
+  const shared: Kept = kept.get(client) ?? {
+    readers: new Map(),
+    begun: new Set(),
+  };
+  kept.set(client, shared);
   const key = `${identity} ${source.url}`;
   const surroundings: Surroundings = {
     client,
     identity,
     key,
-    begun,
+    ...shared,
     watch: (args) => watchQuery(source.query as never, args as never),
     isBlank,
     isNew: client.connectionState?.().hasEverConnected === false,
   };
-  const inUse = isBlank ? null : readers.get(key);
+  const inUse = isBlank ? null : shared.readers.get(key);
   return inUse && !isBehind(inUse, before)
     ? inUse
     : createReader(source, surroundings, before);
@@ -125,19 +119,18 @@ const stageOf = ({ prefix, view }: StreamReader) => {
 
 /** Lets a watcher show a reader's state, or that of the one in use that reads the same. */
 export function addWatcher(reader: StreamReader, watcher: Watcher): void {
-  const { client, key, begun } = reader;
+  const { key, readers, begun } = reader;
   if (begun.size > REMEMBERED) begun.clear();
-  const readers = kept.get(client)?.readers;
-  const inUse = readers?.get(key) ?? reader;
+  const inUse = readers.get(key) ?? reader;
   if (isBehind(inUse, reader)) inUse.adopt(reader);
-  readers?.set(key, inUse);
+  readers.set(key, inUse);
   clearTimeout(inUse.lingering);
   inUse.add(watcher);
 }
 
 function close(reader: StreamReader): void {
   clearTimeout(reader.lingering);
-  kept.get(reader.client)?.readers.delete(reader.key);
+  reader.readers.delete(reader.key);
   reader.close();
 }
 
@@ -146,8 +139,7 @@ export function removeWatcher(watcher: Watcher): void {
   const { reader } = watcher;
   reader?.remove(watcher);
   if (!reader?.isIdle()) return;
-  const { client, key } = reader;
-  const { readers } = kept.get(client)!;
+  const { key, readers } = reader;
   // At the end, because the oldest go first.
   readers.delete(key);
   readers.set(key, reader);

@@ -83,8 +83,6 @@ test("text at mount shows at once, later text flows, the end is complete", () =>
     visible: `${text}!`,
     isStreaming: false,
   });
-  // No frame may stay requested by a clock that is gone.
-  act(() => void vi.runAllTimers());
   vi.useRealTimers();
 });
 

@@ -1,5 +1,10 @@
 import { useEffect, useRef, useState } from "react";
-import { onNextFrame, rendered, rendering } from "../browser/pace.js";
+import {
+  cancelUpdate,
+  onNextFrame,
+  rendered,
+  rendering,
+} from "../browser/pace.js";
 import { isFinal, type StreamStatus } from "../shared.js";
 
 /** Text is shown at most this long (ms) after it has arrived. */
@@ -58,10 +63,10 @@ export function useSmoothText(
         setFlow(next);
       }
       latest.current = next;
-      if (next.visible < next.text.length) cancel = onNextFrame(step);
+      if (next.visible < next.text.length) onNextFrame(step);
     };
-    let cancel = onNextFrame(step);
-    return () => cancel();
+    onNextFrame(step);
+    return () => cancelUpdate(step);
   }, [text, isEnd]);
   useEffect(rendered);
   return [text.slice(0, visible), { isStreaming: visible < text.length }];

@@ -26,15 +26,16 @@ const tests = {
   "component/streams": ["lib", "text", "client/endings"],
   "component/text": ["lib", "text", "client/endings"],
   "component/v03": ["lib", "text", "client/endings", "componentBadInput"],
-  "browser/database-side": ["database-side", "react/reader"],
-  "browser/http-side": ["database-side", "react/reader"],
-  "browser/lines": ["lines", "react/useStreamLines"],
+  "browser/database-side": ["watch-stream", "database-side"],
+  "browser/first-aid": ["watch-stream"],
+  "browser/http-side": ["watch-stream", "database-side"],
+  "browser/lines": ["lines"],
   "browser/pace": ["pace"],
   "browser/prefix": ["prefix", "database-side"],
   "browser/read-stream": ["read-stream"],
-  "browser/request": ["read-stream"],
-  "browser/stream-reader": ["database-side", "react/reader"],
-  "browser/watch-stream": ["database-side", "react/reader"],
+  "browser/request": ["read-stream", "watch-stream"],
+  "browser/stream-reader": ["watch-stream", "database-side"],
+  "browser/watch-stream": ["watch-stream", "database-side"],
 };
 
 const [file = "", ...rest] = process.argv.slice(2);
