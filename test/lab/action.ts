@@ -3,7 +3,7 @@ import type { Args, Deployment, Reference } from "./lab-backend.js";
 import type { Manuscript } from "./manuscript.js";
 import type { ActionPlan } from "./schedule.js";
 
-/** An action that makes more calls than this is going round in circles. */
+/** An action that makes more calls than this is stuck in a loop. */
 const MOST_CALLS = 20_000;
 
 /**
@@ -28,7 +28,7 @@ export class Action implements Owner {
     text: "",
     /** Whether it closed the body. */
     closed: false,
-    /** Whether the platform gave the body up because the client had left. */
+    /** Whether the platform cancelled the body because the client had left. */
     cancelled: false,
     /** The status of the response; null before there is one. */
     status: null as number | null,
@@ -60,7 +60,7 @@ export class Action implements Owner {
     return clock.as(this, () => code(ctx as unknown as Deployment["app"]));
   }
 
-  /** It returns, and everything it did not wait for is cut off. */
+  /** Its code returns. Whatever it did not wait for is cut off. */
   end(): void {
     const left = { calls: this.callsInFlight, timers: this.timers.armed };
     if (this.alive) this.left = left;

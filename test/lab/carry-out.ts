@@ -21,11 +21,8 @@ import type {
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-/** Something that has to finish. */
-interface Task {
-  name: string;
-  isDone: boolean;
-}
+/** The names of everything that has to finish. */
+type Tasks = Set<string>;
 
 type WatchPlan = Omit<Partial<CallerPlan & ReaderPlan>, "page"> & {
   page?: Partial<PagePlan>;
@@ -34,7 +31,7 @@ type WatchPlan = Omit<Partial<CallerPlan & ReaderPlan>, "page"> & {
 
 type Handler = Parameters<typeof answerRequests>[1];
 
-/** Carries a schedule out, until everything that it started has finished. */
+/** Carries out a schedule until everything it started has finished. */
 export async function carryOut(schedule: Schedule): Promise<Run> {
   const rejections: unknown[] = [];
   const onRejection = (reason: unknown) => rejections.push(reason);
@@ -60,13 +57,13 @@ export class Run {
   readonly happenings: Set<string>;
   /** When nothing ran (ms, by the clock that never jumps). */
   readonly stalls: { from: number; to: number }[] = [];
-  /** What should have finished, and has not. */
+  /** What should have finished but has not. */
   readonly stuck: string[] = [];
   /** What was saved at the end. */
   stored!: Awaited<ReturnType<Deployment["stored"]>>;
-  /** Everything that has to finish before the readers have to. */
-  private readonly writing: Task[] = [];
-  private readonly reading: Task[] = [];
+  /** What has to finish before the readers do. */
+  private readonly writing: Tasks = new Set();
+  private readonly reading: Tasks = new Set();
   /** How the requests of each reader are answered. */
   private readonly hosts = new Map<string, Handler>();
 
@@ -74,20 +71,20 @@ export class Run {
     private readonly clock: LabClock,
     readonly schedule: Schedule,
     readonly deployment: Deployment,
-    /** Rejections without a handler. */
+    /** Unhandled rejections. */
     readonly rejections: unknown[],
   ) {
     this.happenings = deployment.happenings;
   }
 
-  /** The last one that got the claim, if its writer ran. */
+  /** The last caller that got the claim, if its writer ran. */
   get winner(): Caller | undefined {
     const holder = this.deployment.holders.at(-1)?.action;
     const winner = this.callers.find((caller) => caller === holder);
     return winner?.manuscript.started ? winner : undefined;
   }
 
-  /** What the writer that got furthest has written. */
+  /** The work of the writer that got furthest. */
   get written(): Manuscript | undefined {
     return this.callers
       .map(({ manuscript }) => manuscript)
@@ -117,23 +114,24 @@ export class Run {
     answerRequests(clock, (asked) =>
       this.hosts.get(new URL(asked.url).hostname)!(asked),
     );
-    // A render, its effects, and what these start.
+    // A render, its effects, and whatever they start.
     if ([...callers, ...readers].some(({ by }) => by === "hook")) {
       clock.turns = 4;
     }
-    for (const [i, plan] of callers.entries()) {
-      this.start(writing, `caller ${i}`, plan.at, () => this.call(plan, i));
-    }
-    for (const [i, { at, action, throwsAt }] of takeovers.entries()) {
-      this.start(writing, `takeover ${i}`, at, () =>
-        this.generate("take over", action, throwsAt),
-      );
-    }
-    for (const [i, event] of outside.entries()) {
-      this.start(writing, `event ${i} (${event.what})`, event.at, () =>
-        this.meddle(event),
-      );
-    }
+    const startAll = <Plan extends { at: number }>(
+      what: string,
+      plans: Plan[],
+      act: (plan: Plan, index: number) => Promise<unknown>,
+    ) => {
+      for (const [i, plan] of plans.entries()) {
+        this.start(writing, `${what} ${i}`, plan.at, () => act(plan, i));
+      }
+    };
+    startAll("caller", callers, (plan, i) => this.call(plan, i));
+    startAll("takeover", takeovers, ({ action, throwsAt }) =>
+      this.generate("take over", action, throwsAt),
+    );
+    startAll("event", outside, (event) => this.meddle(event));
     for (const [i, plan] of readers.entries()) {
       this.watch(`reader ${i}`, plan, reading, plan.at);
     }
@@ -151,10 +149,11 @@ export class Run {
     // A stream that was ended from outside drains for 15 s.
     await this.pass(20 * SECOND);
 
-    const late: Task[] = [];
-    this.watch("late", { by: "resume" }, late);
+    const late: Tasks = new Set();
+    this.watch("late reader", { by: "resume" }, late);
     for (const incremental of [true, false]) {
-      this.watch("late", { by: "reader", page: { incremental } }, late);
+      const page = { incremental };
+      this.watch(`late, ${incremental}`, { by: "reader", page }, late);
     }
     await this.finish(late, 10 * MINUTE);
     for (const reader of this.readers) {
@@ -173,30 +172,28 @@ export class Run {
   }
 
   /** Runs tasks to their end, but no longer than this. */
-  private async finish(tasks: Task[], limit: number): Promise<void> {
-    const left = () => tasks.filter(({ isDone }) => !isDone);
-    await this.clock.runUntil(() => left().length === 0, limit);
-    this.stuck.push(...left().map(({ name }) => name));
+  private async finish(tasks: Tasks, limit: number): Promise<void> {
+    await this.clock.runUntil(() => tasks.size === 0, limit);
+    this.stuck.push(...tasks);
   }
 
-  /** Waits for something that takes no time. */
+  /** Waits for something that takes no time on this clock. */
   private async settled<T>(promise: Promise<T>): Promise<T> {
     await this.clock.settle();
     return promise;
   }
 
   private start(
-    list: Task[],
+    tasks: Tasks,
     name: string,
     at: number,
     act: () => Promise<unknown>,
   ): void {
-    const task = { name, isDone: false };
-    list.push(task);
-    void this.clock.wait(at).then(async () => {
-      await act();
-      task.isDone = true;
-    });
+    tasks.add(name);
+    void this.clock
+      .wait(at)
+      .then(act)
+      .then(() => tasks.delete(name));
   }
 
   private async call(plan: CallerPlan, index: number): Promise<void> {
@@ -209,7 +206,7 @@ export class Run {
     }
     if (plan.how === "generate") return this.generate("generate", plan.action);
     this.watch(`the client of caller ${index}`, { ...plan, driven: true });
-    // What it asks for again, it asks for within this time.
+    // If the client asks again, it does so within this time.
     for (let i = 0; i < 120 && !deployment.isOver; i++) {
       await this.clock.wait(SECOND);
     }
@@ -339,7 +336,7 @@ export class Run {
     );
   }
 
-  /** Once the platform has given a body up, an action has ended when nothing of it is running. */
+  /** Once the platform has cancelled a body, the action ends when nothing in it is running. */
   private async idle(caller: Caller): Promise<void> {
     const { manuscript, sent, timers } = caller;
     for (let quiet = 0; quiet < 3;) {

@@ -3,7 +3,7 @@ import type { Deployment } from "./lab-backend.js";
 import { TimerCount, type Owner } from "./lab-clock.js";
 import type { PagePlan, Span } from "./schedule.js";
 
-/** Everything on the pages of a run. React renders it together, so the timers cannot be told apart. */
+/** All pages of a run. React renders them together, so their timers cannot be told apart. */
 export class Browser implements Owner {
   readonly timers = new TimerCount();
   readonly alive = true;
@@ -20,7 +20,7 @@ interface Subscription {
   question: Question;
   listeners: Set<() => void>;
   answer: object;
-  /** Whether it is going to be asked. */
+  /** Whether the query is about to run again. */
   isDue: boolean;
   updates: Promise<void>;
 }
@@ -95,7 +95,7 @@ export class Client {
     );
   }
 
-  /** Runs a query again, and reports its result if it is a new one. */
+  /** Runs a query again, and reports the result if it has changed. */
   private async update(subscription: Subscription): Promise<void> {
     const { clock, happenings } = this.deployment;
     const { lags = [0], down = [] } = this.plan;

@@ -83,7 +83,7 @@ export async function serve(
     return response;
   }
   if (client.signal.aborted) {
-    // Sending the head fails, which ends the action.
+    // Sending the head fails, and that ends the action.
     happenings.add("client gone before the head");
     sent.cancelled = true;
     action.end();
@@ -131,7 +131,7 @@ export async function serve(
   if (isLost) leave();
   void clock.asNobody(pump);
   if (isLost) throw failedToFetch();
-  // Meanwhile everything the action sends is read.
+  // Meanwhile, everything the action sends is read.
   await clock.wait(answer);
   return new Response(received, response);
 }

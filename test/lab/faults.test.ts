@@ -37,7 +37,7 @@ async function experiment<Schedule>(
   const failures: string[] = [];
   let run = Number(path ?? 0);
   const { error, warn } = console;
-  // Runs are full of errors, which are logged.
+  // Runs are full of errors, and the product logs them.
   console.error = console.warn = () => {};
   try {
     await fc.assert(

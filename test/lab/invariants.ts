@@ -14,18 +14,18 @@ const CHUNK_LIMIT_CHARS = 64 * 1024;
 const COMMIT_DISTANCE_MS = 400;
 /** A writer that has nothing to save checks its stream this often. It acts on the second check in a row. */
 const CHECK_MS = 2000;
-/** For what takes no time in a run, and for timers that are set one after the other. */
+/** For work that takes no time in a run, and for timers set one after another. */
 const SLACK_MS = 300;
-/** How long after a failure, with all its retries, things may be slower. */
+/** How long a failure and its retries may slow things down. */
 const AFTERMATH_MS = 14_000;
-/** Timers that one action may have. A deployment ends a function with 1,000 operations. */
+/** The most timers of one action. A deployment ends a function with 1,000 operations. */
 const MOST_TIMERS = 16;
 const UNCLAIMED_TIMEOUT_MS = 20 * 60 * 1000;
 const CLAIMED_TIMEOUT_MS = 2 * 60 * 1000;
 /** How long a stream that was ended from outside drains. */
 const DRAIN_MS = 15_000;
 
-/** Each invariant that does not hold, and what contradicts it. */
+/** The invariants that do not hold, each with the reason. */
 export const check = (run: Run, which = /./): string[] =>
   Object.entries(invariants).flatMap(([name, hold]) => {
     try {
@@ -46,7 +46,7 @@ function mustBe(text: string, expected: string, what = "it differs"): void {
   }
 }
 
-/** Nobody may have complained about this. */
+/** No reader has complained about this. */
 const noComplaint = (readers: Reader[], of: keyof Reader["complaints"]) => {
   for (const { complaints } of readers) {
     must(complaints[of] === undefined, complaints[of]);
@@ -127,7 +127,7 @@ const invariants: Record<string, (run: Run) => void> = {
       const { start, arrivals } = caller.manuscript;
       const begunAt = arrivals[0]?.at ?? Infinity;
       const next = holders.findIndex(({ action }) => action === caller) + 1;
-      // One that loses the claim before it begins may read more.
+      // A writer that loses the claim before it begins may read more.
       if ((holders[next]?.at ?? Infinity) <= begunAt) continue;
       if (begunAt === Infinity || run.isDeleted) continue;
       const claim = changes.find(
@@ -337,7 +337,7 @@ const invariants: Record<string, (run: Run) => void> = {
         isReleased = false;
       }
       last = holder;
-      // A last save has released the claim. Arriving again, it is no sign of life.
+      // The last save released the claim. If it arrives again, that is no sign of life.
       if (isReleased) continue;
       const isSign = grew || args.text === "" || args.final !== undefined;
       if (what === "append" && by === holder && isSign) {
@@ -430,18 +430,18 @@ const cannotSave = ({ happenings }: Run) =>
 const lastSaveOf = (caller: Caller, { deployment }: Run) =>
   deployment.changes.find(({ by, args }) => by === caller && args.final);
 
-/** Whether a stream had drained, and accepted nothing more, when its writer's action was over. */
+/** Whether the stream accepted nothing more when its writer's action was over, because it had drained. */
 function cameTooLate(run: Run): boolean {
   const { winner, ending } = run;
   if (!ending?.tail || hasEndedIt(winner, run)) return false;
   return (winner?.overAt ?? 0) > ending.at + DRAIN_MS;
 }
 
-/** A wait starts again when the clock is set back, so it may take twice as long. */
+/** A wait starts over when the clock is set back, so it may take twice as long. */
 const setBacks = ({ happenings }: Run) =>
   happenings.has("clock set back") ? 2 : 1;
 
-/** Whether an action had no failure and no stall in a period, nor shortly before. */
+/** Whether an action had no failure and no stall during a period or shortly before. */
 const isCalm = (
   { stalls }: Run,
   { failures }: Caller,

@@ -34,7 +34,7 @@ export const CONTEXT = "message 1";
 
 /** The state of the stream right after a mutation. */
 export interface Change {
-  /** When (ms): by the clock that never jumps, and what `Date.now()` said. */
+  /** When (ms): by the clock that never jumps, and by `Date.now()`. */
   at: number;
   wall: number;
   /** The action that called it; null for the app's own calls. */
@@ -59,7 +59,7 @@ const loaded = Object.entries(
   import.meta.glob("../../src/component/**/*.ts", { eager: true }),
 ).map(([path, module]) => [path, () => Promise.resolve(module)] as const);
 
-/** `ends` is the app's: one row per end that its `onComplete` has counted. */
+/** `ends` belongs to the app: one row for each end that its `onComplete` has counted. */
 const schemaOfApp = defineSchema({
   ...schema.tables,
   ends: defineTable({ call: v.number() }),
@@ -76,7 +76,7 @@ export class Deployment {
   readonly listeners = new Set<() => void>();
   /** What each call of `onComplete` was told and read, including those that were rolled back. */
   readonly told: ({ at: number; args: OnCompleteArgs } & StreamBody)[] = [];
-  /** The actions that have claimed the stream, one after the other. */
+  /** The actions that claimed the stream, in order. */
   readonly holders: { action: Action | null; at: number }[] = [];
   streamId = "" as StreamId;
   createdAt = 0;

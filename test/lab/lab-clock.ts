@@ -2,13 +2,13 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate } from "node:timers";
 import { vi } from "vitest";
 
-/** Something that sets timers, such as an execution of a function. When it has ended, none of them fires. */
+/** Something that sets timers, such as an execution of a function. When it has ended, they no longer fire. */
 export interface Owner {
   readonly alive: boolean;
   readonly timers: TimerCount;
 }
 
-/** On a deployment, a cleared timer keeps running until its time has come, and counts. */
+/** On a deployment, a cleared timer keeps running until it is due, and still counts. */
 export class TimerCount {
   armed = 0;
   running = 0;
@@ -29,15 +29,15 @@ const FRAME_MS = 16;
 /** 14 November 2023. */
 const EPOCH = 1_700_000_000_000;
 
-/** One for all runs, because each that was ever used slows down every promise. */
+/** One for all runs, because each storage in use slows down every promise. */
 const ownership = new AsyncLocalStorage<Owner>();
 
 /**
- * The time of one run, which goes from timer to timer: Vitest's fake clock, with owners.
+ * The time of one run, which jumps from timer to timer: Vitest's fake clock, with owners.
  * `time` (ms) only moves forward. `Date.now()` can also jump.
  */
 export class LabClock {
-  /** How late (ms) a timer without an owner fires, such as the start of a scheduled function. */
+  /** How late (ms) a timer without an owner fires. Scheduled functions start with such timers. */
   lateness: () => number = () => 0;
   /** Called after a timer without an owner: a scheduled function may have run. */
   afterScheduled: () => void = () => {};
@@ -64,7 +64,7 @@ export class LabClock {
     return this.wait(ms);
   }
 
-  /** Runs something as this owner: all timers that it sets belong to it. */
+  /** Runs something as this owner: the timers it sets belong to the owner. */
   as<T>(owner: Owner, run: () => T): T {
     return ownership.run(owner, run);
   }
@@ -74,7 +74,7 @@ export class LabClock {
     return ownership.exit(run);
   }
 
-  /** Waits without a timer that counts. Given an owner, it waits for ever once that has ended. */
+  /** Waits with a timer that does not count. If the owner ends meanwhile, this never resolves. */
   wait(ms: number, owner?: Owner): Promise<void> {
     return new Promise((resolve) => {
       this.after(ms, () => owner?.alive !== false && resolve());
@@ -96,7 +96,7 @@ export class LabClock {
     this.setFake(fire, ms);
   }
 
-  /** Everything happens that takes no time. */
+  /** Lets everything happen that takes no time. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < this.turns; turn++) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -114,7 +114,7 @@ export class LabClock {
     }
   }
 
-  /** Runs something by a clock of its own, in place of the real one. */
+  /** Runs something with a new clock in place of the real one. */
   static async during<T>(run: (clock: LabClock) => Promise<T>): Promise<T> {
     const { fetch } = globalThis;
     vi.useFakeTimers({ now: EPOCH, toFake: [...REPLACED] });

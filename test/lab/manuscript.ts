@@ -6,7 +6,7 @@ import { isHighSurrogate, isLowSurrogate } from "../../src/shared.js";
 import type { Action } from "./action.js";
 import type { Writing } from "./schedule.js";
 
-/** Sentences that all differ, a few per line, with characters of one to four bytes. */
+/** Sentences that are all different, four per line, with characters of one to four bytes. */
 let story = "";
 let sentences = 0;
 export function storyOf(length: number): string {
@@ -19,12 +19,12 @@ export function storyOf(length: number): string {
   return story;
 }
 
-/** Writers that do not take over from each other start this far apart, which shows who wrote a text. */
+/** Writers that do not take over from each other start this far apart in the story, so a text shows who wrote it. */
 const APART = 333;
 
-/** What one writer writes, and how far it has come. */
+/** What one writer writes, and how far it has got. */
 export class Manuscript {
-  /** Everything it intends to append, as readers should see it: half a character that stays alone is U+FFFD. */
+  /** Everything it will append, as readers should see it: half a character that stays alone is U+FFFD. */
   readonly whole: string;
   /** How much of it has been appended (code units), and when. */
   length = 0;
@@ -43,8 +43,8 @@ export class Manuscript {
   private taken = 0;
 
   /**
-   * @param index Which of several writers this is; null if all write the same text, each
-   *   from where its predecessor stopped.
+   * @param index The number of this writer; null if all write the same text, each from
+   *   where the one before stopped.
    * @param throwsAt The piece before which it throws.
    */
   constructor(
@@ -57,7 +57,7 @@ export class Manuscript {
     this.texts = pieces.map(({ half, length }) => {
       const start = end;
       end += length * scale;
-      // Two writers do not share a character.
+      // A cut between two writers is not inside a character.
       if (index !== null) return half + storyOf(end).slice(start, end);
       if (isLowSurrogate(storyOf(end + 1).charCodeAt(end))) end++;
       return story.slice(start, end);

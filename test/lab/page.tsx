@@ -44,7 +44,7 @@ function View(props: Props & { onShow: (body: StreamState) => void }) {
   return null;
 }
 
-/** A component on a page: renders it, and unmounts it if there are no props. */
+/** A component on a page: call it to render, or with null to unmount. */
 type Mounted = (props: Props | null) => void;
 type OnShow = (body: StreamState, props: Props) => void;
 
@@ -67,7 +67,7 @@ function mountWithReact(
   };
 }
 
-/** Mounts a component without React. With another token, it is in another provider, if there is one. */
+/** Mounts a component without React. With the second token it moves to the other provider, if there is one. */
 function mountAlone(
   client: Client,
   other: Client | undefined,
@@ -97,7 +97,7 @@ export class PageReader extends Reader {
   private isBroken = false;
   private props: Props;
 
-  /** @param other What it reads with while it has another token; default: the same client. */
+  /** @param other The client it uses while it has the second token. Default: the same one. */
   constructor(
     about: Reader["about"],
     private readonly browser: Browser,
@@ -123,7 +123,7 @@ export class PageReader extends Reader {
     }
     for (let wait = 200; !this.isWhole; wait = Math.min(wait * 1.5, 5000)) {
       await clock.wait(wait);
-      // One that does not get there is reported as stuck.
+      // A reader that does not get there is reported as stuck.
       if (!this.alive) return;
     }
     this.ended = true;
@@ -165,7 +165,7 @@ export class PageReader extends Reader {
     this.onPage(() => mounted?.(null));
   }
 
-  /** Does something as the page: all timers are the browser's. */
+  /** Does something as the page, so the timers are the browser's. */
   private onPage(act: () => unknown): void {
     this.deployment.clock.as(this.browser, act);
   }
@@ -233,7 +233,7 @@ export class PageReader extends Reader {
     this.showStatus(status);
   };
 
-  /** If not, `done` is a guess. */
+  /** Whether the database says `done`. If not, `done` is a guess. */
   private get isSavedAsDone(): boolean {
     return this.deployment.changes.some(({ tail }) => {
       const saved = tail?.status ?? "error";

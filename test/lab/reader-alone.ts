@@ -26,9 +26,9 @@ import {
 const HOLD = /^(readers|statuses|nothing(Goes|Stays))/;
 const MINUTE_MS = 60_000;
 
-/** What happens to readers of a stream that only pretends to have a backend. */
+/** What happens to the readers of a stream without a backend. */
 export const readings = fc.record({
-  /** So many pieces of this length are appended, this far apart. */
+  /** This many pieces of this length are appended, at this interval. */
   count: int(1, 10),
   length: fc.oneof(fc.nat(60), fc.nat(2400)),
   interval: int(1, 2500),
@@ -54,7 +54,7 @@ export const readings = fc.record({
 });
 type Reading = Value<typeof readings>;
 
-/** A stream whose state follows from the time. To readers it is a deployment. */
+/** A stream whose state depends only on the time. Readers take it for a deployment. */
 class PretendedStream {
   readonly streamId = "stream";
   readonly happenings = new Set<string>();

@@ -13,7 +13,7 @@ interface About {
   written: () => { whole: string; readable: number } | undefined;
 }
 
-/** A client that reads the stream. It notes what was wrong with the text it was shown. */
+/** A client that reads the stream. It notes what is wrong with the text it is shown. */
 export abstract class Reader {
   alive = true;
   text = "";
@@ -28,7 +28,7 @@ export abstract class Reader {
   hasGuessed = false;
   /** How many of its requests to write the stream were answered. */
   answered = 0;
-  /** The first sentence about each invariant that was broken. */
+  /** The first complaint of each kind. */
   readonly complaints: Partial<
     Record<"prefix" | "growth" | "status" | "failure", string>
   > = {};
@@ -45,13 +45,13 @@ export abstract class Reader {
     this.complaints[of] ??= `${this.name}: ${says}`;
   }
 
-  /** It starts with nothing, like a component that is mounted again. */
+  /** Starts with nothing, like a component that is mounted again. */
   protected beginAnew(): void {
     this.text = "";
     this.status = "pending";
   }
 
-  /** It is shown the whole text. */
+  /** Takes the whole text. */
   protected showText(text: string): void {
     const had = this.text;
     if (!text.startsWith(had)) {
@@ -61,7 +61,7 @@ export abstract class Reader {
     this.extend(text.slice(had.length));
   }
 
-  /** It is shown what follows its text. */
+  /** Takes what follows its text. */
   protected extend(piece: string): void {
     if (piece === "") return;
     const { length } = this.text;
@@ -110,11 +110,11 @@ export class TextReader extends Reader implements Owner {
   }
 }
 
-/** Whether a live stream seems to go back, or an ended one to live again. */
+/** Whether a stream seems to go back to `pending`, or to live again after its end. */
 export const isBack = (was: StreamStatus, is: StreamStatus) =>
   !isFinal(is) && was !== is && was !== "pending";
 
-/** Where a text first differs from the expected one, in words. */
+/** Says where a text first differs from the expected one. */
 export function firstDifference(text: string, expected: string): string {
   let at = 0;
   while (at < text.length && text[at] === expected[at]) at++;

@@ -7,7 +7,7 @@ import fc from "fast-check";
 export type Value<Arbitrary> =
   Arbitrary extends fc.Arbitrary<infer T> ? T : never;
 
-/** Mostly `usual`, and something else in one case out of `parts`. */
+/** Usually `usual`; something else in one of `parts` cases. */
 export const rarely = <const T, U>(
   parts: number,
   usual: T,
@@ -84,7 +84,7 @@ export const connection = (bytes: number) =>
   fc.record({
     /** How long after its request the client leaves, if the head has not arrived. */
     leavesAt: rarely(8, null, fc.nat(1000)),
-    /** How late the head arrives, if it does. */
+    /** How late the head arrives (ms), or whether it gets lost. */
     answer: rarely(5, 0, fc.oneof(fc.constant("lost" as const), fc.nat(2000))),
     /** After this many bytes nothing more arrives. Null: everything arrives. */
     cutAfter: rarely(2, null, fc.nat(bytes)),
