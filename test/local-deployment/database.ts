@@ -1,7 +1,6 @@
 import { getDocumentSize, jsonToConvex, type Value } from "convex/values";
 import {
-  Index,
-  isWithin,
+  Buckets,
   tableOf,
   type Bound,
   type Doc,
@@ -57,27 +56,25 @@ interface Observer {
 interface Cursor {
   docs: readonly Doc[];
   position: number;
-  step: 1 | -1;
-  first: number;
-  end: number;
   /** Documents that may still be returned. */
   remaining: number;
   filter: (doc: Doc) => boolean;
   read: RangeRead;
 }
 
-const CREATION_ORDER: readonly string[] = ["_creationTime", "_id"];
-
 /**
- * The documents of one component: answers the queries of `convex-test` from
- * indexes, reads no further than a function does, and notes what was read.
+ * The documents of one component. `convex-test` evaluates queries; this gives it only
+ * the documents that a query may find, reads no further than a function does, and notes
+ * what was read.
  */
 export class Database {
-  /** By table, those that have been used. */
-  private readonly indexes = new Map<string, Index[]>();
+  /** By table and field, those that queries have asked for. */
+  private readonly buckets = new Map<string, Map<string | null, Buckets>>();
   private readonly cursors = new Map<number, Cursor>();
   private nextCursor = 1;
   private readonly resolve: DatabaseFake["_resolveQuerySource"];
+  /** The first bound of the query that is being resolved. */
+  private first: Bound | undefined;
 
   constructor(
     private readonly component: string,
@@ -85,14 +82,13 @@ export class Database {
     private readonly observer: Observer,
   ) {
     this.resolve = fake._resolveQuerySource.bind(fake);
-    // Then `convex-test` only checks a query and compiles its filters.
-    fake._iterateDocs = () => {};
+    fake._iterateDocs = (table, visit) => {
+      for (const doc of this.candidates(table)) visit(doc);
+    };
     fake._resolveQuerySource = (query) => {
       const { cursor, resolved } = this.open(query);
       cursor.read.upTo = "everything";
-      const docs = cursor.docs.slice(cursor.first, cursor.end);
-      if (cursor.step === -1) docs.reverse();
-      return { ...resolved, sortedDocs: docs };
+      return resolved;
     };
     fake.startQuery = (query) => {
       const id = this.nextCursor++;
@@ -155,7 +151,7 @@ export class Database {
     }));
   }
 
-  /** Brings the indexes up to date with a commit. Returns the writes of this component as they were committed. */
+  /** Brings the buckets up to date with a commit. Returns the writes of this component as they were committed. */
   apply(pending: readonly Write[]): Write[] {
     const writes = pending
       .filter(({ component }) => component === this.component)
@@ -165,86 +161,65 @@ export class Database {
       }))
       .filter(({ before, after }) => before !== null || after !== null);
     for (const write of writes) {
-      for (const index of this.indexes.get(write.table) ?? []) {
-        index.apply(write);
+      for (const buckets of this.buckets.get(write.table)?.values() ?? []) {
+        buckets.apply(write);
       }
     }
     return writes;
   }
 
-  private index(table: string, fields: readonly string[]): Index {
-    const indexes = this.indexes.get(table) ?? [];
-    this.indexes.set(table, indexes);
-    let index = indexes.find((one) => one.fields.join() === fields.join());
-    if (index === undefined) {
-      index = new Index(fields, this.documents(table));
-      indexes.push(index);
-    }
-    return index;
-  }
-
   private open(query: SerializedQuery): { cursor: Cursor; resolved: Resolved } {
     const { source } = query;
-    const resolved = this.resolve(query);
     const isScan = source.type === "FullTableScan";
     const table = isScan ? source.tableName : source.indexName.split(".")[0]!;
-    const fields = isScan ? CREATION_ORDER : resolved.fieldPathsToSortBy;
     const bounds = isScan ? [] : source.range.map(decodeBound);
-    const { docs, first, end } = this.inRange(table, fields, bounds);
-    const { order } = resolved;
+    this.first = bounds[0];
+    const resolved = this.resolve(query);
+    const { sortedDocs: docs, filterFn: filter, limit, order } = resolved;
     const { component } = this;
+    const fields = resolved.fieldPathsToSortBy;
     const read: RangeRead = {
       ...{ component, table, fields, order, bounds },
       upTo: "nothing",
     };
     this.observer.reads(read);
-    return {
-      resolved,
-      cursor: {
-        docs,
-        first,
-        end,
-        step: order === "asc" ? 1 : -1,
-        position: order === "asc" ? first : end - 1,
-        remaining: resolved.limit ?? Infinity,
-        filter: resolved.filterFn,
-        read,
-      },
-    };
+    const remaining = limit ?? Infinity;
+    return { resolved, cursor: { docs, position: 0, remaining, filter, read } };
   }
 
-  private inRange(
-    table: string,
-    fields: readonly string[],
-    bounds: readonly Bound[],
-  ): { docs: readonly Doc[]; first: number; end: number } {
-    const index = this.index(table, fields);
-    const { first, end } = index.range(bounds);
-    // What the running transaction has written to the table so far.
-    const pending = new Map(
-      this.fake._writes
-        .flatMap((layer) => Object.entries(layer))
-        .filter(([id]) => tableOf(id) === table),
+  /** The documents that a query may find, as the running transaction sees them. */
+  private candidates(table: string): Iterable<Doc> {
+    const { first } = this;
+    const field = first?.type === "Eq" ? first.fieldPath : null;
+    const found = this.bucketsOf(table, field).get(
+      field === null ? undefined : first?.value,
     );
-    if (pending.size === 0) return { docs: index.docs, first, end };
-    const { docs } = new Index(fields, [
-      ...index.docs.slice(first, end).filter(({ _id }) => !pending.has(_id)),
-      ...[...pending.values()].filter(
-        (doc) => doc !== null && isWithin(doc, bounds),
-      ),
-    ] as Doc[]);
-    return { docs, first: 0, end: docs.length };
+    const docs = new Map(found);
+    for (const layer of this.fake._writes) {
+      for (const [id, doc] of Object.entries(layer)) {
+        if (tableOf(id) !== table) continue;
+        if (doc === null) docs.delete(id);
+        else docs.set(id, doc);
+      }
+    }
+    return docs.values();
+  }
+
+  private bucketsOf(table: string, field: string | null): Buckets {
+    const ofTable =
+      this.buckets.get(table) ?? new Map<string | null, Buckets>();
+    this.buckets.set(table, ofTable);
+    const buckets =
+      ofTable.get(field) ?? new Buckets(field, this.documents(table));
+    ofTable.set(field, buckets);
+    return buckets;
   }
 
   private advance(cursor: Cursor): Doc | null {
     while (cursor.remaining > 0) {
-      if (cursor.position < cursor.first || cursor.position >= cursor.end) {
-        cursor.read.upTo = "everything";
-        return null;
-      }
-      const doc = cursor.docs[cursor.position]!;
-      cursor.position += cursor.step;
-      cursor.read.upTo = doc;
+      const doc = cursor.docs[cursor.position++];
+      cursor.read.upTo = doc ?? "everything";
+      if (doc === undefined) return null;
       if (cursor.filter(doc)) {
         cursor.remaining--;
         return doc;

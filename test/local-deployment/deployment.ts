@@ -13,7 +13,7 @@ import { Listener } from "./listener.js";
 import { clock } from "./process-clock.js";
 import { QueryCache } from "./queries.js";
 import { Site } from "./site.js";
-import { unwatchStrayErrors, watchStrayErrors } from "./stray-errors.js";
+import { watchStrayErrors } from "./stray-errors.js";
 import { SyncHub } from "./sync.js";
 
 export { localToken } from "./identity.js";
@@ -197,6 +197,5 @@ export class LocalDeployment {
     await this.down();
     this.sockets.close();
     this.engine.close();
-    unwatchStrayErrors();
   }
 }

@@ -1,4 +1,4 @@
-import { compareValues, type Value } from "convex/values";
+import { compareValues, convexToJson, type Value } from "convex/values";
 
 export type Doc = Record<string, Value | undefined> & {
   _id: string;
@@ -32,23 +32,21 @@ export function fieldOf(doc: Doc, path: string): Value | undefined {
 }
 
 export function isWithin(doc: Doc, bounds: readonly Bound[]): boolean {
-  return sideOf(doc, bounds) === 0;
-}
-
-/**
- * Whether a document lies before (-1), within (0) or after (1) an index range.
- * Bounds are equalities on the index's first fields, then at most a lower and
- * an upper bound on the next one, so the documents within are contiguous.
- */
-function sideOf(doc: Doc, bounds: readonly Bound[]): -1 | 0 | 1 {
-  for (const bound of bounds) {
-    const order = compareValues(fieldOf(doc, bound.fieldPath), bound.value);
-    const tooLow = bound.type === "Gt" ? order <= 0 : order < 0;
-    const tooHigh = bound.type === "Lt" ? order >= 0 : order > 0;
-    if (tooLow && bound.type !== "Lt" && bound.type !== "Lte") return -1;
-    if (tooHigh && bound.type !== "Gt" && bound.type !== "Gte") return 1;
-  }
-  return 0;
+  return bounds.every(({ type, fieldPath, value }) => {
+    const order = compareValues(fieldOf(doc, fieldPath), value);
+    switch (type) {
+      case "Eq":
+        return order === 0;
+      case "Gt":
+        return order > 0;
+      case "Gte":
+        return order >= 0;
+      case "Lt":
+        return order < 0;
+      case "Lte":
+        return order <= 0;
+    }
+  });
 }
 
 export function compareBy(fields: readonly string[], a: Doc, b: Doc): number {
@@ -64,42 +62,42 @@ export function tableOf(id: string): string {
   return id.replace(/^[0-9]+/, "");
 }
 
-/** The documents of one table in the order of one index. */
-export class Index {
-  readonly docs: Doc[];
-  readonly fields: readonly string[];
+/** A value as a key. Values that are equal have equal keys. */
+export function keyOf(value: Value | undefined): string {
+  if (typeof value === "string") return `"${value}`;
+  return value === undefined ? "" : JSON.stringify(convexToJson(value));
+}
 
-  constructor(fields: readonly string[], docs: Iterable<Doc>) {
-    this.fields = fields;
-    this.docs = [...docs].sort((a, b) => compareBy(fields, a, b));
+/** The documents of one table by the value of one field, or all of them if there is no field. */
+export class Buckets {
+  private readonly docs = new Map<string, Map<string, Doc>>();
+
+  constructor(
+    private readonly field: string | null,
+    docs: readonly Doc[],
+  ) {
+    for (const after of docs) this.apply({ before: null, after });
   }
 
-  apply({ before, after }: Write): void {
-    if (before !== null) this.docs.splice(this.positionOf(before), 1);
-    if (after !== null) this.docs.splice(this.positionOf(after), 0, after);
+  get(value: Value | undefined): ReadonlyMap<string, Doc> {
+    return this.docs.get(keyOf(value)) ?? new Map<string, Doc>();
   }
 
-  /** The positions of the documents within the bounds: from `first` up to, not including, `end`. */
-  range(bounds: readonly Bound[]): { first: number; end: number } {
-    return {
-      first: this.partition((doc) => sideOf(doc, bounds) >= 0),
-      end: this.partition((doc) => sideOf(doc, bounds) > 0),
-    };
-  }
-
-  private positionOf(doc: Doc): number {
-    return this.partition((other) => compareBy(this.fields, other, doc) >= 0);
-  }
-
-  /** The first position at which the test holds. It holds for all that follow. */
-  private partition(test: (doc: Doc) => boolean): number {
-    let low = 0;
-    let high = this.docs.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (test(this.docs[middle]!)) high = middle;
-      else low = middle + 1;
+  apply({ before, after }: Pick<Write, "before" | "after">): void {
+    if (before !== null) {
+      const key = this.keyOf(before);
+      const bucket = this.docs.get(key);
+      bucket?.delete(before._id);
+      if (bucket?.size === 0) this.docs.delete(key);
     }
-    return low;
+    if (after !== null) {
+      const key = this.keyOf(after);
+      const bucket = this.docs.get(key) ?? new Map<string, Doc>();
+      this.docs.set(key, bucket.set(after._id, after));
+    }
+  }
+
+  private keyOf(doc: Doc): string {
+    return keyOf(this.field === null ? undefined : fieldOf(doc, this.field));
   }
 }

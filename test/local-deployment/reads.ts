@@ -1,8 +1,9 @@
-import { convexToJson, type Value } from "convex/values";
+import type { Value } from "convex/values";
 import {
   compareBy,
   fieldOf,
   isWithin,
+  keyOf,
   tableOf,
   type Bound,
   type Doc,
@@ -84,7 +85,7 @@ export class Readers<Reader> {
       for (const doc of [before, after]) {
         if (doc === null) continue;
         for (const field of fields) {
-          const key = keyOf(component, table, field, fieldOf(doc, field));
+          const key = bucketKey(component, table, field, fieldOf(doc, field));
           for (const { reader, range } of this.buckets.get(key) ?? []) {
             if (!found.has(reader) && covers(range, doc)) found.add(reader);
           }
@@ -98,23 +99,17 @@ export class Readers<Reader> {
 function bucketOf({ component, table, bounds }: RangeRead) {
   const [first] = bounds;
   const field = first?.type === "Eq" ? first.fieldPath : "";
-  return { field, key: keyOf(component, table, field, first?.value) };
+  return { field, key: bucketKey(component, table, field, first?.value) };
 }
 
-function keyOf(
+function bucketKey(
   component: string,
   table: string,
   field: string,
   value: Value | undefined,
 ): string {
-  const place = `${component}|${table}|${field}|`;
-  if (field === "" || value === undefined) return place;
-  return (
-    place +
-    (typeof value === "string"
-      ? `"${value}`
-      : JSON.stringify(convexToJson(value)))
-  );
+  const key = field === "" ? "" : keyOf(value);
+  return `${component}|${table}|${field}|${key}`;
 }
 
 function getOrAdd<Item>(map: Map<string, Set<Item>>, key: string): Set<Item> {
