@@ -6,7 +6,8 @@ import {
   type Doc,
   type Write,
 } from "./indexes.js";
-import type { RangeRead } from "./reads.js";
+import { documentRead, type RangeRead } from "./reads.js";
+import { checkDocument } from "./value-limits.js";
 
 type Order = "asc" | "desc";
 
@@ -36,6 +37,7 @@ export interface DatabaseFake {
   _nextDocId: number;
   _lastCreationTime: number;
   _writes: Record<string, Doc | null>[];
+  _addWrite(id: string, doc: Doc | null): void;
   _iterateDocs(table: string, visit: (doc: Doc) => void): void;
   _resolveQuerySource(query: SerializedQuery): Resolved;
   startQuery(query: SerializedQuery): number;
@@ -82,6 +84,16 @@ export class Database {
     private readonly observer: Observer,
   ) {
     this.resolve = fake._resolveQuerySource.bind(fake);
+    const get = fake.get.bind(fake);
+    fake.get = (table, id) => {
+      observer.reads(documentRead(component, id));
+      return get(table, id);
+    };
+    const addWrite = fake._addWrite.bind(fake);
+    fake._addWrite = (id, doc) => {
+      if (doc !== null) checkDocument(tableOf(id), doc);
+      addWrite(id, doc);
+    };
     fake._iterateDocs = (table, visit) => {
       for (const doc of this.candidates(table)) visit(doc);
     };
@@ -129,11 +141,6 @@ export class Database {
   documents(table: string): Doc[] {
     const docs = Object.values(this.fake._documents);
     return docs.filter(({ _id }) => tableOf(_id) === table);
-  }
-
-  /** The document as the running transaction sees it. */
-  current(id: string): Doc | null {
-    return this.fake.get(undefined, id);
   }
 
   closeCursors(): void {

@@ -30,14 +30,14 @@ import {
   type FunctionPath,
   type RegisteredFunction,
 } from "./functions.js";
-import { tableOf, type Doc, type Write } from "./indexes.js";
+import type { Doc, Write } from "./indexes.js";
 import { Invocation, never, type Extras } from "./invocation.js";
 import { JobCanceled, SCHEDULED, type Job, type JobState } from "./jobs.js";
 import { Journal } from "./journal.js";
 import { clock } from "./process-clock.js";
-import { documentRead, type RangeRead } from "./reads.js";
+import type { RangeRead } from "./reads.js";
 import { Turns } from "./turns.js";
-import { checkDocument, checkTransferable } from "./value-limits.js";
+import { checkTransferable } from "./value-limits.js";
 
 /*
  * The engine runs functions on `convex-test`, which is made for unit tests:
@@ -120,7 +120,6 @@ export class Engine {
 
   /** Actions that are running. */
   readonly actions = new Set<Invocation>();
-  private readonly functionScope = new AsyncLocalStorage<FunctionPath>();
   private readonly context = new AsyncResource("LocalDeployment");
   readonly databases = new Map<string, Database>();
   private transaction: Transaction | null = null;
@@ -318,9 +317,7 @@ export class Engine {
         const itsCtx = fn.isAction
           ? this.wrapActionCtx(ctx as ActionCtx, path.componentPath)
           : ctx;
-        const result = await this.functionScope.run(path, async () => {
-          return await fn._handler(itsCtx, args);
-        });
+        const result = await fn._handler(itsCtx, args);
         checkTransferable(`Return value of "${path.udfPath}"`, result);
         return result;
       },
@@ -380,11 +377,9 @@ export class Engine {
         }
       )._handler;
       const itsHandler = (ctx: ActionCtx) =>
-        this.functionScope.run({ componentPath: "", udfPath: path }, () =>
-          handler(
-            this.wrapActionCtx(ctx, ""),
-            Invocation.current()!.extras.request!,
-          ),
+        handler(
+          this.wrapActionCtx(ctx, ""),
+          Invocation.current()!.extras.request!,
         );
       return [{ _handler: itsHandler }, ...rest];
     };
@@ -549,63 +544,25 @@ export class Engine {
     const original = this.convex.asyncSyscall.bind(this.convex);
     this.convex.asyncSyscall = async (op, jsonArgs) => {
       if (Invocation.current()?.over) return await never();
-      switch (op) {
-        case "1.0/get": {
-          const { id } = JSON.parse(jsonArgs) as { id: string };
-          this.readDocument(id);
-          return await original(op, jsonArgs);
-        }
-        case "1.0/insert": {
-          const { table, value } = JSON.parse(jsonArgs) as {
-            table: string;
-            value: JSONValue;
-          };
-          checkDocument(table, jsonToConvex(value));
-          return await original(op, jsonArgs);
-        }
-        case "1.0/shallowMerge":
-        case "1.0/replace":
-        case "1.0/remove": {
-          const { id } = JSON.parse(jsonArgs) as { id: string };
-          this.readDocument(id);
-          const answer = await original(op, jsonArgs);
-          const doc = this.database().current(id);
-          if (doc !== null) checkDocument(tableOf(id), doc);
-          return answer;
-        }
-        case "1.0/schedule":
-          return await this.schedule(jsonArgs);
-        default:
-          return await original(op, jsonArgs);
-      }
+      if (op !== "1.0/schedule") return await original(op, jsonArgs);
+      const caller = await original("1.0/getFunctionMetadata", "{}");
+      const { componentPath } = JSON.parse(caller) as FunctionPath;
+      return JSON.stringify(this.schedule(componentPath, jsonArgs));
     };
   }
 
-  private database(): Database {
-    return this.databases.get(this.component())!;
-  }
-
-  private component(): string {
-    return this.functionScope.getStore()?.componentPath ?? "";
-  }
-
-  private readDocument(id: string): void {
-    this.transaction?.reads.push(documentRead(this.component(), id));
-  }
-
-  /** A job is a document. It is run once the transaction has committed. */
-  private async schedule(jsonArgs: string): Promise<string> {
+  /** A job is a document. It is run once the transaction has committed. Returns its id. */
+  private schedule(from: string, jsonArgs: string): string {
     const { args, ts, ...address } = JSON.parse(jsonArgs) as FunctionAddress & {
       args: JSONValue;
       ts: number;
     };
-    const from = this.component();
     const path = resolveAddress(address, from);
     const itsArgs = jsonToConvex(args);
     checkTransferable(`Arguments of "${path.udfPath}"`, itsArgs);
     // Throws here, and not only when it is due, if there is no such function.
     this.kindOf(path);
-    const id = this.convex.components[from]!.db.insert(SCHEDULED, {
+    return this.convex.components[from]!.db.insert(SCHEDULED, {
       name: path.udfPath,
       // Not in Convex: where the function is.
       componentPath: path.componentPath,
@@ -613,7 +570,6 @@ export class Engine {
       scheduledTime: ts * 1000,
       state: { kind: "pending" },
     });
-    return await Promise.resolve(JSON.stringify(id));
   }
 }
 
