@@ -1,19 +1,15 @@
 // @vitest-environment node
 /** `generate` with `takeOver` under Convex's action-retrier, which runs a failed job again. */
 import { fileURLToPath } from "node:url";
-import { ConvexError } from "convex/values";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { startDeployment, type LocalDeployment } from "./deployment.js";
-import { shared } from "./retrier/jobs.js";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { startDeployment } from "./deployment.js";
+import { attempts } from "./retrier/jobs.js";
 
-const eventually = (assertions: () => void | Promise<void>) =>
-  vi.waitFor(assertions, { timeout: 10_000, interval: 5 });
 const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const retrier = import.meta.resolve("@convex-dev/action-retrier/convex.config");
 
-let deployment: LocalDeployment;
-beforeEach(async () => {
-  deployment = await startDeployment({
+test("an attempt that is killed or throws in mid-stream is continued by the next", async () => {
+  const deployment = await startDeployment({
     functionsDir: folder("retrier"),
     components: {
       persistentTextStreaming: folder("../../src/component"),
@@ -21,68 +17,32 @@ beforeEach(async () => {
     },
     log: () => {},
   });
-});
-afterEach(() => deployment.stop());
-
-const start = async (maxFailures = 4) =>
-  (await deployment.call("jobs:start", { maxFailures })) as string;
-const becomes = (streamId: string, page: object, ...told: object[]) =>
-  eventually(async () =>
-    expect(await deployment.call("jobs:look", { streamId })).toMatchObject({
-      page,
-      told,
-    }),
-  );
-
-const busy = () =>
-  new ConvexError({ message: "The model is busy.", status: 429 });
-
-test("an attempt that is killed in mid-stream is continued by the next", async () => {
-  shared.attempts.push(
-    async (_saved, append) => {
-      await append("Once upon a time. ");
+  onTestFinished(() => deployment.stop());
+  attempts.push(
+    async (append) => {
+      await append("Killed. ");
       await new Promise(() => {});
     },
-    async (saved, append) => append(`There was a sea. (After ${saved.length})`),
+    async (append, saved) => {
+      await append(`After ${saved.length}: thrown. `);
+      throw new Error("The model is busy.");
+    },
+    (append, saved) => append(`After ${saved.length}: done.`),
   );
-  const streamId = await start();
-  const text = "Once upon a time. ";
-  await becomes(streamId, { text, status: "streaming" });
+  const streamId = (await deployment.call("jobs:start")) as string;
+  const becomes = (page: object, ...told: object[]) =>
+    vi.waitFor(
+      async () => {
+        const seen = await deployment.call("jobs:look", { streamId });
+        expect(seen).toMatchObject({ page, told });
+      },
+      { timeout: 10_000, interval: 5 },
+    );
+  await becomes({ text: "Killed. ", status: "streaming" });
   deployment.faults.killActions();
   // The retrier looks after a dead job every ten seconds or so.
   deployment.setClock(20_000);
-  const whole = `${text}There was a sea. (After ${text.length})`;
-  const { length } = whole;
+  const text = "Killed. After 8: thrown. After 25: done.";
   const status = "done";
-  await becomes(streamId, { text: whole, status }, { status, length });
-});
-
-test("an attempt that throws twice leaves the stream open, and the third ends it", async () => {
-  const refused = async (_saved: string, append: (text: string) => unknown) => {
-    await append("More. ");
-    throw busy();
-  };
-  shared.attempts.push(refused, refused, (_saved, append) => append("End."));
-  const streamId = await start();
-  const text = "More. More. End.";
-  const status = "done";
-  await becomes(streamId, { text, status }, { status, length: text.length });
-});
-
-test("without a retry, the stream ends with the last attempt's error, within timeoutMs and a minute", async () => {
-  shared.attempts.push(async (_saved, append) => {
-    await append("Half. ");
-    throw busy();
-  });
-  const before = shared.rejections;
-  const streamId = await start(0);
-  await becomes(streamId, { status: "streaming", claimed: true });
-  await eventually(() => expect(shared.rejections).toBe(before + 1));
-  deployment.setClock(3 * 60_000);
-  const { data } = busy();
-  await becomes(
-    streamId,
-    { text: "Half. ", status: "error", error: { kind: "WriterFailed", data } },
-    { status: "error", length: 6 },
-  );
+  await becomes({ text, status }, { status, length: text.length });
 });

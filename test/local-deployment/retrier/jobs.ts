@@ -1,6 +1,6 @@
 /** An app whose replies are written by a job that action-retrier runs. */
 import { ActionRetrier } from "@convex-dev/action-retrier";
-import type { ComponentApi as RetrierApi } from "@convex-dev/action-retrier/_generated/component.js";
+import type { ComponentApi } from "@convex-dev/action-retrier/_generated/component.js";
 import {
   anyApi,
   componentsGeneric,
@@ -10,47 +10,32 @@ import {
   queryGeneric,
   type FunctionReference,
 } from "convex/server";
-import { v } from "convex/values";
 import {
-  PersistentTextStreaming,
   vOnCompleteArgs,
   vStreamId,
-  type BackgroundWriter,
   type ChunkAppender,
 } from "../../../src/client/index.js";
-import type { ComponentApi } from "../../../src/component/_generated/component.js";
+import { streaming } from "../../support/app/chat.js";
 
-const components = componentsGeneric() as unknown as {
-  persistentTextStreaming: ComponentApi;
-  actionRetrier: RetrierApi;
+const { actionRetrier } = componentsGeneric() as unknown as {
+  actionRetrier: ComponentApi;
 };
 const { jobs } = anyApi as unknown as {
   jobs: { ended: never; attempt: FunctionReference<"action", "internal"> };
 };
-const streaming = new PersistentTextStreaming(
-  components.persistentTextStreaming,
-);
-const retrier = new ActionRetrier(components.actionRetrier, {
-  initialBackoffMs: 10,
-});
+const retrier = new ActionRetrier(actionRetrier, { initialBackoffMs: 10 });
 
-type Attempt = (saved: string, append: ChunkAppender) => Promise<void>;
-interface Shared {
-  /** What the next attempts do. */
-  attempts: Attempt[];
-  /** How many attempts `generate` has rejected. */
-  rejections: number;
-}
-const global = globalThis as { __retrier?: Shared };
-/** The tests run in the same process. */
-export const shared = (global.__retrier ??= { attempts: [], rejections: 0 });
+type Attempt = (append: ChunkAppender, saved: string) => Promise<void>;
+const shared = globalThis as { retrierAttempts?: Attempt[] };
+/** What the next attempts do. The tests run in the same process. */
+export const attempts = (shared.retrierAttempts ??= []);
 
 export const start = mutationGeneric({
-  args: { maxFailures: v.number() },
-  handler: async (ctx, options) => {
+  args: {},
+  handler: async (ctx) => {
     const onComplete = jobs.ended;
     const streamId = await streaming.createStream(ctx, { onComplete });
-    await retrier.run(ctx, jobs.attempt, { streamId }, options);
+    await retrier.run(ctx, jobs.attempt, { streamId });
     return streamId;
   },
 });
@@ -58,17 +43,16 @@ export const start = mutationGeneric({
 export const attempt = internalActionGeneric({
   args: { streamId: vStreamId },
   handler: async (ctx, { streamId }) => {
-    const write = shared.attempts.shift()!;
-    const writer: BackgroundWriter = async (append) => {
-      const { text } = await streaming.getStreamBody(ctx, streamId);
-      await write(text, append);
-    };
-    try {
-      await streaming.generate(ctx, streamId, writer, { takeOver: true });
-    } catch (error) {
-      shared.rejections++;
-      throw error;
-    }
+    const write = attempts.shift()!;
+    await streaming.generate(
+      ctx,
+      streamId,
+      async (append) => {
+        const { text } = await streaming.getStreamBody(ctx, streamId);
+        await write(append, text);
+      },
+      { takeOver: true },
+    );
   },
 });
 
