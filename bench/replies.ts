@@ -116,10 +116,11 @@ export async function driving(
 ) {
   await host.commitDelay(commitDelay);
   const streamId = await createStream(host);
-  const { took } = await drive(host, streamId, { tokens, pace });
+  const { firstByte, took } = await drive(host, streamId, { tokens, pace });
   await host.commitDelay(0);
   const { waits } = await host.record(streamId);
   return {
+    firstByte,
     appendP50: median(waits),
     appendP99: percentile(waits, 0.99),
     appendMax: Math.max(...waits),
@@ -127,23 +128,6 @@ export async function driving(
     beyond: took - (tokens - 1) * pace,
     tokensPerSecond: tokens / (took / 1000),
   };
-}
-
-/** From request to first byte (ms): the median of `times` requests. */
-export async function firstByte(
-  host: Host,
-  commitDelay: number,
-  times: number,
-): Promise<number> {
-  await host.commitDelay(commitDelay);
-  const plan = { tokens: 1, pace: 0 };
-  const measured: number[] = [];
-  for (let i = 0; i < times; i++) {
-    const streamId = await createStream(host);
-    measured.push((await drive(host, streamId, plan)).firstByte);
-  }
-  await host.commitDelay(0);
-  return median(measured);
 }
 
 /** What it costs to open a chat of complete replies on one connection, and how long it takes (ms). */

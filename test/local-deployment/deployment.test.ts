@@ -112,12 +112,12 @@ test("a commit re-runs only queries that read what it wrote, and none reads on w
 });
 
 describe("HTTP actions", () => {
-  const at = (path: string) => deployment.siteUrl + path;
+  const url = () => `${deployment.siteUrl}/act`;
 
   /** A response as it arrives on the wire. */
   async function act(how: string) {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const request = httpRequest(at("/act"), { method: "POST" }, resolve);
+      const request = httpRequest(url(), { method: "POST" }, resolve);
       request.on("error", reject);
       request.end(how);
     });
@@ -132,9 +132,8 @@ describe("HTTP actions", () => {
   /** Another action from start to end: time enough for anything late. */
   async function another() {
     gates.open("another");
-    await fetch(at("/act"), { method: "POST", body: "another" }).then(
-      (response) => response.text(),
-    );
+    const response = await fetch(url(), { method: "POST", body: "another" });
+    await response.text();
   }
 
   test.each(["its connection is cut", "its client reads nothing"])(

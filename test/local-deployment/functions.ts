@@ -47,11 +47,8 @@ const isModule = (name: string) => /^[^.]+\.[jt]s$/.test(name);
 
 /** The functions, schema, routes and crons of an app or of a component. */
 export class FunctionFolder {
-  readonly schema: SchemaDefinition<GenericSchema, boolean> | null;
-  readonly router: HttpRouter | null;
-  readonly crons: Crons | null;
-  private readonly functions = new Map<string, RegisteredFunction>();
   private readonly modules = new Map<string, Module>();
+  private readonly functions = new Map<string, RegisteredFunction>();
 
   /** Loads every module in a folder. One that throws fails the start, as it would fail a push. */
   static async load(
@@ -59,30 +56,37 @@ export class FunctionFolder {
     componentPath: string,
     wrap: Wrap,
   ): Promise<FunctionFolder> {
-    const modules = new Map<string, Module>();
-    const names = await readdir(directory, { recursive: true });
-    for (const file of names.sort()) {
-      const name = file.split(sep).join("/");
-      if (!isModule(name)) continue;
+    const folder = new FunctionFolder();
+    const files = await readdir(directory, { recursive: true });
+    for (const file of files.sort()) {
+      const fileName = file.split(sep).join("/");
+      if (!isModule(fileName)) continue;
+      const name = fileName.replace(/\.[jt]s$/, "");
       const url = pathToFileURL(join(directory, file)).href;
-      const module = (await import(/* @vite-ignore */ url)) as Module;
-      modules.set(name.replace(/\.[jt]s$/, ""), module);
+      const module = { ...((await import(/* @vite-ignore */ url)) as Module) };
+      for (const [exportName, value] of Object.entries(module)) {
+        if (!isRegisteredFunction(value)) continue;
+        const udfPath =
+          exportName === "default" ? name : `${name}:${exportName}`;
+        const fn = wrap(value, { componentPath, udfPath });
+        module[exportName] = fn;
+        folder.functions.set(`${name}:${exportName}`, fn);
+      }
+      folder.modules.set(name, module);
     }
-    return new FunctionFolder(componentPath, modules, wrap);
+    return folder;
   }
 
-  private constructor(
-    private readonly componentPath: string,
-    modules: Map<string, Module>,
-    wrap: Wrap,
-  ) {
-    const described = (name: string) => modules.get(name)?.default ?? null;
-    this.schema = described("schema") as typeof this.schema;
-    this.router = described("http") as HttpRouter | null;
-    this.crons = described("crons") as Crons | null;
-    for (const [name, module] of modules) {
-      this.modules.set(name, this.wrapModule(name, module, wrap));
-    }
+  get schema() {
+    return this.described<SchemaDefinition<GenericSchema, boolean>>("schema");
+  }
+
+  get router() {
+    return this.described<HttpRouter>("http");
+  }
+
+  get crons() {
+    return this.described<Crons>("crons");
   }
 
   find(udfPath: string): RegisteredFunction | null {
@@ -94,27 +98,18 @@ export class FunctionFolder {
    * the root by looking for a `_generated` folder, so there is one.
    */
   glob(): Record<string, () => Promise<unknown>> {
-    const glob: Record<string, () => Promise<unknown>> = {
-      "/_generated/root.js": () => Promise.resolve({}),
-    };
-    for (const [name, module] of this.modules) {
-      glob[`/${name}.js`] = () => Promise.resolve(module);
-    }
-    return glob;
+    const modules = [["_generated/root", {}] as const, ...this.modules];
+    return Object.fromEntries(
+      modules.map(([name, module]) => [
+        `/${name}.js`,
+        () => Promise.resolve(module),
+      ]),
+    );
   }
 
-  private wrapModule(name: string, module: Module, wrap: Wrap): Module {
-    const wrapped: Module = { ...module };
-    for (const [exportName, value] of Object.entries(module)) {
-      if (!isRegisteredFunction(value)) continue;
-      const fn = wrap(value, {
-        componentPath: this.componentPath,
-        udfPath: exportName === "default" ? name : `${name}:${exportName}`,
-      });
-      wrapped[exportName] = fn;
-      this.functions.set(`${name}:${exportName}`, fn);
-    }
-    return wrapped;
+  /** What a module of that name describes, by its default export. */
+  private described<Description>(name: string): Description | null {
+    return (this.modules.get(name)?.default ?? null) as Description | null;
   }
 }
 
