@@ -1,41 +1,23 @@
 /** The app that both packages run: what their READMEs tell an app to have. */
-import {
-  mutationGeneric,
-  queryGeneric,
-  type GenericDataModel,
-  type GenericMutationCtx,
-} from "convex/server";
+import { mutationGeneric, queryGeneric } from "convex/server";
 import { v } from "convex/values";
-import type { StreamId } from "../../src/client/index.js";
-import { writeRouter, type ActionCtx } from "./writer.js";
+import type {
+  PersistentTextStreaming,
+  StreamId,
+} from "../../src/client/index.js";
+import { writeRouter } from "./writer.js";
 
-type MutationCtx = GenericMutationCtx<GenericDataModel>;
-
-/** What the two packages have in common. */
-interface Streaming {
-  createStream(ctx: MutationCtx): Promise<StreamId>;
-  getStreamBody(
-    ctx: Pick<ActionCtx, "runQuery">,
-    streamId: StreamId,
-  ): Promise<{ text: string; status: string }>;
-  stream(
-    ctx: ActionCtx,
-    request: Request,
-    streamId: StreamId,
-    writer: (
-      ctx: ActionCtx,
-      request: Request,
-      streamId: StreamId,
-      append: (text: string) => Promise<void>,
-    ) => Promise<void>,
-  ): Promise<Response>;
-}
-
-export function streamsApp(streaming: Streaming) {
+/** @param streaming This package's, or the published one's, which can do as much. */
+export function streamsApp(
+  streaming: Pick<
+    PersistentTextStreaming,
+    "createStream" | "getStreamBody" | "stream"
+  >,
+) {
   return {
     create: mutationGeneric({
       args: {},
-      handler: (ctx: MutationCtx) => streaming.createStream(ctx),
+      handler: (ctx) => streaming.createStream(ctx),
     }),
     body: queryGeneric({
       args: { streamId: v.string() },

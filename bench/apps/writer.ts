@@ -1,25 +1,18 @@
 /** The writer of every app here, a model that emits a text at its own pace, and the route that drives it. */
-import { readFileSync } from "node:fs";
 import {
   httpActionGeneric,
   httpRouter,
   type GenericActionCtx,
   type GenericDataModel,
 } from "convex/server";
-import { tokenize } from "../../test/local-deployment/model/tokens.js";
+import {
+  textFor,
+  tokenize,
+} from "../../test/local-deployment/model/canned-replies.js";
 import { clock } from "../../test/local-deployment/process-clock.js";
 
 /** Two replies of a chat model, in Markdown. */
-const replies = ["tides", "bread"].map((name) =>
-  readFileSync(
-    new URL(
-      `../../test/local-deployment/model/texts/${name}.md`,
-      import.meta.url,
-    ),
-    "utf8",
-  ),
-);
-const cycle = tokenize(replies.join("\n"));
+const cycle = tokenize(`${textFor("tides")}\n\n${textFor("bread")}\n`);
 
 /** The first `count` tokens of a text that repeats forever. */
 export function tokens(count: number): string[] {

@@ -1,12 +1,13 @@
 import { getDocumentSize, jsonToConvex, type Value } from "convex/values";
 import {
   Buckets,
+  documentRead,
   tableOf,
   type Bound,
   type Doc,
+  type RangeRead,
   type Write,
-} from "./indexes.js";
-import { documentRead, type RangeRead } from "./reads.js";
+} from "./documents.js";
 import { checkDocument } from "./value-limits.js";
 
 type Order = "asc" | "desc";

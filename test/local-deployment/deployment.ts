@@ -8,12 +8,12 @@ import { Engine } from "./engine.js";
 import type { FaultSettings } from "./faults.js";
 import { canonicalPath } from "./functions.js";
 import { clientApi, controls } from "./http-api.js";
+import { watchStrayErrors } from "./invocation.js";
 import { Jobs } from "./jobs.js";
 import { Listener } from "./listener.js";
 import { clock } from "./process-clock.js";
 import { QueryCache } from "./queries.js";
 import { Site } from "./site.js";
-import { watchStrayErrors } from "./stray-errors.js";
 import { SyncHub } from "./sync.js";
 
 export { localToken } from "./identity.js";
@@ -66,7 +66,7 @@ export async function startDeployment(
  *
  * The path of a mutation: `sync.ts` receives the client's message. `engine.ts` waits
  * for its turn (`turns.ts`), runs the function on the documents in `database.ts`, and
- * commits. `queries.ts` reruns the queries that read changed documents (`reads.ts`),
+ * commits. `queries.ts` reruns the queries that read changed documents (`documents.ts`),
  * and `sync.ts` sends the results to the clients. `site.ts` serves HTTP actions,
  * `jobs.ts` runs crons and scheduled functions, and `journal.ts` keeps the data across
  * restarts.

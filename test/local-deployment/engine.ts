@@ -30,12 +30,11 @@ import {
   type FunctionPath,
   type RegisteredFunction,
 } from "./functions.js";
-import type { Doc, Write } from "./indexes.js";
+import type { Doc, RangeRead, Write } from "./documents.js";
 import { Invocation, never, type Extras } from "./invocation.js";
 import { JobCanceled, SCHEDULED, type Job, type JobState } from "./jobs.js";
 import { Journal } from "./journal.js";
 import { clock } from "./process-clock.js";
-import type { RangeRead } from "./reads.js";
 import { Turns } from "./turns.js";
 import { checkTransferable } from "./value-limits.js";
 

@@ -4,7 +4,7 @@ import { jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
 import { CommitRefused } from "./faults.js";
 import { canonicalPath, type FunctionPath } from "./functions.js";
-import type { Doc, Write } from "./indexes.js";
+import type { Doc, Write } from "./documents.js";
 import { clock } from "./process-clock.js";
 
 /** The table of scheduled functions. */

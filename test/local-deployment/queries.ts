@@ -3,8 +3,7 @@ import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
 import { describeError, failureOf, type Failure } from "./failure.js";
 import type { FunctionPath } from "./functions.js";
-import type { Write } from "./indexes.js";
-import { Readers, type RangeRead } from "./reads.js";
+import { Readers, type RangeRead, type Write } from "./documents.js";
 
 /** The result of a query. A value is kept as JSON text: it is sent to many, and compared. */
 export type Outcome =

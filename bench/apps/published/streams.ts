@@ -9,5 +9,5 @@ const components = componentsGeneric() as unknown as {
 };
 
 export const { create, body, http } = streamsApp(
-  new PersistentTextStreaming(components.persistentTextStreaming),
+  new PersistentTextStreaming(components.persistentTextStreaming) as never,
 );

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { decodeGenerator, encode } from "gpt-tokenizer/encoding/o200k_base";
 
 export type ChatMessage = {
   role: string;
@@ -68,7 +69,7 @@ export function chooseReply(
   return { kind: "text", text, fails, reasoning: thoughtsOn(asked) };
 }
 
-function textFor(prompt: string): string | undefined {
+export function textFor(prompt: string): string | undefined {
   return library.find(({ words }) =>
     words.some((word) =>
       // No word boundaries between Chinese characters.
@@ -111,4 +112,13 @@ function summary(content: string | null): string {
   }
   const times = high.map(({ time, metres }) => `**${time}** (${metres} m)`);
   return `The water at ${port} is highest at ${times.join(" and at ")}.`;
+}
+
+/**
+ * A text as a model would emit it, token by token. Where a character takes
+ * several tokens (much of Chinese, most emoji), nothing comes until it is whole:
+ * so it is with the deltas of a real API.
+ */
+export function tokenize(text: string): string[] {
+  return [...decodeGenerator(encode(text))].filter((token) => token !== "");
 }

@@ -15,8 +15,12 @@ import { Hono, type Context } from "hono";
 import { cors } from "hono/cors";
 import { stream } from "hono/streaming";
 import { Listener } from "../listener.js";
-import { chooseReply, type ChatMessage, type Reply } from "./canned-replies.js";
-import { tokenize } from "./tokens.js";
+import {
+  chooseReply,
+  tokenize,
+  type ChatMessage,
+  type Reply,
+} from "./canned-replies.js";
 
 export type ModelOptions = {
   /** 0 (the default) takes any free port. */
