@@ -187,15 +187,14 @@ async function endDead(
   await endFromOutside(ctx, stream, newest, status, options);
 }
 
+/** Of a stream whose deadline has passed, so what moved that does not count here. */
 function lastSignOfLife(
   stream: Doc<"streams">,
   newest: Doc<"chunks"> | null,
 ): number {
-  const { deadline = 0, expiring } = stream;
   return Math.max(
     stream._creationTime,
     stream.claimedAt ?? 0,
-    expiring ? 0 : deadline - timeoutOf(stream),
     newest?._creationTime ?? 0,
     newest?.savedAt ?? 0,
   );

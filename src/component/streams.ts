@@ -82,7 +82,7 @@ const defaultErrors: Record<FinalStatus, StreamError | undefined> = {
 export function errorOf(
   stream: Pick<Doc<"streams">, "status" | "error">,
 ): StreamError | undefined {
-  if (!isFinal(stream.status) || stream.status === "done") return undefined;
+  if (!isFinal(stream.status)) return undefined;
   return stream.error ?? defaultErrors[stream.status];
 }
 

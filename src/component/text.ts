@@ -234,7 +234,7 @@ export async function readText(
       continue;
     }
     let skipped = Math.max(0, from - chunk.start);
-    if (skipped > 0 && isLowSurrogate(chunk.text.charCodeAt(skipped))) {
+    if (isLowSurrogate(chunk.text.charCodeAt(skipped))) {
       // Half a character is not a legal string, so start with the whole one.
       skipped--;
       start--;
@@ -391,18 +391,16 @@ export async function packText(
     length += chunk.text.length;
   }
 
+  // No chunk is longer than a piece, so there are at most as many pieces as chunks.
   const packed = pieces(chunks.map((chunk) => chunk.text).join(""));
   let start = from;
-  for (let i = 0; i < Math.max(chunks.length, packed.length); i++) {
-    const chunk = chunks[i];
+  for (const [i, chunk] of chunks.entries()) {
     const text = packed[i];
     if (text === undefined) {
-      if (chunk !== undefined) await db.delete(chunk._id);
+      await db.delete(chunk._id);
       continue;
     }
-    if (chunk === undefined) {
-      await db.insert("chunks", { streamId, start, text });
-    } else if (chunk.start !== start || chunk.text !== text) {
+    if (chunk.start !== start || chunk.text !== text) {
       await db.patch(chunk._id, { start, text });
     }
     start += text.length;

@@ -44,31 +44,6 @@ describe("arguments are limited to 16 MiB, and so are writes", () => {
     30_000,
   );
 
-  test.each([
-    { size: 15.5, error: "has 15.5 MiB; at most 15 MiB can be added at once" },
-    // This, Convex refuses before the component sees it.
-    { size: 20, error: "maximum size 16.00 MiB" },
-  ])(
-    "$size MiB are refused, and the saved text stays",
-    async ({ size, error }) => {
-      const { create, claim, append, add, text } = setUpComponent();
-      const claimed = await create();
-      await claim(claimed);
-      await append(claimed, 0, "Saved.");
-      const large = "x".repeat(size * MiB);
-      await expect(append(claimed, 6, large)).rejects.toThrow(error);
-      expect(await text(claimed)).toEqual({
-        text: "Saved.",
-        status: "streaming",
-      });
-
-      const unclaimed = await create();
-      await add(unclaimed, "Saved.");
-      await expect(add(unclaimed, large)).rejects.toThrow(error);
-      expect((await text(unclaimed)).text).toBe("Saved.");
-    },
-  );
-
   test("a save that is repeated with more text is refused where not all that is saved can be read", async () => {
     const setup = setUpComponent();
     const { create, claim, append } = setup;

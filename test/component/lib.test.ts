@@ -1,5 +1,5 @@
 import crons from "../../src/component/crons.js";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { isFinal } from "../../src/shared.js";
 import { pass, useClock } from "../support/clock.js";
 import {
@@ -13,6 +13,7 @@ import type { Id } from "../../src/component/_generated/dataModel.js";
 useClock();
 
 const MINUTE = 60_000;
+type Call = (setup: Component, id: Id<"streams">) => unknown;
 
 describe("each function in each status", () => {
   type Status = (typeof statuses)[number];
@@ -127,7 +128,9 @@ describe("each function in each status", () => {
 
 describe("claim", () => {
   test("gives the stream to the first writer, as often as it asks, until the stream ends", async () => {
-    const { create, claim, text, abort } = setUpComponent();
+    const { create, insertStream, claim, text, abort } = setUpComponent();
+    const earlier = await insertStream({ claimedAt: Date.now() });
+    expect((await claim(earlier)).claimed).toBe(false);
     const streamId = await create();
     expect((await claim(streamId, "first")).claimed).toBe(true);
     expect((await claim(streamId, "second")).claimed).toBe(false);
@@ -221,18 +224,46 @@ describe("append", () => {
 
   test.each([
     [13, "Two. "],
+    [13, ""],
     [5, "Ten. "],
+    // Half of a character.
+    [6, "😀"],
   ])(
-    "text at %i that leaves a gap or contradicts the saved text is refused, with both offsets",
+    "text at %i that leaves a gap or contradicts the saved text is refused, with both offsets: %j",
     async (start, more) => {
       const { append, text } = await claimedStream();
-      await append(0, "One. Two. ");
+      await append(0, "One. 😀Two");
       await expect(append(start, more)).rejects.toThrow(
         `ends at offset 10, so text that starts at offset ${start} does not continue it`,
       );
-      expect((await text()).text).toBe("One. Two. ");
+      expect((await text()).text).toBe("One. 😀Two");
     },
   );
+
+  test("a writer that gives up leaves its error to the stream's end", async () => {
+    const { t, streamId, read, cleanUp } = await claimedStream();
+    const error = { kind: "WriterFailed", message: "Busy." } as const;
+    const last = { streamId, writer: "writer", start: 0, text: "Text." };
+    const open = { ...last, final: "open" as const, error };
+    expect(await t.mutation(api.lib.append, open)).toBe("streaming");
+    const live = await read(streamId, 0);
+    expect(live).toMatchObject({ status: "streaming", claimed: true });
+    expect(live?.error).toBeUndefined();
+    await pass(21 * MINUTE);
+    await cleanUp();
+    const ended = { status: "error", claimed: false, error };
+    expect(await read(streamId, 0)).toMatchObject(ended);
+  });
+
+  test("more than 15 MiB at once are refused, and the saved text stays", async () => {
+    const { append, text, create, add } = await claimedStream();
+    await append(0, "Saved.");
+    const large = "é".repeat(7.75 * 1024 * 1024);
+    const why = "has 15.5 MiB; at most 15 MiB can be added at once";
+    await expect(append(6, large)).rejects.toThrow(why);
+    await expect(add(await create(), large)).rejects.toThrow(why);
+    expect(await text()).toEqual({ text: "Saved.", status: "streaming" });
+  });
 
   test("a stream that was ended from outside accepts its writer's last words, and nothing after", async () => {
     const { abort, streamId, append, text, tail } = await claimedStream();
@@ -373,17 +404,88 @@ describe("the cron", () => {
     expect(checks).toMatchObject([{ at: deadline + MINUTE / 2 }]);
   });
 
+  // A new stream's deadline is in 20 minutes.
   test.each([
-    { status: "streaming", expiring: true, then: "timeout" },
-    { status: "streaming", expiring: undefined, then: "streaming" },
-    { status: "done", expiring: true, then: "done" },
-  ] as const)(
-    "a mutation of its own ends a dead stream, unless it lives or has ended: $status, $expiring",
-    async ({ status, expiring, then }) => {
-      const setup = setUpComponent();
-      const streamId = await setup.insertStream({ status, expiring });
-      await setup.t.mutation(internal.deadlines.expire, { streamId });
-      expect(await setup.status(streamId)).toBe(then);
+    { at: -2 * MINUTE, enough: false },
+    { at: -MINUTE / 2, enough: true },
+    { at: 20.7 * MINUTE, enough: true },
+    { at: 20.8 * MINUTE, enough: false },
+  ])("a check planned in $at ms is enough: $enough", async ({ at, enough }) => {
+    const { t, create } = setUpComponent();
+    const checks = () => t.run((ctx) => ctx.db.query("checks").collect());
+    await t.run((ctx) => ctx.db.insert("checks", { at: Date.now() + at }));
+    await create();
+    expect(await checks()).toHaveLength(enough ? 1 : 2);
+  });
+
+  test.each<{ what: string; fields?: object; status: string; call?: Call }>([
+    { what: "ends it", status: "timeout" },
+    {
+      what: "leaves one that lives",
+      fields: { expiring: undefined },
+      status: "streaming",
+    },
+    {
+      what: "leaves one that has ended",
+      fields: { status: "done" },
+      status: "done",
+    },
+    {
+      what: "leaves one that has saved text since",
+      call: ({ append }, id) => append(id, 0, "x"),
+      status: "streaming",
+    },
+    {
+      what: "leaves one that has shown a sign of life since",
+      call: ({ append }, id) => append(id, 0, ""),
+      status: "streaming",
+    },
+    {
+      what: "leaves one that was taken over since",
+      call: ({ t }, streamId) => {
+        const claim = { streamId, writer: "another", takeOver: true };
+        return t.mutation(api.lib.claim, claim);
+      },
+      status: "streaming",
+    },
+  ])("a dead stream's own mutation $what", async ({ fields, ...row }) => {
+    const setup = setUpComponent();
+    const streamId = await setup.insertStream({
+      status: "streaming",
+      writer: "writer",
+      deadline: Date.now() + 20 * MINUTE,
+      expiring: true,
+      ...fields,
+    });
+    await row.call?.(setup, streamId);
+    await setup.t.mutation(internal.deadlines.expire, { streamId });
+    expect(await setup.status(streamId)).toBe(row.status);
+  });
+
+  test.each([undefined, true])(
+    "a dead stream with a callback ends in that mutation, or, if that has failed, at once: %s",
+    async (expiring) => {
+      const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+      const { t, insertStream, cleanUp, finishScheduled, ...setup } =
+        setUpComponent();
+      const callback = await t.run((ctx) =>
+        ctx.db.insert("callbacks", { handle: "none", name: "none" }),
+      );
+      const deadline = Date.now();
+      const streamId = await insertStream({ callback, deadline, expiring });
+      await pass(21 * MINUTE);
+      await cleanUp();
+      if (!expiring) {
+        const planned = { deadline: Date.now() + MINUTE, expiring: true };
+        expect(await setup.stream(streamId)).toMatchObject(planned);
+        await finishScheduled();
+      }
+      expect(await setup.status(streamId)).toBe("timeout");
+      const owed = await t.run((ctx) => ctx.db.query("callbacks").collect());
+      expect(owed).toMatchObject([{ owed: { status: "timeout" } }]);
+      // At once, it is not even tried.
+      expect(logged).toHaveBeenCalledTimes(expiring ? 0 : 1);
+      logged.mockRestore();
     },
   );
 
@@ -420,11 +522,11 @@ describe("deletion", () => {
     // A stream that 0.3 has deleted, and a call that it has scheduled.
     { insert: "insertOldChunks", status: undefined },
   ] as const)(
-    "1,200 chunks go in batches, and the stream at once: $insert, $status",
+    "600 chunks go in batches, and the stream at once: $insert, $status",
     async ({ insert, status }) => {
       const setup = setUpComponent();
       const [streamId, other] = [await setup.create(), await setup.create()];
-      const rows = Array.from({ length: 1200 }, (_, i) => `Chunk ${i}. `);
+      const rows = Array.from({ length: 600 }, (_, i) => `Chunk ${i}. `);
       await setup[insert](streamId, rows);
       await setup[insert](other, rows.slice(0, 60));
       if (status === undefined) {
@@ -444,6 +546,21 @@ describe("deletion", () => {
       expect(await setup.chunks(other)).toHaveLength(60);
     },
   );
+
+  test("of streams in one mutation takes one function", async () => {
+    const { t, create, add, finishScheduled } = setUpComponent();
+    const ids = [await create(), await create(), await create()];
+    for (const streamId of ids) await add(streamId, "x");
+    await t.mutation(async (ctx) => {
+      for (const streamId of ids) {
+        await ctx.runMutation(api.lib.deleteStream, { streamId });
+      }
+    });
+    expect(await finishScheduled()).toBe(1);
+    for (const table of ["chunks", "deletions"] as const) {
+      expect(await t.run((ctx) => ctx.db.query(table).first())).toBeNull();
+    }
+  });
 });
 
 describe("streams that version 0.3 wrote", () => {
@@ -532,7 +649,6 @@ describe("streams that version 0.3 wrote", () => {
     ) as string;
     for (const call of [
       read(streamId, 15 * row.length - 1),
-      read(streamId, 2 ** 53 - 1),
       tail(streamId),
       add(streamId, "More."),
     ]) {

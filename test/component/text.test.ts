@@ -70,17 +70,15 @@ describe("reading from an offset", () => {
         fc.constantFrom(undefined, "done" as const),
         async (pieces, offsets, final) => {
           const { save, page, text, tail, streamId } = await writtenStream();
-          const hasEnd = async () => {
-            const { status, draining } = await page(0);
-            const offset = text().length;
-            expect(await tail(streamId)).toEqual({ offset, status, draining });
-          };
           for (const piece of pieces) {
-            await hasEnd();
             await save(piece);
+            const offset = text().length;
+            expect(await tail(streamId)).toMatchObject({ offset });
           }
           if (final) await save("", final);
-          await hasEnd();
+          const { status, draining } = await page(0);
+          const offset = text().length;
+          expect(await tail(streamId)).toEqual({ offset, status, draining });
           const whole = text();
           for (const from of [0, whole.length, ...offsets]) {
             if (from > whole.length) continue;
@@ -136,9 +134,9 @@ describe("a page of many chunks", () => {
     async (status) => {
       const setup = setUpComponent();
       const streamId = await setup.insertStream({ status });
-      await setup.insertChunks(streamId, rows(600));
-      const whole = rows(600).join("");
-      for (const from of [0, 1, 519, 520, 100_000]) {
+      await setup.insertChunks(streamId, rows(300));
+      const whole = rows(300).join("");
+      for (const from of [0, 519, 520, 100_000]) {
         const { pages, text } = await setup.pages(streamId, from);
         expect(text).toBe(whole.slice(from));
         // The stream, 256 chunks, and the one that shows that there are more.
@@ -250,15 +248,21 @@ describe("following", () => {
 
 describe("packing", () => {
   test("a reply of 2,000 tokens ends in one document", async () => {
-    const { save, streamId, chunks, text, documentsRead } =
+    const { t, save, streamId, chunks, text, documentsRead } =
       await writtenStream();
+    const length = async () =>
+      (await t.query(api.lib.getStreamInfo, { streamId }))?.length;
     const sentences = story(350).match(/.*?\. /gu) ?? [];
     for (const sentence of sentences) await save(sentence);
     expect((await chunks(streamId)).length).toBeGreaterThan(10);
+    expect(await length()).toBe(text().length);
     await save("The end.", "done");
     expect(text().length).toBeGreaterThan(8000);
     expect(await chunks(streamId)).toHaveLength(1);
     expect(await documentsRead(streamId)).toBe(2);
+    expect(await length()).toBe(text().length);
+    const { getStreamInfo } = api.lib;
+    expect(await documentsRead(streamId, undefined, getStreamInfo)).toBe(1);
   });
 
   test.each([

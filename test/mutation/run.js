@@ -23,7 +23,7 @@ const tests = {
   "component/deadlines": ["client/endings", "lib"],
   "component/endings": ["client/endings", "lib"],
   "component/lib": ["lib", "client/endings", "componentBadInput"],
-  "component/streams": ["lib", "text", "client/endings"],
+  "component/streams": ["lib", "text", "client/endings", "componentBadInput"],
   "component/text": ["lib", "text", "client/endings"],
   "component/v03": ["lib", "text", "client/endings", "componentBadInput"],
   "browser/database-side": ["watch-stream", "database-side"],
