@@ -1,6 +1,7 @@
 /** The assistant: `useChat` on a saved stream, through reloads, cuts and failures. */
-import { afterEach, expect, test } from "vitest";
-import { AssistantChat, type Phase } from "./assistantPage.js";
+import { expect, test, vi } from "vitest";
+import { contentOf, reaches, type Phase } from "./assistantPage.js";
+import { Chat } from "./chatPage.js";
 import { useDemo } from "./useDemo.js";
 
 /** Two requests to the model: before the tool is called, and after. */
@@ -10,33 +11,24 @@ const HELD = 0.01;
 
 const setup = useDemo();
 
-afterEach(() => {
-  delete process.env.TIDE_TABLE_MS;
-});
-
 /** How long the tool takes from now on (ms). */
-function toolTakes(ms: number): void {
-  process.env.TIDE_TABLE_MS = String(ms);
-}
+const toolTakes = (ms: number) => vi.stubEnv("TIDE_TABLE_MS", String(ms));
 
 const newChat = async () =>
-  AssistantChat.open(await setup.newPage(), `${setup.demo.url}/assistant`);
+  Chat.open(await setup.newPage(), `${setup.demo.url}/assistant`);
 
 /** Asks the question, and holds the reply in a phase of it. */
-async function ask(
-  chat: AssistantChat,
-  phase: Exclude<Phase, "nothing" | "answered">,
-): Promise<void> {
+async function ask(chat: Chat, phase: Phase): Promise<void> {
   const { demo } = setup;
   // The reply is held when its first characters are seen, before its last are written.
   toolTakes(phase === "calling" ? 4000 : 100);
   await demo.pace(phase === "reasoning" ? 20 : 100);
   await chat.send(QUESTION);
-  await chat.reaches(phase);
+  await reaches(chat, phase);
   await demo.pace(HELD);
 }
 
-async function finish(chat: AssistantChat): Promise<void> {
+async function finish(chat: Chat): Promise<void> {
   await setup.demo.pace(5000);
   await chat.becomes("done");
 }
@@ -46,14 +38,14 @@ const WHOLE =
   /^The question is about the tides at Saint-Malo\..* answer with its figures\.\nTide table · Saint-MaloAnswered.*high\d\d:\d\d.*\nThe water at Saint-Malo is highest at .*Why the sea rises twice a day.*without anybody noticing\.$/s;
 
 /** The reply is whole, also after a reload, and the model wrote it once. */
-async function isWhole(chat: AssistantChat, askedBefore: number) {
-  const content = await chat.content();
+async function isWhole(chat: Chat, askedBefore: number) {
+  const content = await contentOf(chat);
   expect(content).toMatch(WHOLE);
   expect(content.match(/The question is about/g)).toHaveLength(1);
   expect(content.match(/The water at/g)).toHaveLength(1);
   await chat.page.reload();
   await chat.becomes("done");
-  await expect.poll(() => chat.content()).toBe(content);
+  await expect.poll(() => contentOf(chat)).toBe(content);
   expect(setup.demo.model.asked()).toBe(askedBefore + 2);
 }
 
@@ -63,12 +55,12 @@ test("a reply is reasoning, a tool call, its result and text, one after the othe
   toolTakes(500);
   await setup.demo.pace(60);
   await chat.send(QUESTION);
-  await chat.reaches("reasoning");
+  await reaches(chat, "reasoning");
   const thoughts = chat.reply.locator("details");
   expect(await thoughts.getAttribute("open")).not.toBeNull();
-  await chat.reaches("calling");
+  await reaches(chat, "calling");
   await chat.reply.getByText("Looking it up…").waitFor();
-  await chat.reaches("text");
+  await reaches(chat, "text");
   expect(await thoughts.getAttribute("open")).toBeNull();
   await finish(chat);
   await thoughts.locator("summary").click();
@@ -82,13 +74,13 @@ test.each(["reasoning", "calling", "text"] as const)(
     const chat = await newChat();
     const asked = setup.demo.model.asked();
     await ask(chat, phase);
-    const before = await chat.content();
+    const before = await contentOf(chat);
     await chat.page.reload();
     // At the same point, unless the tool has finished in the meantime.
     if (phase !== "calling") {
-      await chat.reaches(phase);
+      await reaches(chat, phase);
       await expect
-        .poll(async () => (await chat.content()).length)
+        .poll(async () => (await contentOf(chat)).length)
         .toBeGreaterThanOrEqual(before.length);
       expect(await chat.status()).toBe("streaming");
     }
@@ -104,9 +96,9 @@ test("connections that are cut again and again: the reply continues, and useChat
   await ask(chat, "reasoning");
   faults.cutConnections();
   await setup.demo.pace(40);
-  await chat.reaches("calling");
+  await reaches(chat, "calling");
   faults.cutConnections();
-  await chat.reaches("text");
+  await reaches(chat, "text");
   // As in a tunnel: nothing is reachable for a while.
   await chat.page.context().setOffline(true);
   faults.cutConnections();

@@ -1,50 +1,22 @@
-import type { Page } from "playwright-core";
+/** The assistant's replies, as its user sees them. */
 import { expect } from "vitest";
-import { Chat } from "./chatPage.js";
+import type { Chat } from "./chatPage.js";
 
-export type Phase = "nothing" | "reasoning" | "calling" | "answered" | "text";
+export type Phase = "reasoning" | "calling" | "text";
 
-/** A conversation with the assistant, as its user sees it. */
-export class AssistantChat extends Chat {
-  static override async open(page: Page, url: string): Promise<AssistantChat> {
-    await page.goto(url);
-    const chat = new AssistantChat(page);
-    await chat.box.waitFor();
-    return chat;
-  }
+/** Waits until the latest reply has reached a phase. */
+export async function reaches(chat: Chat, phase: Phase): Promise<void> {
+  const phaseOf = (article: HTMLElement | SVGElement) => {
+    if (article.querySelector(".prose")?.textContent) return "text";
+    const call = article.querySelector("section")?.dataset.state;
+    if (call !== undefined) return call === "answered" ? call : "calling";
+    return article.querySelector("details p")?.textContent && "reasoning";
+  };
+  await expect.poll(() => chat.reply.evaluate(phaseOf)).toBe(phase);
+}
 
-  /** Chooses where the next reply is generated. */
-  async choose(generation: "request" | "action" | "node"): Promise<void> {
-    await this.page.getByLabel("The model runs").selectOption(generation);
-  }
-
-  /** The phase of the latest reply. */
-  async phase(): Promise<Phase> {
-    return await this.page.evaluate(() => {
-      const article = [...document.querySelectorAll("article")].at(-1);
-      if (article?.querySelector(".prose")?.textContent) return "text";
-      const call = article?.querySelector("section")?.dataset.state;
-      if (call === "answered") return "answered";
-      if (call !== undefined) return "calling";
-      return article?.querySelector("details p")?.textContent
-        ? "reasoning"
-        : "nothing";
-    });
-  }
-
-  async reaches(phase: Phase): Promise<void> {
-    await expect.poll(() => this.phase()).toBe(phase);
-  }
-
-  /** The content of the latest reply, open or closed: reasoning, tool calls and text. */
-  async content(): Promise<string> {
-    return await this.page.evaluate(() => {
-      const article = [...document.querySelectorAll("article")].at(-1);
-      return [
-        ...(article?.querySelectorAll("details p, section, .prose") ?? []),
-      ]
-        .map((part) => part.textContent)
-        .join("\n");
-    });
-  }
+/** The content of the latest reply, open or closed: reasoning, tool calls and text. */
+export async function contentOf(chat: Chat): Promise<string> {
+  const parts = chat.reply.locator("details p, section, .prose");
+  return (await parts.allTextContents()).join("\n");
 }

@@ -1,21 +1,18 @@
 import type { Locator, Page } from "playwright-core";
 import { expect } from "vitest";
-
-export type Status =
-  "pending" | "streaming" | "done" | "error" | "timeout" | "aborted";
+import type { StreamStatus } from "../../src/shared.js";
 
 /** The chat, as its user sees it. */
 export class Chat {
   readonly box: Locator;
-  readonly sendButton: Locator;
-  readonly stopButton: Locator;
   readonly replies: Locator;
+  /** The latest reply. */
+  readonly reply: Locator;
 
-  constructor(readonly page: Page) {
+  private constructor(readonly page: Page) {
     this.box = page.getByRole("textbox", { name: /message/i });
-    this.sendButton = page.getByRole("button", { name: "Send" });
-    this.stopButton = page.getByRole("button", { name: "Stop" });
     this.replies = page.getByRole("article");
+    this.reply = this.replies.last();
   }
 
   static async open(page: Page, url: string): Promise<Chat> {
@@ -25,32 +22,28 @@ export class Chat {
     return chat;
   }
 
-  get reply(): Locator {
-    return this.replies.last();
+  button(name: string | RegExp): Locator {
+    return this.page.getByRole("button", { name });
   }
 
+  /** Sends a message, and waits until its reply is there. */
   async send(prompt: string): Promise<void> {
+    const before = await this.replies.count();
     await this.box.fill(prompt);
-    await this.sendButton.click();
+    await this.button("Send").click();
+    await expect.poll(() => this.replies.count()).toBe(before + 1);
   }
 
-  /** The visible text of the latest reply; empty if there is none. */
-  async text(): Promise<string> {
-    return await this.page.evaluate(() => {
-      const article = [...document.querySelectorAll("article")].at(-1);
-      return article?.innerText ?? "";
-    });
+  /** The visible text of the latest reply. */
+  text(): Promise<string> {
+    return this.reply.innerText();
   }
 
-  /** The status of the latest reply; null if there is none. */
-  async status(): Promise<string | null> {
-    return await this.page.evaluate(() => {
-      const article = [...document.querySelectorAll("article")].at(-1);
-      return article?.dataset.status ?? null;
-    });
+  status(): Promise<string | null> {
+    return this.reply.getAttribute("data-status");
   }
 
-  async becomes(status: Status): Promise<void> {
+  async becomes(status: StreamStatus): Promise<void> {
     await expect.poll(() => this.status()).toBe(status);
   }
 

@@ -1,5 +1,5 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll } from "vitest";
+import { afterAll, afterEach, beforeAll, vi } from "vitest";
 import { projectPath, startParts } from "../local-deployment/demo-parts.js";
 import { sources } from "../support/sources.js";
 import { launchBrowser } from "./chromium.js";
@@ -51,6 +51,7 @@ export function useDemo() {
   afterEach(async () => {
     await Promise.all(contexts.splice(0).map((context) => context.close()));
     await demo?.pace(FAST);
+    vi.unstubAllEnvs();
   });
   afterAll(async () => {
     await browser?.close();
@@ -61,19 +62,12 @@ export function useDemo() {
     get demo() {
       return demo!;
     },
-    /** The browser of a new user. Its pages share that user. */
-    async newUser(
-      options?: Parameters<Browser["newContext"]>[0],
-    ): Promise<BrowserContext> {
-      const context = await browser!.newContext(options);
+    /** The page of a new user. */
+    async newPage(): Promise<Page> {
+      const context = await browser!.newContext();
       context.setDefaultTimeout(60_000);
       contexts.push(context);
-      return context;
-    },
-    async newPage(
-      options?: Parameters<Browser["newContext"]>[0],
-    ): Promise<Page> {
-      return await (await this.newUser(options)).newPage();
+      return await context.newPage();
     },
   };
 }

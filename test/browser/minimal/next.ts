@@ -9,7 +9,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { vi } from "vitest";
 import { installed } from "../../clients/installed.js";
+import { freePorts, isListening } from "../ports.js";
 
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -25,10 +27,8 @@ export async function serveWithNext(urls: { url: string; siteUrl: string }) {
     ...["typescript@latest", "@types/node@latest", "@types/react@latest"],
     "openai@latest",
   ]);
-  const product = join(
-    app,
-    "node_modules/@convex-dev/persistent-text-streaming",
-  );
+  const name = "@convex-dev/persistent-text-streaming";
+  const product = join(app, "node_modules", name);
   for (const path of ["package.json", "dist", "src"]) {
     cpSync(join(repository, path), join(product, path), { recursive: true });
   }
@@ -41,20 +41,12 @@ export async function serveWithNext(urls: { url: string; siteUrl: string }) {
     join(app, "next.config.mjs"),
     "export default { turbopack: { root: import.meta.dirname } };\n",
   );
-  const page = readFileSync(join(minimal, "src/App.tsx"), "utf8")
-    .replace(
-      "import.meta.env.VITE_CONVEX_URL",
-      "process.env.NEXT_PUBLIC_CONVEX_URL!",
-    )
-    .replace(
-      "import.meta.env.VITE_CONVEX_SITE_URL",
-      "process.env.NEXT_PUBLIC_CONVEX_SITE_URL",
-    );
+  const page = readFileSync(join(minimal, "src/App.tsx"), "utf8").replaceAll(
+    /import\.meta\.env\.VITE_(\w+)/g,
+    "process.env.NEXT_PUBLIC_$1!",
+  );
   writeFileSync(join(app, "app/page.tsx"), `"use client";\n${page}`);
-  const next = (...args: string[]) => [
-    join(app, "node_modules/next/dist/bin/next"),
-    ...args,
-  ];
+  const cli = join(app, "node_modules/next/dist/bin/next");
   const options = {
     cwd: app,
     env: {
@@ -66,26 +58,16 @@ export async function serveWithNext(urls: { url: string; siteUrl: string }) {
     },
   };
   rmSync(join(app, ".next"), { recursive: true, force: true });
-  execFileSync(process.execPath, next("build"), {
+  execFileSync(process.execPath, [cli, "build"], { ...options, stdio: "pipe" });
+  const [port] = await freePorts(1);
+  const command = [cli, "start", "--port", String(port)];
+  const server = spawn(process.execPath, command, {
     ...options,
-    encoding: "utf8",
-    stdio: "pipe",
+    stdio: ["ignore", "ignore", "inherit"],
   });
-  const server = spawn(process.execPath, next("start", "--port", "0"), {
-    ...options,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const url = await new Promise<string>((resolve, reject) => {
-    let output = "";
-    server.once("exit", () => reject(new Error(output)));
-    server.stdout.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-      const address = /http:\/\/localhost:\d+/.exec(output)?.[0];
-      if (address !== undefined) resolve(address);
-    });
-  });
+  await vi.waitUntil(() => isListening(port!), { timeout: 60_000 });
   return {
-    url,
+    url: `http://localhost:${port}`,
     async close() {
       server.kill();
       await once(server, "exit");
