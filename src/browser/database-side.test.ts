@@ -119,7 +119,7 @@ test("a frame that is lost with a test's clock stops no other reader from showin
   expect(next.now().text).toBe("Hello world");
 });
 
-describe("a component that switches to another query and back", () => {
+describe("a component that switches from one reader to another", () => {
   /** What each of the two queries answers. */
   const answers: Record<"pages" | "whole", unknown> = {
     pages: undefined,
@@ -182,20 +182,53 @@ describe("a component that switches to another query and back", () => {
     other.unmount();
   });
 
-  test("and took the text as done does not spread that to one that knows better", async () => {
+  test.each([
+    ["not to one that knows better", page("One. Two.", 9), whole("One. Two.")],
+    ["to one that knows nothing", undefined, whole("One.", "done")],
+  ])("and took the text as done spreads that %s", async (_, answer, shown) => {
     answers.pages = undefined;
     component = mount(overHttp);
     await pass(5000);
     expect(component.history.last).toMatchObject(whole("One.", "done"));
     component.unmount();
     await pass(6000);
-    answers.pages = page("One. Two.", 9);
+    answers.pages = answer;
     const other = mount(overHttp);
     await pass(200);
     component.showAgain();
     await pass(200);
-    expect(other.history.last).toMatchObject(whole("One. Two."));
+    expect(other.history.last).toMatchObject(shown);
     other.unmount();
+    component.history.shown.length = 0;
+  });
+
+  test("to one that shows text from HTTP has that at once", async () => {
+    const { response, write } = streamed();
+    answers.pages = undefined;
+    const fetch = vi.fn(() => Promise.resolve(response));
+    const first = mount({ ...overHttp, fetch });
+    await write("One.");
+    component = mount({ streamId: "a longer text than that", url: null });
+    answers.pages = page("Another text.", 13);
+    query.tell();
+    await pass(200);
+    component.history.shown.length = 0;
+    component.update({ ...overHttp, fetch, streamId: "stream" });
+    expect(component.history.shown[0]!.text).toBe("One.");
+    component.update({ url: "https://other.test/chat" });
+    await write(" Two.");
+    expect(component.history.last.text).toBe("One. Two.");
+    expect(fetch).toHaveBeenCalledOnce();
+    first.unmount();
+  });
+
+  test("drives what it drove at first, also if it no longer does a render later", async () => {
+    answers.pages = undefined;
+    const fetch = vi.fn(() => Promise.resolve(new Response("One.")));
+    component = mount({ ...overHttp, fetch });
+    component.update({ driven: false });
+    await pass(200);
+    expect(fetch).toHaveBeenCalledOnce();
     component.history.shown.length = 0;
   });
 

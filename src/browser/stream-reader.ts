@@ -173,8 +173,8 @@ export function createReader(
     },
     change: () => {
       const { state, received } = http;
-      if (received && state !== "flowing") database.continueFrom(prefix.end);
-      if (received || state === "over") begun.add(streamId);
+      if (received) database.continueFrom(prefix.end);
+      if (state === "over") begun.add(streamId);
       settle();
       changed();
     },
@@ -206,8 +206,7 @@ export function createReader(
     // Another component may already have the text. Then it shows at once.
     if (!isBlank) database.peek();
   }
-  let isLoading =
-    streamId !== "" && prefix.text === "" && database.answer === undefined;
+  let isLoading = streamId !== "" && database.answer === undefined;
   // From now on, the database's answers are news.
   database.answer = undefined;
 
@@ -278,7 +277,6 @@ export function createReader(
       retry,
     };
     if (refusal && status === "pending") snapshot.error = refusal;
-    if (!snapshot.error) delete snapshot.error;
     nameSource(snapshot, prefix.source);
     const thrown = http.isHopeful() ? null : failure;
     const parts = [text, snapshot.status, isLoading, page, refusal, thrown];
@@ -338,7 +336,7 @@ export function createReader(
     },
 
     add(watcher: Watcher): void {
-      if (watchers.size === 0) listenForWakes(wake, true);
+      listenForWakes(wake, true);
       watchers.add(watcher);
       watcher.reader = reader;
       // A hook that has just changed streams still has the source of the last one.

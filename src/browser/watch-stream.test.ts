@@ -8,7 +8,7 @@ const page = usePage();
 const { requests, logged } = page;
 
 const hello = () => new Response("Hello.");
-const refused = (status: number) => () => new Response("", { status });
+const refused = (status: number) => () => new Response(null, { status });
 const never = () => new Promise<Response>(() => {});
 const saved = (
   text: string,
@@ -264,6 +264,7 @@ describe("what HTTP answers", () => {
       const { watching } = await page.watch((attempt) =>
         attempt > 1 ? response : new Response("", later),
       );
+      (await page.watch(never)).watching.close();
       await pass(1000);
       await wake(true);
       expect(requests).toHaveLength(1);
@@ -363,6 +364,34 @@ describe("in development, it says", () => {
     await pass(after);
     await page.say(answer);
     expect(logged).toEqual(help ? [expect.stringContaining(help)] : []);
+    expect(console.error).not.toHaveBeenCalled();
+  });
+
+  test("nothing of a stream that fails before its text, or pauses", async () => {
+    const { now } = await page.watch(() => streamed().response);
+    await page.say({ ...pending, claimed: true });
+    await page.say(saved("", "error"));
+    expect(now().status).toBe("error");
+    const paused = streamed();
+    const options = { streamId: "another" };
+    await page.say(undefined);
+    await page.watch(() => paused.response, options);
+    await paused.write("One.");
+    await pass(3001);
+    await page.say(one);
+    expect(logged).toEqual([]);
+  });
+
+  test("nothing in production, where a problem is reported without advice", async () => {
+    vi.stubEnv("NODE_ENV", "production");
+    await page.watch(never, { driven: false });
+    await page.say(pending);
+    await pass(11_000);
+    await page.say(saved("", "error"));
+    await page.say(undefined);
+    await page.watch(refused(404), { streamId: "another" });
+    expect(logged).toEqual(["https://app.test/chat answered 404."]);
+    vi.unstubAllEnvs();
   });
 });
 
@@ -405,7 +434,7 @@ describe("the stream is asked for", () => {
   const text = saved("One.", "streaming");
   test.each<
     [
-      boolean | "auto",
+      boolean | "auto" | undefined,
       boolean,
       QueryResult | null | Error | undefined,
       number,
@@ -420,6 +449,7 @@ describe("the stream is asked for", () => {
     ["auto", true, text, 0, 0],
     ["auto", true, saved("One."), 0, 0],
     [false, true, pending, 0, 0],
+    [undefined, true, pending, 0, 0],
     [true, true, undefined, 1, 1],
     [true, true, text, 0, 0],
     [true, true, { ...pending, claimed: true }, 0, 0],
@@ -480,6 +510,7 @@ describe("the stream is asked for", () => {
   });
 
   test.each([
+    ["a 205", refused(205), ""],
     ["HTTP", hello, "Hello."],
     ["the database, while HTTP hangs", never, "Saved."],
   ])(
@@ -510,39 +541,59 @@ describe("the stream is asked for", () => {
     expect(requests).toHaveLength(0);
   });
 
-  test("not while there is none", async () => {
+  test("not if it has begun by what the server rendered, though the query lags", async () => {
+    await page.say(pending);
+    const initial = saved("One.", "streaming");
+    const { now } = await page.watch(never, { initial });
+    expect([now().text, requests.length]).toEqual(["One.", 0]);
+  });
+
+  test.each<[string, Partial<WatchStreamOptions>]>([
+    ["there is none", { streamId: "" }],
+    ["there is no URL", { url: undefined }],
+  ])("not while %s", async (_, options) => {
     const asked = vi.spyOn(page.client, "watchQuery");
-    const { now } = await page.watch(hello, { streamId: "" });
+    const { now } = await page.watch(hello, { ...options, initial: null });
     await pass(1000);
-    expect([requests.length, asked.mock.calls.length]).toEqual([0, 0]);
-    expect(now()).toMatchObject({ ...saved("", "pending"), isLoading: false });
+    expect(requests).toHaveLength(0);
+    const isLoading = options.streamId === undefined;
+    expect(asked.mock.calls.length > 0).toBe(isLoading);
+    expect(now()).toMatchObject({ ...saved("", "pending"), isLoading });
+  });
+
+  test("from where HTTP's text ends, with a little overlap, if pages are read", async () => {
+    const { response, write } = streamed();
+    const asked = vi.spyOn(page.client, "watchQuery");
+    await page.watch(() => response, { incremental: true });
+    await write("x".repeat(3000));
+    await pass(1000);
+    const args = { streamId: "stream", from: 1976 };
+    expect(asked).toHaveBeenLastCalledWith("chat:body", args);
   });
 });
 
 describe("one reader", () => {
   const initial = saved("One.", "streaming");
+  const args = { big: 1n };
   test.each<[boolean, string, Partial<WatchStreamOptions>]>([
-    [
-      true,
-      "other ways to ask",
-      { driven: "auto", incremental: false, body: {} },
-    ],
+    [true, "other ways to ask", { driven: "auto", incremental: false }],
+    [true, "equal arguments", { args: { ...args } }],
     [false, "pages", { incremental: true }],
     [false, "a tail", { tail: 3 }],
-    [false, "arguments", { args: { big: 1n } }],
+    [false, "arguments", { args: { big: 2n } }],
     [false, "a URL", { url: "https://other.test/chat" }],
     [false, "a stream", { streamId: "another" }],
   ])(
     "is shared: %s, with a watcher that has %s of its own",
     async (isShared, _, options) => {
-      const one = await page.watch(never, { initial });
-      const two = await page.watch(never, { initial, ...options });
+      const one = await page.watch(never, { initial, args });
+      const two = await page.watch(never, { initial, args, ...options });
       expect(one.now().text).toBe("One.");
       expect(two.now() === one.now()).toBe(isShared);
     },
   );
 
-  test("serves everyone: one request, one subscription, one text", async () => {
+  test("serves everyone as long as anyone is there: one request, one text", async () => {
     const { response, write } = streamed();
     const all = [await page.watch(() => response), await page.watch(never)];
     await write("Hello.");
@@ -551,25 +602,29 @@ describe("one reader", () => {
     await write(" World.");
     expect(all[1]!.now().text).toBe("Hello. World.");
     expect(page.client.open()).toBe(0);
-    await pass(1000);
+    await pass(6000);
     expect(page.client.open()).toBe(1);
+    await write(" Bye.");
+    expect(all[1]!.now().text).toBe("Hello. World. Bye.");
   });
 
-  test("is kept for 5 s, and shows text that arrived meanwhile", async () => {
+  test("is kept for 5 s, and shows text that arrived meanwhile at once", async () => {
     const { response, write } = streamed();
     const first = await page.watch(() => response);
     first.watching.close();
     await pass(4500);
     await write("Hello.");
-    const again = await page.watch(never);
+    expect(page.client.open()).toBe(1);
+    const again = await page.watch(never, {}, page.client, 0);
     expect(again.now().text).toBe("Hello.");
-    await pass(6000);
+    await pass(500);
+    expect(page.client.open()).toBe(0);
     again.watching.close();
     await pass(4990);
+    expect(page.client.open()).toBe(0);
     expect(requests[0]!.signal.aborted).toBe(false);
     await pass(20);
     expect(requests[0]!.signal.aborted).toBe(true);
-    expect(page.client.open()).toBe(0);
   });
 
   test("is closed when 50 others were left later", async () => {
@@ -578,6 +633,7 @@ describe("one reader", () => {
       const { watching } = await page.watch(never, options, page.client, 10);
       watching.close();
     };
+    await page.watch(never, { streamId: "in use" });
     for (let i = 0; i < 20; i++) await showAndLeave(i);
     await showAndLeave(0);
     for (let i = 20; i < 50; i++) await showAndLeave(i);
@@ -585,25 +641,29 @@ describe("one reader", () => {
       requests.flatMap(({ signal }, i) => (signal.aborted ? i : []));
     expect(closed()).toEqual([]);
     await showAndLeave(50);
-    expect(closed()).toEqual([1]);
+    expect(closed()).toEqual([2]);
   });
 
   test("tells every listener of each change once, until it is closed", async () => {
     const { now, watching } = await page.watch(never, { driven: false });
     const listener = vi.fn();
     const stops = [watching.subscribe(listener), watching.subscribe(listener)];
-    await page.say(saved("One.", "streaming"));
-    expect(listener).toHaveBeenCalledTimes(2);
-    expect(now()).toBe(now());
-    await page.say(saved("One.", "streaming"));
-    stops[0]!();
+    const calls = () => listener.mock.calls.splice(0).length;
+    page.answer = saved("One.", "streaming");
+    page.client.tell();
     await page.say(saved("One. Two.", "streaming"));
-    const calls = listener.mock.calls.length;
+    expect(calls()).toBe(2);
+    expect(now()).toBe(now());
+    page.client.tell();
+    await pass(150);
+    expect(calls()).toBe(0);
+    stops[0]!();
+    await page.say(saved("One. Two. Three.", "streaming"));
+    expect(calls()).toBe(1);
     await page.watch(never, { driven: false });
-    expect(listener).toHaveBeenCalledTimes(calls);
     watching.close();
     await page.say(saved("One. Two."));
-    expect(listener).toHaveBeenCalledTimes(calls);
+    expect(calls()).toBe(0);
   });
 
   test("throws what the query throws, unless text arrives over HTTP", async () => {
@@ -640,6 +700,9 @@ describe("one reader", () => {
       client,
     );
     expect(now()).toMatchObject({ text: "", isLoading: true });
+    listeners[0]!.result(pending);
+    await pass(150);
+    expect(now().isLoading).toBe(false);
     listeners[0]!.result(saved("One.", "streaming"));
     await pass(150);
     expect(now()).toMatchObject({ text: "One.", isLoading: false });

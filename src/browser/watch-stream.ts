@@ -58,11 +58,9 @@ const kept = new WeakMap<object, Kept>();
 function identityOf({ query, streamId, incremental, tail, args }: Source) {
   const nameKey = Symbol.for("functionName");
   const { [nameKey]: name = query } = query as Record<symbol, unknown>;
-  const further =
-    args &&
-    JSON.stringify(args, (_, value: unknown) =>
-      typeof value === "bigint" ? String(value) : value,
-    );
+  const further = JSON.stringify(args, (_, value: unknown) =>
+    typeof value === "bigint" ? String(value) : value,
+  );
   return [name, streamId, incremental === true, tail, further].join(" ");
 }
 
@@ -110,12 +108,9 @@ const isBehind = (reader: StreamReader, before: StreamReader | undefined) =>
   (endOf(before) > endOf(reader) || stageOf(before) > stageOf(reader));
 const endOf = ({ prefix: { start }, view }: StreamReader) =>
   (start ?? 0) + view.snapshot.text.length;
-/** 0 for pending, 1 for streaming, 2 for taken as done, 3 for an end that the database has reported. */
-const stageOf = ({ prefix, view }: StreamReader) => {
-  const { status } = view.snapshot;
-  const hasBegun = status !== "pending";
-  return +hasBegun + +isFinal(status) + +isFinal(prefix.status);
-};
+/** 0 before the end, 1 for taken as done, 2 for an end that the database has reported. */
+const stageOf = ({ prefix, view }: StreamReader) =>
+  +isFinal(view.snapshot.status) + +isFinal(prefix.status);
 
 /** Lets a watcher show a reader's state, or that of the one in use that reads the same. */
 export function addWatcher(reader: StreamReader, watcher: Watcher): void {
