@@ -108,7 +108,7 @@ export class Deployment {
     };
     // Scheduled functions time streams out, and pack them.
     clock.afterScheduled = () => {
-      this.queue = this.queue.then(() => this.record("scheduled", null));
+      void this.inTurn(() => this.record("scheduled", null));
     };
   }
 
@@ -133,12 +133,11 @@ export class Deployment {
   >;
 
   query(reference: Reference, args: Args): Promise<unknown> {
-    return this.clock.asNobody(() =>
-      this.t.query(reference as FunctionReference<"query">, args),
-    );
+    const query = reference as FunctionReference<"query">;
+    return this.inTurn(() => this.t.query(query, args));
   }
 
-  /** Mutations run one after the other. The state of the stream is recorded after each. */
+  /** Runs a mutation, and records the state of the stream after it. */
   mutate(
     reference: Reference,
     args: Args,
@@ -154,20 +153,23 @@ export class Deployment {
       return result;
     };
     const mayDoom = this.schedule.callback?.includes("cannot be caught");
-    const done = clock.asNobody(() =>
-      this.queue.then(async () => {
-        this.isDoomed = false;
-        const result: unknown = mayDoom
-          ? await t.mutation(inDanger)
-          : await t.mutation(mutation, args);
-        const { claimed } = Object(result) as { claimed?: boolean };
-        if (claimed && holders.at(-1)?.action !== by) {
-          holders.push({ action: by, at: clock.time });
-        }
-        await this.record(getFunctionName(reference), by, args, result);
-        return result;
-      }),
-    );
+    return this.inTurn(async () => {
+      this.isDoomed = false;
+      const result: unknown = mayDoom
+        ? await t.mutation(inDanger)
+        : await t.mutation(mutation, args);
+      const { claimed } = Object(result) as { claimed?: boolean };
+      if (claimed && holders.at(-1)?.action !== by) {
+        holders.push({ action: by, at: clock.time });
+      }
+      await this.record(getFunctionName(reference), by, args, result);
+      return result;
+    });
+  }
+
+  /** One after the other, so a query returns nothing that has not been recorded. */
+  private inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.clock.asNobody(() => this.queue.then(run));
     this.queue = done.catch(() => {});
     return done;
   }

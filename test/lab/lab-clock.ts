@@ -46,6 +46,8 @@ export class LabClock {
   /** How many turns React may take until it has rendered. */
   turns = 1;
   private readonly frames: (() => void)[] = [];
+  /** What timers call whose time has come. */
+  private readonly due: (() => void)[] = [];
   private stalledUntil = 0;
   private readonly setFake = globalThis.setTimeout;
 
@@ -88,12 +90,7 @@ export class LabClock {
   }
 
   private after(ms: number, callback: () => void): void {
-    const fire = () => {
-      const left = this.stalledUntil - this.time;
-      if (left > 0) this.setFake(fire, left);
-      else callback();
-    };
-    this.setFake(fire, ms);
+    this.setFake(() => this.due.push(callback), ms);
   }
 
   /** Lets everything happen that takes no time. */
@@ -109,7 +106,12 @@ export class LabClock {
     this.setFake(() => (isOver = true), limit);
     await this.settle();
     while (!condition() && !isOver) {
-      vi.advanceTimersToNextTimer();
+      // It fires all timers of a millisecond. Each gets a turn of its own.
+      if (this.due.length === 0) vi.advanceTimersToNextTimer();
+      const next = this.due.shift();
+      const left = this.stalledUntil - this.time;
+      if (next && left > 0) this.after(left, next);
+      else next?.();
       await this.settle();
     }
   }
