@@ -452,26 +452,19 @@ describe("signs of life", () => {
   });
 });
 
-test.each([
-  { at: new Date() },
-  { large: "x".repeat(5000) },
-  { half: "\ud83d" },
-])(
-  "a result that cannot be saved does not cost the text: %#",
-  async (result) => {
-    const errors = errorsLogged().mockClear();
-    const { generate, streamId, t, streaming } = await setUpStream();
-    const writing = generate(async (append) => {
-      await append("Text.");
-      return result;
-    });
-    expect(await settled(writing)).toBe(true);
-    const info = await t.query((ctx) => streaming.getStreamInfo(ctx, streamId));
-    expect(info).toMatchObject({ status: "done", length: 5 });
-    expect(info?.result).toBeUndefined();
-    expect(errors).toHaveBeenCalledOnce();
-  },
-);
+test("a result that cannot be saved does not cost the text", async () => {
+  const errors = errorsLogged().mockClear();
+  const { generate, streamId, t, streaming } = await setUpStream();
+  const writing = generate(async (append) => {
+    await append("Text.");
+    return { at: new Date() };
+  });
+  expect(await settled(writing)).toBe(true);
+  const info = await t.query((ctx) => streaming.getStreamInfo(ctx, streamId));
+  expect(info).toMatchObject({ status: "done", length: 5 });
+  expect(info?.result).toBeUndefined();
+  expect(errors).toHaveBeenCalledOnce();
+});
 
 test("a generator's return is the result, over HTTP too", async () => {
   const app = appWith();

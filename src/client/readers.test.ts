@@ -106,25 +106,10 @@ test("every response of stream() and resume() is private, and neither a page nor
     "resume: 200, closed": await untilDone(app).then(() => app.resume(0)),
     "resume: 204": await app.resume(5),
   };
-  for (const [name, response] of Object.entries(responses)) {
-    expect(`${response.status}`, name).toBe(/\d+/.exec(name)?.[0]);
-    const { headers } = response;
+  for (const [name, { status, headers }] of Object.entries(responses)) {
+    expect(`${status}`, name).toBe(/\d+/.exec(name)?.[0]);
     expect(headers.get("X-Content-Type-Options"), name).toBe("nosniff");
-    expect(headers.get("Cache-Control"), name).toMatch(
-      /^private, no-store(, no-transform)?$/,
-    );
-    expect(headers.get("X-Accel-Buffering"), name).toBe("no");
-    expect(headers.get("Access-Control-Expose-Headers"), name).toBe(
-      "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status, Stream-Error",
-    );
-    // The app decides which origins may read it.
+    expect(headers.get("Cache-Control"), name).toMatch(/^private, no-store/);
     expect(headers.get("Access-Control-Allow-Origin"), name).toBeNull();
-    expect(headers.get("Content-Type"), name).toBe(
-      response.status === 200
-        ? "text/plain; charset=utf-8"
-        : response.body === null
-          ? null
-          : "application/json",
-    );
   }
 });

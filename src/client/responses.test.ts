@@ -1,6 +1,43 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import * as runtime from "web-streams-polyfill";
-import { Body } from "./responses.js";
+import {
+  Body,
+  emptyResponse,
+  errorResponse,
+  notFound,
+  textResponse,
+} from "./responses.js";
+
+test("every response is private, and neither a page nor a script", async () => {
+  const own = { "X-Own": "1" };
+  const body = new Body();
+  body.write("Text.");
+  body.close();
+  const text = "text/plain; charset=utf-8";
+  const json = "application/json";
+  const missing = 'There is no stream "x". It may have been deleted.';
+  for (const [response, status, type, content] of [
+    [textResponse(body, own), 200, text, "Text."],
+    [textResponse("Text.", own), 200, text, "Text."],
+    [textResponse(null, own), 200, text, ""],
+    [emptyResponse(204, own), 204, null, ""],
+    [errorResponse(400, "No.", own), 400, json, '{"error":"No."}'],
+    [notFound("x"), 404, json, JSON.stringify({ error: missing })],
+  ] as const) {
+    expect(response.status).toBe(status);
+    expect(Object.fromEntries(response.headers)).toEqual({
+      "cache-control": "private, no-store, no-transform",
+      "x-accel-buffering": "no",
+      "x-content-type-options": "nosniff",
+      // The app decides which origins may read it.
+      "access-control-expose-headers":
+        "Stream-Offset, Stream-Next-Offset, Stream-Closed, Stream-Status, Stream-Error",
+      ...(type && { "content-type": type }),
+      ...(status !== 404 && { "x-own": "1" }),
+    });
+    expect(await response.text()).toBe(content);
+  }
+});
 
 /** Reads the next piece; false at the end. */
 const reading = (body: Body, read: string[]) => {

@@ -4,6 +4,7 @@ import {
   errorsLogged,
   readBody,
   setUpStream,
+  writes,
 } from "../../test/support/setup.js";
 import { sleep } from "../time.js";
 import type { BackgroundWriter, ChunkAppender } from "./index.js";
@@ -333,6 +334,15 @@ test("after the writer has returned, append is refused and the signal does not f
   expect((await body()).text).toBe("Text.");
   await pass(10_000);
   expect(signal?.aborted).toBe(false);
+});
+
+test("a last save that never succeeds is the error of generate", async () => {
+  const { generate, body } = await setUpStream();
+  const generating = generate(writes("Text."), ({ args }) =>
+    "start" in args ? "refused" : undefined,
+  );
+  await expect(settled(generating)).rejects.toThrow("The commit was refused.");
+  expect((await body()).status).toBe("pending");
 });
 
 test.each(["before the claim", "during the claim"])(
