@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import * as runtime from "web-streams-polyfill";
+import * as runtime from "web-streams-polyfill/ponyfill";
 import {
   Body,
   emptyResponse,
