@@ -46,7 +46,6 @@ export async function startDeployment(
   const deployment = new LocalDeployment(engine, options);
   watchStrayErrors();
   try {
-    await deployment.jobs.inherit();
     await deployment.up();
   } catch (error) {
     await deployment.stop();
@@ -74,7 +73,7 @@ export async function startDeployment(
 export class LocalDeployment {
   private readonly hub: SyncHub;
   private readonly site: Site;
-  readonly jobs: Jobs;
+  private readonly jobs: Jobs;
   private readonly sockets = new WebSocketServer({ noServer: true });
   private readonly clients: Listener;
   private readonly actions: Listener;
@@ -181,7 +180,7 @@ export class LocalDeployment {
   /** After `down`: everything again, on the same ports, with the same data. */
   async up(): Promise<void> {
     await Promise.all([this.clients.open(), this.actions.open()]);
-    this.jobs.up();
+    await this.jobs.up();
   }
 
   async restart({ downMs }: { downMs: number }): Promise<void> {

@@ -496,7 +496,8 @@ export class Engine {
     const { state } = db.get(SCHEDULED, id) as unknown as {
       state: { kind: string };
     };
-    if (state.kind === "canceled") throw new JobCanceled();
+    const isOpen = state.kind === "pending" || state.kind === "inProgress";
+    if (!isOpen) throw new JobCanceled();
     const end = kind === "inProgress" ? {} : { completedTime: clock.now() };
     db.patch(SCHEDULED, id, { state: { kind }, ...end });
   }

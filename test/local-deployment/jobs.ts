@@ -23,7 +23,7 @@ export interface Job {
 
 export type JobState = "inProgress" | "success" | "failed";
 
-/** The error of a scheduled function that was canceled before it could commit. */
+/** The error of a scheduled function that was canceled, or has run, before it could commit. */
 export class JobCanceled extends Error {
   override name = "JobCanceled";
 }
@@ -44,7 +44,6 @@ interface Alarm {
  * run exactly once: a refused commit is tried again. Actions run at most once.
  */
 export class Jobs {
-  private readonly waiting = new Map<string, Job>();
   private readonly alarms = new Map<string, Alarm>();
   private readonly runningCrons = new Set<CronJob>();
   private isUp = false;
@@ -52,25 +51,20 @@ export class Jobs {
   constructor(private readonly engine: Engine) {}
 
   /**
-   * Continues what an earlier process was told to do: mutations that it had not
-   * committed run, and actions that it had begun have failed.
+   * Starts jobs, also what was scheduled before. What became due meanwhile runs now,
+   * and actions that had begun have failed.
    */
-  async inherit(): Promise<void> {
+  async up(): Promise<void> {
+    this.isUp = true;
     for (const [component, database] of this.engine.databases) {
       for (const doc of database.documents(SCHEDULED)) {
         const job = jobOf(component, doc);
-        if (stateOf(doc) === "pending") this.add(job);
+        if (stateOf(doc) === "pending") this.arm(job);
         if (stateOf(doc) === "inProgress") {
           await this.engine.setState(job, "failed");
         }
       }
     }
-  }
-
-  /** Jobs that became due while the deployment was down run now. */
-  up(): void {
-    this.isUp = true;
-    for (const job of this.waiting.values()) this.arm(job);
     for (const [component, { crons }] of this.engine.folders) {
       for (const cron of Object.values(crons?.crons ?? {})) {
         this.armCron(component, cron);
@@ -95,15 +89,11 @@ export class Jobs {
 
   /** Takes what a commit has scheduled. */
   committed(writes: readonly Write[]): void {
+    if (!this.isUp) return;
     for (const { component, table, before, after } of writes) {
       if (table !== SCHEDULED || before !== null || after === null) continue;
-      if (stateOf(after) === "pending") this.add(jobOf(component, after));
+      if (stateOf(after) === "pending") this.arm(jobOf(component, after));
     }
-  }
-
-  private add(job: Job): void {
-    this.waiting.set(keyOf(job), job);
-    if (this.isUp) this.arm(job);
   }
 
   private setAlarm(key: string, due: number, ring: Alarm["ring"]): void {
@@ -150,15 +140,11 @@ export class Jobs {
     const { engine } = this;
     const { componentPath, id, path, args } = job;
     const doc = engine.databases.get(componentPath)!.committed(id);
-    if (stateOf(doc) !== "pending") {
-      this.waiting.delete(keyOf(job));
-      return;
-    }
+    if (stateOf(doc) !== "pending") return;
     const kind = engine.kindOf(path);
     engine.counters.functionCalls++;
     try {
       if (kind === "action") {
-        this.waiting.delete(keyOf(job));
         // If the process ends now, the action is not run again.
         await engine.setState(job, "inProgress");
         await engine.run(kind, path, args, null);
@@ -167,14 +153,11 @@ export class Jobs {
     } catch (error) {
       if (kind === "mutation" && error instanceof CommitRefused) {
         if (this.isUp) this.arm(job, clock.now() + RETRY_MS);
-        return;
-      }
-      if (!(error instanceof JobCanceled)) {
+      } else if (!(error instanceof JobCanceled)) {
         engine.report(`Scheduled ${path.udfPath}`, error);
         await engine.setState(job, "failed");
       }
     }
-    this.waiting.delete(keyOf(job));
   }
 }
 
