@@ -9,11 +9,8 @@ import { Readers, type RangeRead, type Write } from "./documents.js";
 export type Outcome =
   { ok: true; json: string } | { ok: false; error: unknown; failure: Failure };
 
-/** Gets the result of a query, and every new one. */
-export interface Subscriber {
-  /** The result has changed, or has been computed for the first time. */
-  changed(): void;
-}
+/** Is called when the result of a query has changed, or has been computed for the first time. */
+type Subscriber = () => void;
 
 /** A query with its arguments and the caller's identity: run once for all who ask the same. */
 export class CachedQuery {
@@ -162,7 +159,7 @@ export class QueryCache {
     }
     if (entry.outcome === null || !isSame(entry.outcome, outcome)) {
       entry.outcome = outcome;
-      for (const subscriber of entry.subscribers) subscriber.changed();
+      for (const subscriber of entry.subscribers) subscriber();
     }
     if (entry.isValid) this.stale.delete(entry);
     return outcome;

@@ -1,15 +1,9 @@
 import { clearInterval, setInterval } from "node:timers";
 import type { UserIdentity } from "convex/server";
-import {
-  convexToJson,
-  jsonToConvex,
-  type JSONValue,
-  type Value,
-} from "convex/values";
+import { convexToJson, jsonToConvex, type JSONValue } from "convex/values";
 import type { WebSocket } from "ws";
 import type { Engine } from "./engine.js";
 import { describeError, failureOf } from "./failure.js";
-import type { FunctionPath } from "./functions.js";
 import { identityOf } from "./identity.js";
 import { CachedQuery, type Outcome, type QueryCache } from "./queries.js";
 
@@ -146,6 +140,7 @@ export class SyncHub {
 interface Subscription {
   query: AddQuery;
   entry: CachedQuery;
+  changed: () => void;
   told: Outcome | null;
 }
 
@@ -180,11 +175,6 @@ class SyncSession {
         this.socket.close(1002);
       }
     });
-  }
-
-  /** A subscribed query has a new result. */
-  changed(): void {
-    this.hub.tell(this);
   }
 
   close(): void {
@@ -271,26 +261,22 @@ class SyncSession {
 
   private subscribe(query: AddQuery): Subscription {
     const { engine, cache } = this.hub;
-    let path: FunctionPath = { componentPath: "", udfPath: query.udfPath };
-    let args: Value = {};
+    const changed = () => this.hub.tell(this);
+    let entry: CachedQuery;
     try {
-      path = engine.publicFunction(query.udfPath, "query");
-      args = jsonToConvex(query.args[0] ?? {});
+      const path = engine.publicFunction(query.udfPath, "query");
+      const args = jsonToConvex(query.args[0] ?? {});
+      entry = cache.subscribe(path, args, this.identity, changed);
     } catch (error) {
-      const entry = new CachedQuery("", path, args, null);
+      const path = { componentPath: "", udfPath: query.udfPath };
+      entry = new CachedQuery("", path, {}, null);
       entry.outcome = { ok: false, error, failure: failureOf(error) };
-      return { query, entry, told: null };
     }
-    const entry = cache.subscribe(path, args, this.identity, this);
-    return { query, entry, told: null };
+    return { query, entry, changed, told: null };
   }
 
-  private release(query: Subscription): void {
-    const { entry } = query;
-    for (const other of this.queries.values()) {
-      if (other !== query && other.entry === entry) return;
-    }
-    this.hub.cache.unsubscribe(entry, this);
+  private release({ entry, changed }: Subscription): void {
+    this.hub.cache.unsubscribe(entry, changed);
   }
 
   private authenticate({ baseVersion, value }: Authentication): void {
@@ -305,11 +291,10 @@ class SyncSession {
       return;
     }
     this.asked.identity = baseVersion + 1;
-    for (const { entry } of this.queries.values()) {
-      this.hub.cache.unsubscribe(entry, this);
-    }
-    for (const subscription of this.queries.values()) {
-      subscription.entry = this.subscribe(subscription.query).entry;
+    for (const [queryId, subscription] of this.queries) {
+      this.release(subscription);
+      const { query, told } = subscription;
+      this.queries.set(queryId, { ...this.subscribe(query), told });
     }
     this.owe();
   }
