@@ -23,8 +23,10 @@ const client = new ConvexHttpClient(deploymentUrl, { logger: false });
 const create = makeFunctionReference<"mutation", Record<string, never>, string>(
   "chat:create",
 );
-const change = (name: string, args: Record<string, string>) =>
-  client.mutation(makeFunctionReference<"mutation">(name), args);
+const change = (name: "goOn" | "stop" | "timeOut", streamId: string) =>
+  client.mutation(makeFunctionReference<"mutation">(`chat:${name}`), {
+    streamId,
+  });
 const runs = (streamId: string): Promise<unknown> =>
   client.query(makeFunctionReference<"query">("chat:runs"), { streamId });
 afterEach(cleanup);
@@ -38,11 +40,6 @@ const versions = [
 
 const REPLY = "Tides follow the moon 🌙, 潮汐。";
 const GATE = 10;
-
-const textOf = (message: UIMessage | undefined) =>
-  message?.parts
-    .map((part) => (part.type === "text" ? part.text : ""))
-    .join("");
 
 describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   /** A page with a chat. `plan`: how replies are written. */
@@ -102,76 +99,78 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       { wrapper: StrictMode },
     );
     const chat = () => result.current;
-    const reply = () => textOf(chat().messages.at(-1));
+    const reply = () =>
+      chat()
+        .messages.at(-1)
+        ?.parts.map((part) => (part.type === "text" ? part.text : ""))
+        .join("") ?? "";
     return {
       chat,
       reply,
       requests,
       streams,
-      signals,
       finishes,
       errors,
       unmount,
-      send: () => void chat().sendMessage({ text: "Why?" }),
       ready: () => waitFor(() => expect(chat().status).toBe("ready")),
-      half: () =>
-        waitFor(() => expect(reply()?.length).toBeGreaterThanOrEqual(5)),
+      /** Asks a question. */
+      send: () => void chat().sendMessage({ text: "Why?" }),
+      /** Waits until half of the reply is there. Returns its stream. */
+      half: async () => {
+        await waitFor(() => expect(reply().length).toBeGreaterThanOrEqual(5));
+        return streams[0] ?? "";
+      },
+      isWhole: () => waitFor(() => expect(reply()).toBe(REPLY)),
+      leavesNoRequestOpen: () =>
+        waitFor(() =>
+          expect(signals.every(({ aborted }) => aborted)).toBe(true),
+        ),
     };
   }
   const gated = { reply: REPLY, gate: String(GATE) };
 
   test("a reply arrives as it is written, and is one message with its stream's id", async () => {
-    const { chat, send, half, ready, reply, streams, finishes } =
-      openChat(gated);
+    const { chat, send, half, ready, reply, finishes } = openChat(gated);
     send();
-    await half();
+    const streamId = await half();
     expect(chat().status).toBe("streaming");
-    expect(REPLY.startsWith(reply() ?? "-")).toBe(true);
-    await change("chat:goOn", { streamId: String(streams[0]) });
+    expect(REPLY.startsWith(reply())).toBe(true);
+    await change("goOn", streamId);
     await ready();
     expect(chat().messages).toHaveLength(2);
-    expect(chat().messages[1]).toMatchObject({
-      id: streams[0],
-      role: "assistant",
-    });
+    const message = { id: streamId, role: "assistant" };
+    expect(chat().messages[1]).toMatchObject(message);
     expect(reply()).toBe(REPLY);
     expect(finishes).toEqual([{ isAbort: false, isError: false }]);
   });
 
   test("regenerate() replaces the reply", async () => {
-    const { chat, send, ready, reply, streams, requests } = openChat({
-      reply: REPLY,
-    });
-    send();
-    await waitFor(() => expect(reply()).toBe(REPLY));
+    const page = openChat({ reply: REPLY });
+    const { chat, streams, ready } = page;
+    page.send();
+    await page.isWhole();
     await ready();
     void chat().regenerate();
     await waitFor(() => expect(streams).toHaveLength(2));
     await waitFor(() => expect(chat().messages.at(-1)?.id).toBe(streams[1]));
     await ready();
-    expect(requests[1]).toMatchObject({ trigger: "regenerate-message" });
+    expect(page.requests[1]).toMatchObject({ trigger: "regenerate-message" });
     expect(chat().messages).toHaveLength(2);
-    expect(reply()).toBe(REPLY);
+    expect(page.reply()).toBe(REPLY);
   });
 
   test("a tool's result is sent automatically, and the reply continues in the same message", async () => {
-    const { chat, send, ready, reply, streams } = openChat(
-      { tool: "", reply: REPLY },
-      { answersTools: true },
-    );
-    send();
+    const page = openChat({ tool: "", reply: REPLY }, { answersTools: true });
+    const { chat, streams, ready } = page;
+    page.send();
+    const call = { state: "input-available" };
     await waitFor(() =>
-      expect(chat().messages.at(-1)?.parts.at(-1)).toMatchObject({
-        state: "input-available",
-      }),
+      expect(chat().messages.at(-1)?.parts.at(-1)).toMatchObject(call),
     );
     await ready();
-    void chat().addToolOutput({
-      tool: "place" as never,
-      toolCallId: "call",
-      output: "Brest",
-    });
-    await waitFor(() => expect(reply()).toBe(REPLY));
+    const output = { toolCallId: "call", output: "Brest" };
+    void chat().addToolOutput({ tool: "place" as never, ...output });
+    await page.isWhole();
     await ready();
     expect(streams).toHaveLength(2);
     expect(chat().messages).toHaveLength(2);
@@ -179,32 +178,25 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   });
 
   test("stop() ends the reading, and leaves no request open", async () => {
-    const { chat, send, half, ready, reply, streams, signals, finishes } =
-      openChat(gated);
-    send();
-    await half();
-    await chat().stop();
-    await ready();
-    expect(reply()).toBe(REPLY.slice(0, reply()?.length));
-    expect(finishes).toEqual([{ isAbort: true, isError: false }]);
-    await waitFor(() =>
-      expect(signals.every(({ aborted }) => aborted)).toBe(true),
-    );
-    await change("chat:goOn", { streamId: String(streams[0]) });
+    const page = openChat(gated);
+    page.send();
+    const streamId = await page.half();
+    await page.chat().stop();
+    await page.ready();
+    expect(REPLY.startsWith(page.reply())).toBe(true);
+    expect(page.finishes).toEqual([{ isAbort: true, isError: false }]);
+    await page.leavesNoRequestOpen();
+    await change("goOn", streamId);
   });
 
   test("a page that is left in mid-stream leaves no request open", async () => {
     // Version 7 stops by itself.
-    const { send, half, streams, signals, unmount } = openChat(gated, {
-      stopsAtUnmount: true,
-    });
-    send();
-    await half();
-    unmount();
-    await waitFor(() =>
-      expect(signals.every(({ aborted }) => aborted)).toBe(true),
-    );
-    await change("chat:goOn", { streamId: String(streams[0]) });
+    const page = openChat(gated, { stopsAtUnmount: true });
+    page.send();
+    const streamId = await page.half();
+    page.unmount();
+    await page.leavesNoRequestOpen();
+    await change("goOn", streamId);
   });
 
   test.each(["a page that is reloaded", "another tab"])(
@@ -212,20 +204,18 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     async (name) => {
       const first = openChat(gated);
       first.send();
-      await first.half();
-      const streamId = String(first.streams[0]);
+      const streamId = await first.half();
       const messages = structuredClone(first.chat().messages);
-      if (name !== "another tab") first.unmount();
+      const isReload = name === "a page that is reloaded";
+      if (isReload) first.unmount();
       const second = openChat(gated, { activeStream: streamId, messages });
       await second.half();
-      await change("chat:goOn", { streamId });
-      for (const tab of name === "another tab" ? [first, second] : [second]) {
-        await waitFor(() => expect(tab.reply()).toBe(REPLY));
+      await change("goOn", streamId);
+      for (const tab of isReload ? [second] : [first, second]) {
+        await tab.isWhole();
         await tab.ready();
-        expect(tab.chat().messages.map(({ id }) => id)).toEqual([
-          messages[0]?.id,
-          streamId,
-        ]);
+        const ids = tab.chat().messages.map(({ id }) => id);
+        expect(ids).toEqual([messages[0]?.id, streamId]);
       }
       expect(await runs(streamId)).toBe(1);
     },
@@ -233,8 +223,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
 
   test("if a page dies before its request, the next one makes it", async () => {
     const streamId = await client.mutation(create, {});
-    const page = openChat({ reply: REPLY }, { activeStream: streamId });
-    await waitFor(() => expect(page.reply()).toBe(REPLY));
+    await openChat({ reply: REPLY }, { activeStream: streamId }).isWhole();
     expect(await runs(streamId)).toBe(1);
   });
 
@@ -244,22 +233,17 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     ["aborted", null],
   ])("a stream that ended as %s is not a success", async (status, message) => {
     const plan = status === "error" ? { reply: REPLY, failAt: "10" } : gated;
-    const { chat, send, half, streams, finishes, errors } = openChat(plan);
+    const { chat, send, half, finishes, errors } = openChat(plan);
     send();
-    await half();
-    const streamId = String(streams[0]);
-    if (status === "aborted") await change("chat:stop", { streamId });
-    if (status === "timeout") {
-      await change("chat:timeOut", { streamId });
-    }
+    const streamId = await half();
+    if (status === "aborted") await change("stop", streamId);
+    if (status === "timeout") await change("timeOut", streamId);
     await waitFor(() => expect(finishes).toHaveLength(1));
     const isError = message !== null;
     expect(finishes).toEqual([{ isAbort: !isError, isError }]);
-    await waitFor(() =>
-      expect(chat().status).toBe(isError ? "error" : "ready"),
-    );
-    expect(errors).toEqual(
-      isError ? [expect.stringContaining(message) as string] : [],
-    );
+    const shown = isError ? "error" : "ready";
+    await waitFor(() => expect(chat().status).toBe(shown));
+    expect(errors).toHaveLength(isError ? 1 : 0);
+    expect(errors[0] ?? "").toContain(message ?? "");
   });
 });

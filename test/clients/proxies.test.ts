@@ -1,4 +1,4 @@
-/** `readStream` behind proxies that hold responses back by default. */
+/** `readStream` behind proxies that hold responses back by default, and behind Convex's own limit. */
 import compression from "compression";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -109,4 +109,17 @@ describe.each([
       expect(warned).toHaveBeenCalledTimes(comes === "in pieces" ? 0 : 1);
     },
   );
+});
+
+test("a reply of more than 20 MiB, where Convex stops sending, is read whole", async () => {
+  const whole = story(700_000);
+  const streamId = await client.mutation(create, {});
+  const drive = `${siteUrl}/write?sentences=700000&size=100000`;
+  let all = "";
+  const text = readStream(`${siteUrl}/resume`, { streamId, drive });
+  for await (const piece of text) all += piece;
+  // Compared here, because `expect` would print it.
+  expect(all === whole).toBe(true);
+  expect(Buffer.byteLength(whole)).toBeGreaterThan(20 * 1024 * 1024);
+  expect(text.status).toBe("done");
 });

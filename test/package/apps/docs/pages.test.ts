@@ -4,7 +4,7 @@ import { register as registerRetrier } from "@convex-dev/action-retrier/test";
 import type { StreamId } from "@convex-dev/persistent-text-streaming";
 import { register } from "@convex-dev/persistent-text-streaming/test";
 import { convexTest } from "convex-test";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import * as auth from "./auth/convex/_generated/api";
 import authSchema from "./auth/convex/schema";
 import * as background from "./background/convex/_generated/api";
@@ -54,10 +54,8 @@ test("endings: onComplete marks the message and gets the writer's result", async
 describe("background:", () => {
   const { api, internal } = background;
   function setUp() {
-    const t = convexTest(
-      schema,
-      import.meta.glob("./background/convex/**/*.ts"),
-    );
+    const modules = import.meta.glob("./background/convex/**/*.ts");
+    const t = convexTest(schema, modules);
     register(t);
     registerRetrier(t);
     const becomes = (streamId: StreamId, text: string) =>
@@ -67,9 +65,6 @@ describe("background:", () => {
       });
     return { t, becomes };
   }
-  afterEach(() => {
-    vi.useRealTimers();
-  });
 
   test.each([
     ["a scheduled action", api.background.send, "You said: hi"],
@@ -81,17 +76,17 @@ describe("background:", () => {
 
   test("the fallback writes what no request has written, and is canceled otherwise", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout"], shouldAdvanceTime: true });
+    onTestFinished(() => void vi.useRealTimers());
     const { t, becomes } = setUp();
     const written = await t.mutation(api.net.send, { prompt: "hi" });
     await t.action(internal.background.answer, { streamId: written });
     const streamId = await t.mutation(api.net.send, { prompt: "hi" });
     await vi.advanceTimersByTimeAsync(5_000);
     await becomes(streamId, "You said: hi");
+    const jobs = () =>
+      t.run(({ db }) => db.system.query("_scheduled_functions").collect());
     await vi.waitFor(async () => {
-      const jobs = await t.run(({ db }) =>
-        db.system.query("_scheduled_functions").collect(),
-      );
-      const states = jobs.map(({ state }) => state.kind);
+      const states = (await jobs()).map(({ state }) => state.kind);
       expect(states).toEqual(["canceled", "success"]);
     });
   });
