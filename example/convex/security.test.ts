@@ -172,13 +172,14 @@ describe.each(endpointNames)("%s", (name) => {
     expect((await response.text()).length).toBeLessThan(300);
   });
 
-  test("finds no stream by the ids of other tables, or of deleted streams", async () => {
+  test("finds no stream by the ids of other tables, deleted streams or the other kind", async () => {
+    const kind = name.endsWith("/assistant") ? streamId : assistant.streamId;
     const other = await alice.mutation(api.chat.sendMessage, { prompt: "x" });
     await alice.mutation(api.conversations.remove, {
       conversationId: other.conversationId,
     });
     await app.t.finishAllScheduledFunctions(vi.runAllTimers);
-    for (const id of [messageId, conversationId, other.streamId]) {
+    for (const id of [messageId, conversationId, other.streamId, kind]) {
       expect((await endpoints[name](alice, id)).status).toBe(403);
     }
     // The fallbacks have written Alice's replies.
