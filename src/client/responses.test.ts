@@ -57,6 +57,21 @@ describe.each([
   beforeEach(() => void vi.stubGlobal("ReadableStream", Stream));
   afterEach(() => void vi.unstubAllGlobals());
 
+  test("a reader that waits gets text at once, and what arrives meanwhile in one piece", async () => {
+    const body = new Body();
+    const read: string[] = [];
+    const next = reading(body, read);
+    const waits = next();
+    body.write("One.");
+    await waits;
+    for (const text of ["T", "w", "", "o."]) body.write(text);
+    await next();
+    await next();
+    body.close();
+    expect(await next()).toBe(false);
+    expect(read).toEqual(["One.", "T", "wo."]);
+  });
+
   test("text that arrives faster than it is read makes few pieces, and all of it arrives", async () => {
     const body = new Body();
     const read: string[] = [];
@@ -81,6 +96,7 @@ describe.each([
     body.write("Two.");
     body.close();
     expect(onCancel).toHaveBeenCalledOnce();
+    await new Body().stream.cancel();
   });
 
   test.each([
@@ -91,9 +107,11 @@ describe.each([
     { limit: 5, pieces: ["ab中", "d"], text: "ab中" },
     { limit: 3, pieces: ["😀"], text: "" },
     { limit: 5, pieces: ["ab", "😀", "c"], text: "ab" },
+    { limit: 9, pieces: ["ab", "😀"], text: "ab😀", full: false },
   ])("with room for $limit bytes, $pieces are sent as $text", async (row) => {
     const body = new Body({ limit: row.limit });
     for (const piece of row.pieces) body.write(piece);
+    expect(body.full).toBe(row.full ?? true);
     body.close();
     const read: string[] = [];
     const next = reading(body, read);

@@ -97,11 +97,10 @@ export class Body {
 
   /** Sends text at once. Beyond the limit nothing is sent, and readers take the rest from the database. */
   write(text: string): void {
-    if (this.controller === null || this.room === 0 || text === "") return;
+    if (this.controller === null) return;
     const bytes = this.encoder.encode(text);
     const end = cutUtf8(bytes, this.room);
     this.room = end < bytes.length ? 0 : this.room - end;
-    if (end === 0) return;
     // Text is collected until the reader has taken the previous piece. A queue of a
     // million pieces would take minutes and a lot of memory.
     this.waiting.push(bytes.subarray(0, end));
@@ -153,8 +152,7 @@ class Bytes {
 
 /** The largest length up to `length` at which UTF-8 can be cut without splitting a character. */
 function cutUtf8(bytes: Uint8Array, length: number): number {
-  if (length >= bytes.length) return bytes.length;
-  let end = length;
-  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  let end = Math.min(length, bytes.length);
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
   return end;
 }
