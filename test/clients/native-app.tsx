@@ -1,6 +1,6 @@
 /** An app as React Native runs it: the hook, and `readStream`. */
 import { ConvexReactClient } from "convex/react";
-import { showHook } from "./page/hook.js";
+import { showHook } from "./page/hook-client.js";
 export { Reading } from "./reading.js";
 
 // Renders without a screen, and has no types.

@@ -33,51 +33,36 @@ const imports = files.flatMap((file) => {
   }));
 });
 
-const isTest = (file: string) => /\.test\.tsx?$/.test(file);
-const described = (broken: typeof imports) =>
-  broken.map(({ file, to }) => `${file} imports ${to}`);
+/** Each folder, and what it may import besides packages and itself. */
+const rules: [folder: string, ...others: string[]][] = [
+  ["src/component/"],
+  ["src/client/", "src/component/_generated/"],
+  ["src/browser/"],
+  ["src/react/", "src/browser/", "src/client/"],
+  ["src/ai/", "src/browser/"],
+  ["src/durable/", "src/client/"],
+  ["src/fakes/"],
+  ["src/", "src/"],
+  // The package by its name alone.
+  ["example/"],
+];
 
-test("nothing in src imports from test, example or bench, except unit tests from test/support", () => {
-  const broken = imports.filter(
-    ({ file, to }) =>
-      file.startsWith("src/") &&
-      /^(test|example|bench)\//.test(to) &&
-      !(isTest(file) && to.startsWith("test/support/")),
-  );
-  expect(described(broken)).toEqual([]);
-});
-
-test("the example imports the package by its name", () => {
-  const broken = imports.filter(
-    ({ file, to }) =>
-      file.startsWith("example/") && /^(src|bench|test)\//.test(to),
-  );
-  // Its tests hold it to the limits of a deployment.
-  const allowed = ({ file, to }: (typeof imports)[number]) =>
-    isTest(file) && to.startsWith("test/support/");
-  expect(described(broken.filter((one) => !allowed(one)))).toEqual([]);
-});
-
-test("client, browser and component meet only in shared, protocol and time", () => {
-  /** Each folder of src, and the folders that it may import from besides itself. */
-  const uses: Record<string, string[]> = {
-    component: [],
-    client: ["component/_generated"],
-    browser: [],
-    react: ["browser", "client"],
-    ai: ["browser"],
-    durable: ["client"],
-    fakes: [],
-  };
+test("client, browser and component meet only in shared, protocol and time; src and the example import nothing from the rest", () => {
   const broken = imports.filter(({ file, to }) => {
-    const [, folder = ""] = /^src\/(\w+)\//.exec(file) ?? [];
-    const [, other] = /^src\/(\w+\/.*)/.exec(to) ?? [];
-    if (isTest(file) || other === undefined || !(folder in uses)) return false;
-    return ![folder, ...(uses[folder] ?? [])].some((mine) =>
-      other.startsWith(`${mine}/`),
-    );
+    const rule = rules.find(([folder]) => file.startsWith(folder));
+    if (rule === undefined || !/^(src|test|bench|example)\//.test(to)) {
+      return false;
+    }
+    const isSrc = file.startsWith("src/");
+    const allowed = [...rule];
+    // Unit tests may import the sources they combine, and what all tests share.
+    if (/\.test\.tsx?$/.test(file)) {
+      allowed.push("test/support/", ...(isSrc ? ["src/"] : []));
+    }
+    const isShared = isSrc && /^src\/\w+\.js$/.test(to);
+    return !isShared && !allowed.some((folder) => to.startsWith(folder));
   });
-  expect(described(broken)).toEqual([]);
+  expect(broken).toEqual([]);
 });
 
 test("no two files share a name", () => {

@@ -3,7 +3,7 @@ import { ConvexReactClient } from "convex/react";
 import { createRoot } from "react-dom/client";
 import { Reading } from "../reading.js";
 import { openDesk } from "./desk.js";
-import { showHook } from "./hook.js";
+import { showHook } from "./hook-client.js";
 
 let client: ConvexReactClient | undefined;
 

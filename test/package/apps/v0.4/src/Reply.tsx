@@ -9,25 +9,9 @@ const options: UseStreamOptions<typeof api.replies.getPage> = {
   incremental: true,
 };
 
-export function Reply(props: { url: URL; streamId: StreamId }) {
-  const { text, status } = useStream(
-    api.replies.getPage,
-    props.url,
-    false,
-    props.streamId,
-    options,
-  );
-  return <p title={status}>{text}</p>;
-}
-
-export function Refused(props: { url: URL; streamId: StreamId }) {
-  const { text } = useStream(
-    api.patterns.body,
-    props.url,
-    false,
-    props.streamId,
-    // @ts-expect-error This query does not take `from`.
-    { incremental: true },
-  );
-  return <p>{text}</p>;
+export function Reply({ url, id }: { url: URL; id: StreamId }) {
+  const body = useStream(api.replies.getPage, url, false, id, options);
+  // @ts-expect-error This query does not take `from`.
+  useStream(api.patterns.body, url, false, id, { incremental: true });
+  return <p title={body.status}>{body.text}</p>;
 }
