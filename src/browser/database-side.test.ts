@@ -3,7 +3,7 @@ import { pass } from "../../test/support/clock.js";
 import { clientOf, streamed, usePage } from "../../test/support/page.js";
 import { SwitchingComponent } from "../../test/support/switching.js";
 import { createDatabaseSide, type QueryResult } from "./database-side.js";
-import { createPrefix } from "./prefix.js";
+import { createPrefix, type Prefix } from "./prefix.js";
 import type { Source } from "./stream-reader.js";
 
 const site = usePage();
@@ -12,16 +12,16 @@ const page = (text: string, next: number): QueryResult => ({
   ...{ text, from: 0, next, status: "streaming", claimed: true },
 });
 
+const reading = (
+  { watch }: ReturnType<typeof clientOf>,
+  prefix: Prefix,
+  how: object = { incremental: true },
+) => createDatabaseSide("stream", { watch, ...how }, prefix, () => {});
+
 test("a reader on the next page, or with a query that throws, has had an answer: HTTP's end is not the stream's", () => {
   let answer = () => page("One.", 4);
   const query = clientOf(() => answer());
-  const prefix = createPrefix();
-  const database = createDatabaseSide(
-    "stream",
-    { watch: query.watch, incremental: true },
-    prefix,
-    () => {},
-  );
+  const database = reading(query, createPrefix());
   database.open();
   expect(database.answer).toEqual(page("One.", 4));
   database.open();
@@ -36,12 +36,7 @@ test("a reader on the next page, or with a query that throws, has had an answer:
 test("what an earlier reader knew of the end does not complete a new one: last words may follow", () => {
   const prefix = createPrefix({ text: "", start: null, status: "done" });
   const query = clientOf(() => page("", 0));
-  const database = createDatabaseSide(
-    "stream",
-    { watch: query.watch, incremental: true },
-    prefix,
-    () => {},
-  );
+  const database = reading(query, prefix);
   expect(database.isComplete()).toBe(false);
   // A part of a text reads as streaming, also when the stream has ended.
   database.take({ ...page("One.", 4), claimed: false });
@@ -60,15 +55,24 @@ test("more is saved between two answers than a tail brings: it is requested, not
     const text = whole.slice(start);
     return { text, status: "done", from: start, next: 100 };
   });
-  const database = createDatabaseSide(
-    "stream",
-    { watch: query.watch, incremental: true, tail: 10 },
-    prefix,
-    () => {},
-  );
+  const database = reading(query, prefix, { incremental: true, tail: 10 });
   database.open();
   database.open();
   expect(prefix).toMatchObject({ status: "done", text: whole.slice(10) });
+});
+
+test("a query that takes `from` and does not say where its text starts is asked for all of it", () => {
+  const query = clientOf(({ from }) => {
+    const text = "One. Two.".slice(Number(from));
+    return { text, status: "streaming" };
+  });
+  const prefix = createPrefix({ text: "One.", start: 0, status: "streaming" });
+  const database = reading(query, prefix);
+  database.continueFrom(1024 + 4);
+  database.open();
+  expect(prefix.text).toBe("One.");
+  database.open();
+  expect(prefix.text).toBe("One. Two.");
 });
 
 test("`tail` without `incremental` leaves no gap, however much was saved meanwhile", () => {
@@ -78,8 +82,7 @@ test("`tail` without `incremental` leaves no gap, however much was saved meanwhi
     return { ...saved, text: saved.text.slice(from), from, next: from };
   });
   const prefix = createPrefix();
-  const source = { watch: query.watch as never, tail: 4 };
-  const database = createDatabaseSide("stream", source, prefix, () => {});
+  const database = reading(query, prefix, { tail: 4 });
   database.open();
   database.open();
   expect(prefix.text).toBe("6789");
@@ -255,38 +258,36 @@ describe("a component that switches from one reader to another", () => {
   });
 
   test.each([
-    [200, true],
-    [401, true],
-    [403, true],
-    [404, false],
-    ["a broken token", true],
+    [200, 2],
+    [401, 2],
+    [403, 2],
+    [404, 1],
   ])(
-    "or stays with one, asks again when the token changes after %s: %s",
-    async (refusal, isAsked) => {
+    "or stays with one, and is answered %i, asks again when the token changes: %i",
+    async (status, times) => {
       const headers = { "Content-Type": "text/html" };
-      const fetch = vi.fn(() => {
-        const init = { status: Number(refusal), headers };
-        return Promise.resolve(new Response(null, init));
-      });
+      const fetch = vi.fn(() =>
+        Promise.resolve(new Response(null, { status, headers })),
+      );
       answers.pages = undefined;
-      const isSent = typeof refusal === "number";
-      const authToken = isSent ? "old" : "a\nb";
-      component = mount({ ...overHttp, fetch, authToken });
+      component = mount({ ...overHttp, fetch, authToken: "not\nvalid" });
       await pass(200);
-      component.update({ headers: {} });
+      expect(fetch).toHaveBeenCalledTimes(0);
+      for (const change of [{ authToken: "old" }, { headers: {} }]) {
+        component.update(change);
+        await pass(200);
+        expect(fetch).toHaveBeenCalledTimes(1);
+      }
+      component.update({ authToken: "new" });
       await pass(200);
-      expect(fetch).toHaveBeenCalledTimes(isSent ? 1 : 0);
-      component.update({ authToken: isSent ? "new" : "a\nc" });
-      await pass(200);
-      expect(fetch).toHaveBeenCalledTimes(isSent ? (isAsked ? 2 : 1) : 0);
+      expect(fetch).toHaveBeenCalledTimes(times);
       // A function may have another token when the component is back.
       component.update({ authToken: () => "new" });
       component.unmount();
       await pass(6000);
-      fetch.mockClear();
       component.showAgain();
       await pass(200);
-      expect(fetch).toHaveBeenCalledTimes(1);
+      expect(fetch).toHaveBeenCalledTimes(times + 1);
     },
   );
 

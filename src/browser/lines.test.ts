@@ -120,31 +120,15 @@ function showLines<T>(
   };
 }
 
-test("whole lines are shown as they come, half a line is not", () => {
-  const { show } = showLines<{ a: number }>();
-  expect(show('{"a":1}\n{"a"')).toEqual([{ a: 1 }]);
-  expect(show('{"a":1}\n{"a":2}')).toEqual([{ a: 1 }]);
-  expect(show('{"a":1}\n{"a":2}\n\n{"a":3}\n')).toEqual([
-    { a: 1 },
-    { a: 2 },
-    { a: 3 },
-  ]);
+test.each<[string, StreamState["status"], unknown[]]>([
+  ["1\n2", "streaming", [1]],
+  ["1\n2", "done", [1, 2]],
+  ['1\n{"a', "error", [1]],
+  ['1\n{"a', "aborted", [1]],
+])("whole lines are shown, and half a line at the end: %j, %s", (...row) => {
+  const [text, status, values] = row;
+  expect(showLines().show(text, status)).toEqual(values);
 });
-
-test("a last line without a line break counts when the stream is done", () => {
-  const { show } = showLines();
-  show("1\n2");
-  expect(show("1\n2", "done")).toEqual([1, 2]);
-  expect(show("1\n2", "done")).toEqual([1, 2]);
-});
-
-test.each(["error", "aborted", "timeout"] as const)(
-  "and is left out when it ended as %s: it may be half a line",
-  (status) => {
-    const { show } = showLines();
-    expect(show('1\n{"a', status)).toEqual([1]);
-  },
-);
 
 test("each line is parsed once, and the array is the same until there are more", () => {
   const parse = vi.fn((line: string) => Number(line));
@@ -220,16 +204,6 @@ test("the half line with which the end of a text begins is left out", () => {
 });
 
 describe("a line that cannot be parsed", () => {
-  test("is skipped and reported once; the page lives", () => {
-    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
-    const { show } = showLines();
-    expect(show("1\n{\n3\n{\n")).toEqual([1, 3]);
-    expect(show("1\n{\n3\n{\n5\n")).toEqual([1, 3, 5]);
-    expect(logged).toHaveBeenCalledOnce();
-    expect(logged.mock.calls[0]![0]).toContain("Line 2 of the stream");
-    logged.mockRestore();
-  });
-
   test.each([
     ["may be replaced", () => -1, [1, -1, 3]],
     ["may be skipped without a word", () => undefined, [1, 3]],

@@ -5,8 +5,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { StreamId } from "../client/index.js";
 import {
   chat,
-  control,
-  counters,
   mount,
   newClient,
   writeUrl,
@@ -160,26 +158,6 @@ describe.each([{ incremental: false }, { incremental: true }])(
         const after = mount(client, { ...props, driven: false });
         await after.shows(story(60), "done");
         expect(await requests()).toHaveLength(1);
-      });
-
-      test("gets only new text with each update, or everything", async () => {
-        await control("reset");
-        const url = writeUrl({ sentences: 300, delay: 1 });
-        const driver = mount(client, { url, driven: true, streamId });
-        const follower = newClient();
-        const props = { url, driven: false, streamId, incremental };
-        const reader = mount(follower, props);
-        const text = story(300);
-        await reader.shows(text, "done");
-        await driver.shows(text, "done");
-        await follower.close();
-        const { bytesPushed, commits } = await counters();
-        // The text once, some of it twice where a page ends, and with each
-        // update half a page of 512 characters and a frame.
-        const bytes = new TextEncoder().encode(text).length;
-        const linear = 2 * bytes + 800 * commits;
-        if (incremental) expect(bytesPushed).toBeLessThan(linear);
-        else expect(bytesPushed).toBeGreaterThan(linear);
       });
     });
   },

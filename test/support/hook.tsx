@@ -40,32 +40,6 @@ export function writeUrl(options: Record<string, string | number> = {}): URL {
   return new URL(`/write?${search}`, deployment.siteUrl);
 }
 
-/** What can go wrong on the way, by way of the local deployment. */
-export async function control(
-  path: string,
-  body: Record<string, unknown> = {},
-): Promise<Record<string, unknown>> {
-  const response = await fetch(new URL(`/_local/${path}`, deployment.url), {
-    method: "POST",
-    body: JSON.stringify(body),
-  });
-  const answer = (await response.json()) as Record<string, unknown>;
-  if (!response.ok) throw new Error(JSON.stringify(answer));
-  return answer;
-}
-
-export const faults = (changes: Record<string, unknown>) =>
-  control("faults", changes);
-
-/** What the local deployment has counted since `control("reset")`. */
-export async function counters(): Promise<{
-  commits: number;
-  bytesPushed: number;
-}> {
-  const response = await fetch(new URL("/_local/counters", deployment.url));
-  return (await response.json()) as { commits: number; bytesPushed: number };
-}
-
 export interface Mounted {
   history: History;
   /** Renders again, with changes if there are any, and with another client if there is one. */

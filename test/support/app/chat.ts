@@ -10,7 +10,6 @@ import {
   type GenericQueryCtx,
   type QueryBuilder,
 } from "convex/server";
-import { v } from "convex/values";
 import {
   PersistentTextStreaming,
   StreamIdValidator,
@@ -78,42 +77,6 @@ export const refused = query({
   args: { streamId: vStreamId },
   handler: (): StreamBody => {
     throw new Error("Not yours to read.");
-  },
-});
-
-/** As an app answers for a message that it does not find. */
-export const missing = query({
-  args: { streamId: vStreamId },
-  handler: () => null as unknown as StreamBody,
-});
-
-/** A query that withdraws a text once a request says so. */
-export const moderated = query({
-  args: { streamId: vStreamId },
-  handler: async (ctx, { streamId }): Promise<StreamBody> => {
-    const body = await streaming.getStreamBody(ctx, streamId);
-    const noted = await notes(ctx, "requests", streamId);
-    return noted.some(({ extra }) => extra === "withdraw")
-      ? { text: "[removed]", status: body.status }
-      : body;
-  },
-});
-
-/** A query that takes and returns more than the stream. */
-export const withModel = query({
-  args: { streamId: vStreamId, model: v.string() },
-  handler: async (ctx, { streamId, model }) => ({
-    ...(await streaming.getStreamBody(ctx, streamId)),
-    model,
-  }),
-});
-
-/** A query that takes `from` and does not say where its text starts. */
-export const stripped = query({
-  args: streamBodyArgs,
-  handler: async (ctx, { streamId, from }) => {
-    const { text, status } = await streaming.getStreamBody(ctx, streamId, from);
-    return { text, status } as StreamBody;
   },
 });
 
