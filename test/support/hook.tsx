@@ -11,7 +11,7 @@ import { ReaderView, type ReaderProps } from "./reader.js";
 export { chat, type ReaderProps } from "./reader.js";
 
 /** The deployment of this worker. */
-export const deployment =
+const deployment =
   inject("deployments")[Number(process.env.VITEST_POOL_ID) - 1]!;
 
 /** Silences the console, and collects what it is told. */
