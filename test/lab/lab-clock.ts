@@ -46,10 +46,8 @@ export class LabClock {
   /** How many turns React may take until it has rendered. */
   turns = 1;
   private readonly frames: (() => void)[] = [];
-  /** What timers call whose time has come. */
-  private readonly due: (() => void)[] = [];
-  private stalledUntil = 0;
-  private readonly setFake = globalThis.setTimeout;
+  /** Sorted by the time when they are due. */
+  private readonly queue: { due: number; callback: () => void }[] = [];
 
   get time(): number {
     return performance.now();
@@ -61,9 +59,8 @@ export class LabClock {
   }
 
   /** Time passes in which nothing runs. Timers that were due fire afterwards. */
-  stall(ms: number): Promise<void> {
-    this.stalledUntil = this.time + ms;
-    return this.wait(ms);
+  stall(ms: number): void {
+    vi.advanceTimersByTime(ms);
   }
 
   /** Runs something as this owner: the timers it sets belong to the owner. */
@@ -90,7 +87,9 @@ export class LabClock {
   }
 
   private after(ms: number, callback: () => void): void {
-    this.setFake(() => this.due.push(callback), ms);
+    const due = this.time + Math.ceil(Math.max(0, ms || 0));
+    const before = this.queue.findLastIndex((one) => one.due <= due);
+    this.queue.splice(before + 1, 0, { due, callback });
   }
 
   /** Lets everything happen that takes no time. */
@@ -102,16 +101,15 @@ export class LabClock {
 
   /** Goes from timer to timer until a condition holds, or `limit` (ms) has passed. */
   async runUntil(condition: () => boolean, limit: number): Promise<void> {
-    let isOver = false;
-    this.setFake(() => (isOver = true), limit);
+    const end = this.time + limit;
     await this.settle();
-    while (!condition() && !isOver) {
-      // It fires all timers of a millisecond. Each gets a turn of its own.
-      if (this.due.length === 0) vi.advanceTimersToNextTimer();
-      const next = this.due.shift();
-      const left = this.stalledUntil - this.time;
-      if (next && left > 0) this.after(left, next);
-      else next?.();
+    while (!condition()) {
+      const { due = Infinity, callback } = this.queue[0] ?? {};
+      const wait = Math.min(due, end) - this.time;
+      if (wait > 0) vi.advanceTimersByTime(wait);
+      if (due > end) return;
+      this.queue.shift();
+      callback?.();
       await this.settle();
     }
   }
