@@ -61,6 +61,29 @@ test("more is saved between two answers than a tail brings: it is requested, not
   expect(prefix).toMatchObject({ status: "done", text: whole.slice(10) });
 });
 
+test.each<[string, Partial<QueryResult>, number]>([
+  ["the next page", { text: "cd", next: 4 }, 4],
+  ["the same, where there is no next", { text: "cd" }, 2],
+  ["the same, at the end", { text: "cdef", next: 6, status: "done" }, 2],
+  ["all, if a page differs", { text: "XX", next: 4 }, 0],
+  ["all, if the end is shorter", { text: "cd", next: 4, status: "done" }, 0],
+  ["what follows, if the first differs", { text: "XXX", from: 0, next: 3 }, 3],
+])("after HTTP's text, a page is followed by %s", (_, answer, next) => {
+  const asked: unknown[] = [];
+  const query = clientOf(({ from }) => {
+    asked.push(from);
+    return { from: 2, status: "streaming", ...answer };
+  });
+  const prefix = createPrefix();
+  prefix.receive(0, "abcdef");
+  const database = reading(query, prefix);
+  database.continueFrom(1024 + 2);
+  database.open();
+  database.close();
+  database.open();
+  expect([asked[0], asked.at(-1)]).toEqual([2, next]);
+});
+
 test("a query that takes `from` and does not say where its text starts is asked for all of it", () => {
   const query = clientOf(({ from }) => {
     const text = "One. Two.".slice(Number(from));
