@@ -248,12 +248,14 @@ test("fifty streams at once", async () => {
   expect(texts).not.toContain("");
 });
 
-test.runIf(hasFakeModel)(
-  "a model that fails half way: an error, with the text so far",
-  async () => {
-    const streamId = await send("Fail half way, please.");
+describe.runIf(hasFakeModel)("with the fake model:", () => {
+  test.each([
+    ...["Fail", "Overload", "Cut", "End", "Talk rubbish"],
+    ...["Mind the length", "Mind the filter"],
+  ])("%s half way: an error, with the text so far", async (what) => {
+    const streamId = await send(`${what} half way, please.`);
     const text = await (await post(streamId)).text();
     expect(text).not.toBe("");
     expect(await ended(streamId)).toEqual({ text, status: "error" });
-  },
-);
+  });
+});

@@ -8,10 +8,27 @@ export type ChatMessage = {
 };
 
 export type Reply =
-  /** With `fails`, an error comes after half of the text. */
-  | { kind: "text"; text: string; reasoning?: string; fails: boolean }
+  /** With `breaks`, only half of the text comes. */
+  | { kind: "text"; text: string; reasoning?: string; breaks?: Break }
   /** The tool's answer comes with the next request. */
   | { kind: "call"; reasoning: string; tool: string; input: object };
+
+/** How a reply may break half way, and the words of a prompt that ask for it, as in "Fail half way". */
+const breaks = {
+  /** An error instead of more text. */
+  error: /\bfail\b/,
+  overloaded: /\boverload/,
+  /** The connection breaks. */
+  cut: /\bcut\b/,
+  /** The response ends, and nothing says that the reply has. */
+  end: /\bend\b/,
+  /** Something that is not JSON. */
+  rubbish: /\brubbish\b/,
+  /** Reasons to finish other than `stop`. */
+  length: /\blength\b/,
+  content_filter: /\bfilter/,
+};
+type Break = keyof typeof breaks;
 
 /** The texts, and the words of a prompt that call for each. The first match wins. */
 const library = [
@@ -50,12 +67,18 @@ export function chooseReply(
   const asked = messages.findLast(({ role }) => role === "user")?.content ?? "";
   const prompt = asked.toLowerCase();
   const text = textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "";
-  const fails = /\bfail half way\b/.test(prompt);
-  if (tools.length === 0) return { kind: "text", text, fails };
+  const isBroken = /\bhalf way\b/.test(prompt);
+  const reply = {
+    kind: "text" as const,
+    text,
+    breaks: (Object.keys(breaks) as Break[]).find(
+      (how) => isBroken && breaks[how].test(prompt),
+    ),
+  };
+  if (tools.length === 0) return reply;
   const last = messages.at(-1);
   if (last?.role === "tool") {
-    const answer = `${summary(last.content)}\n\n${text}`;
-    return { kind: "text", text: answer, fails };
+    return { ...reply, text: `${summary(last.content)}\n\n${text}` };
   }
   const port = portIn(prompt);
   if (tools.includes("tideTable") && port !== null) {
@@ -66,7 +89,7 @@ export function chooseReply(
       input: { port },
     };
   }
-  return { kind: "text", text, fails, reasoning: thoughtsOn(asked) };
+  return { ...reply, reasoning: thoughtsOn(asked) };
 }
 
 export function textFor(prompt: string): string | undefined {

@@ -11,6 +11,7 @@
  *   from now on, including those under way.
  */
 import { setTimeout } from "node:timers/promises";
+import type { HttpBindings } from "@hono/node-server";
 import { Hono, type Context } from "hono";
 import { cors } from "hono/cors";
 import { stream } from "hono/streaming";
@@ -61,7 +62,7 @@ export async function startModel({
 
   /** Streams a reply at the model's pace, until it is complete or the client has gone. */
   async function reply(
-    context: Context,
+    context: Context<{ Bindings: HttpBindings }>,
     protocolOf: (serial: number, model: string) => Protocol,
   ) {
     const { model, messages, tools } = await context.req.json<{
@@ -83,15 +84,14 @@ export async function startModel({
         const events = batch.map((delta) => protocol.delta(delta));
         await response.write(events.join(""));
       }
-      if (reply.kind === "call")
-        await response.write(protocol.end("tool_calls"));
-      else if (reply.fails) await response.write(protocol.failure);
-      else await response.write(protocol.end("stop"));
+      const isCut = reply.kind === "text" && reply.breaks === "cut";
+      if (isCut) context.env.outgoing.destroy();
+      else await response.write(endOf(reply, protocol));
       writing--;
     });
   }
 
-  const app = new Hono()
+  const app = new Hono<{ Bindings: HttpBindings }>()
     .use(cors())
     .get("/pace", (context) => context.json(pace))
     .post("/pace", async ({ req, json }) =>
@@ -162,7 +162,24 @@ function messages(serial: number, model: string): Protocol {
   };
 }
 
-/** A reply, one token at a time. One that fails has half of the text. */
+/** The last event of a reply. */
+function endOf(reply: Reply, protocol: Protocol): string {
+  if (reply.kind === "call") return protocol.end("tool_calls");
+  switch (reply.breaks) {
+    case "error":
+    case "overloaded":
+      return protocol.failure;
+    case "rubbish":
+      return 'data: {"choices": [oops\n\n';
+    case "cut":
+    case "end":
+      return "";
+    default:
+      return protocol.end(reply.breaks ?? "stop");
+  }
+}
+
+/** A reply, one token at a time. One that breaks has half of the text. */
 function deltasOf(reply: Reply, serial: number): Delta[] {
   const thoughts = tokenize(reply.reasoning ?? "").map(
     (reasoning_content): Delta => ({ reasoning_content }),
@@ -178,7 +195,7 @@ function deltasOf(reply: Reply, serial: number): Delta[] {
     return [...thoughts, ...calls];
   }
   const text = tokenize(reply.text).map((content): Delta => ({ content }));
-  const share = reply.fails ? 0.5 : 1;
+  const share = reply.breaks === undefined ? 1 : 0.5;
   return [...thoughts, ...text.slice(0, Math.ceil(text.length * share))];
 }
 
