@@ -1,9 +1,8 @@
 /**
  * React Native's own JavaScript, compiled with its Babel preset, over native modules made
- * of Node's sockets: requests, blobs and files.
+ * of Node's `fetch`: requests, blobs and files.
  */
 import { readFile } from "node:fs/promises";
-import http from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,43 +41,34 @@ interface NativeRequest {
 }
 
 function nativeModules(emit: Emit): Record<string, unknown> {
-  const requests = new Map<number, http.ClientRequest>();
+  const requests = new Map<number, AbortController>();
   const blobs = new Map<string, Buffer>();
   const listening = { addListener() {}, removeListeners() {} };
   let count = 0;
 
-  function send(request: NativeRequest, callback: (id: number) => void) {
+  async function send(request: NativeRequest, callback: (id: number) => void) {
     const id = ++count;
     callback(id);
     const { method, url, headers, data, responseType } = request;
-    const outgoing = http.request(url, { method, headers }, (response) => {
-      const { statusCode, headers } = response;
-      emit("didReceiveNetworkResponse", [id, statusCode, headers, url]);
-      const parts: Buffer[] = [];
-      response.on("data", (part: Buffer) => parts.push(part));
-      response.on("error", fail);
-      response.on("end", () => {
-        // A request that is cut off ends with an error instead.
-        const body = Buffer.concat(parts);
-        if (responseType === "blob") {
-          const blobId = `blob${id}`;
-          blobs.set(blobId, body);
-          const blob = { blobId, offset: 0, size: body.length };
-          emit("didReceiveNetworkData", [id, blob]);
-        } else {
-          const text = body.toString(
-            responseType === "text" ? "utf8" : "base64",
-          );
-          emit("didReceiveNetworkData", [id, text]);
-        }
-        emit("didCompleteNetworkResponse", [id, null, false]);
-      });
-    });
-    const fail = ({ message }: Error) =>
+    const aborting = new AbortController();
+    requests.set(id, aborting);
+    try {
+      const { signal } = aborting;
+      const init = { method, headers, body: data?.string || null, signal };
+      const response = await fetch(url, init);
+      const head = Object.fromEntries(response.headers);
+      emit("didReceiveNetworkResponse", [id, response.status, head, url]);
+      const body = Buffer.from(await response.arrayBuffer());
+      const blob = { blobId: `blob${id}`, offset: 0, size: body.length };
+      if (responseType === "blob") blobs.set(blob.blobId, body);
+      const text = body.toString(responseType === "text" ? "utf8" : "base64");
+      const received = responseType === "blob" ? blob : text;
+      emit("didReceiveNetworkData", [id, received]);
+      emit("didCompleteNetworkResponse", [id, null, false]);
+    } catch (error) {
+      const { message } = error as Error;
       emit("didCompleteNetworkResponse", [id, message, false]);
-    outgoing.on("error", fail);
-    outgoing.end(data?.string);
-    requests.set(id, outgoing);
+    }
   }
 
   return {
@@ -86,14 +76,12 @@ function nativeModules(emit: Emit): Record<string, unknown> {
     Networking: {
       ...listening,
       sendRequest: send,
-      abortRequest: (id: number) => requests.get(id)?.destroy(),
+      abortRequest: (id: number) => requests.get(id)?.abort(),
     },
     BlobModule: {
       ...listening,
       getConstants: () => ({ BLOB_URI_SCHEME: "blob", BLOB_URI_HOST: null }),
       addNetworkingHandler() {},
-      addWebSocketHandler() {},
-      removeWebSocketHandler() {},
       createFromParts() {},
       release: (id: string) => blobs.delete(id),
     },

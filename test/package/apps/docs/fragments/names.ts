@@ -14,7 +14,6 @@ declare global {
     StreamIdValidator,
     streamBodyArgs,
     vOnCompleteArgs,
-    vStreamId,
     isStreamError,
   }: typeof package_;
   const {
