@@ -229,10 +229,6 @@ export async function readText(
     if (read.exceeds(READ_LIMIT)) throw tooManyRows(stream._id, from);
     end = chunk.start + chunk.text.length;
     boundary = chunk.text.length < PAGE_LENGTH ? chunk.start : end;
-    if (parts.length > 0) {
-      parts.push(chunk.text);
-      continue;
-    }
     let skipped = Math.max(0, from - chunk.start);
     if (isLowSurrogate(chunk.text.charCodeAt(skipped))) {
       // Half a character is not a legal string, so start with the whole one.

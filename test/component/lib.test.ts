@@ -371,10 +371,10 @@ describe("the cron", () => {
     const streamId = await create();
     await claim(streamId);
     const timeout = (await stream(streamId))!.deadline! - Date.now();
-    /** Saves a character, and counts the documents that are written. */
-    const save = (start: number) =>
+    /** Saves text, and counts the documents that are written. */
+    const save = (start: number, text = ".") =>
       t.mutation(async (ctx) => {
-        const save = { streamId, writer: "writer", start, text: "." };
+        const save = { streamId, writer: "writer", start, text };
         await ctx.runMutation(api.lib.append, save);
         const metrics = await ctx.meta.getTransactionMetrics();
         return metrics.documentsWritten.used;
@@ -386,6 +386,8 @@ describe("the cron", () => {
     expect(await save(2)).toBe(2);
     const deadline = Date.now() + timeout;
     expect(await stream(streamId)).toMatchObject({ deadline });
+    // A sign of life leaves the text alone.
+    expect(await save(3, "")).toBe(1);
   });
 
   test("the next check is planned for the earliest deadline", async () => {

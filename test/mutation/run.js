@@ -24,7 +24,7 @@ const tests = {
   "component/endings": ["client/endings", "lib"],
   "component/lib": ["lib", "client/endings", "componentBadInput"],
   "component/streams": ["lib", "text", "client/endings", "componentBadInput"],
-  "component/text": ["text", "lib"],
+  "component/text": ["text", "lib", "componentBadInput"],
   "component/v03": ["lib", "text", "client/endings", "componentBadInput"],
   "browser/database-side": ["watch-stream", "database-side"],
   "browser/first-aid": ["watch-stream"],
