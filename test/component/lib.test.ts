@@ -266,12 +266,14 @@ describe("append", () => {
   });
 
   test("a stream that was ended from outside accepts its writer's last words, and nothing after", async () => {
-    const { abort, streamId, append, text, tail } = await claimedStream();
+    const { t, abort, streamId, append, text, tail } = await claimedStream();
     const status = "aborted";
     await append(0, "Before. ");
     await abort(streamId);
     expect(await tail(streamId)).toEqual({ offset: 8, status, draining: true });
     expect(await append(8, "On its way. ")).toBe(status);
+    const info = await t.query(api.lib.getStreamInfo, { streamId });
+    expect(info).toMatchObject({ status, length: 20 });
     expect(await append(20, "The last.", "done")).toBe(status);
     const end = { offset: 29, status, draining: false };
     expect(await tail(streamId)).toEqual(end);

@@ -114,6 +114,23 @@ describe("reading from an offset", () => {
     });
   });
 
+  test.each([
+    { tail: 5, from: 5 },
+    { tail: 0, from: 10 },
+    { tail: 99, from: 0 },
+    { tail: 5, from: 2, asked: 2 },
+  ])(
+    "tail: $tail starts at $from of 10 characters",
+    async ({ tail, from, asked }) => {
+      const { t, save, streamId } = await writtenStream();
+      await save("Some text.");
+      const args = { streamId, tail, ...(asked && { from: asked }) };
+      const text = "Some text.".slice(from);
+      const page = await t.query(api.lib.read, args);
+      expect(page).toMatchObject({ from, text, upToDate: true });
+    },
+  );
+
   test("to find the end costs two documents, however long the text is", async () => {
     const { save, streamId, documentsRead } = await writtenStream();
     const read = () => documentsRead(streamId, undefined, api.lib.tail);

@@ -22,7 +22,7 @@ const tests = {
   "client/write": ["write", "badInput", "endings"],
   "component/deadlines": ["client/endings", "lib"],
   "component/endings": ["client/endings", "lib"],
-  "component/lib": ["lib", "client/endings", "componentBadInput"],
+  "component/lib": ["lib", "text", "client/endings", "componentBadInput"],
   "component/streams": ["lib", "text", "client/endings", "componentBadInput"],
   "component/text": ["text", "lib", "componentBadInput"],
   "component/v03": ["lib", "text", "client/endings", "componentBadInput"],
