@@ -172,14 +172,6 @@ describe("claim", () => {
       expect(await text(streamId)).toEqual(written);
     },
   );
-
-  test("is given for a stream without text that is set to pending again", async () => {
-    const { create, setStatus, claim } = setUpComponent();
-    const streamId = await create();
-    await setStatus(streamId, "streaming");
-    await setStatus(streamId, "pending");
-    expect((await claim(streamId)).claimed).toBe(true);
-  });
 });
 
 describe("append", () => {
@@ -343,12 +335,6 @@ describe("the cron", () => {
       text: "",
       before: "",
       after: ({ append }: Component, id: Id<"streams">) => append(id, 0, ""),
-    },
-    {
-      since: "a sign of life in mid-text",
-      text: "One. ",
-      before: "One. ",
-      after: ({ append }: Component, id: Id<"streams">) => append(id, 5, ""),
     },
   ])("counts 20 minutes from $since", async (row) => {
     const setup = setUpComponent();
@@ -563,12 +549,12 @@ describe("deletion", () => {
 
 describe("streams that version 0.3 wrote", () => {
   async function oldStream(
-    status: "pending" | "streaming" | "done",
+    status: "streaming" | "done",
     rows = ["Once ", "upon ", "a 😀."],
   ) {
     const setup = setUpComponent();
     const streamId = await setup.insertStream({ status });
-    if (status !== "pending") await setup.insertOldChunks(streamId, rows);
+    await setup.insertOldChunks(streamId, rows);
     return { ...setup, streamId };
   }
   const story = "Once upon a 😀.";
@@ -580,17 +566,6 @@ describe("streams that version 0.3 wrote", () => {
       const page = await read(streamId, from);
       expect(page?.text).toBe(story.slice(page?.from));
     }
-  });
-
-  test("can be claimed and written when pending, not when started", async () => {
-    const { streamId, claim, append, text } = await oldStream("pending");
-    expect((await claim(streamId)).claimed).toBe(true);
-    await append(streamId, 0, "New. ");
-    await append(streamId, 5, "Text.", "done");
-    const written = { text: "New. Text.", status: "done" };
-    expect(await text(streamId)).toEqual(written);
-    const started = await oldStream("streaming");
-    expect((await started.claim(started.streamId)).claimed).toBe(false);
   });
 
   test.each(["done", "aborted"])(
