@@ -31,6 +31,8 @@ export class Client {
   private updates = 0;
   /** When a query was last answered (ms). */
   answeredAt = -Infinity;
+  /** Whether an answer has said that the stream is done. */
+  hasSaidDone = false;
 
   constructor(
     private readonly deployment: Deployment,
@@ -109,7 +111,10 @@ export class Client {
     subscription.isDue = false;
     const answer = await this.answer(subscription.question);
     const { listeners, answer: before } = subscription;
-    if ("value" in answer && listeners.size > 0) this.answeredAt = clock.time;
+    if ("value" in answer && listeners.size > 0) {
+      this.answeredAt = clock.time;
+      this.hasSaidDone ||= answer.value?.status === "done";
+    }
     if (JSON.stringify(answer) === JSON.stringify(before)) return;
     subscription.answer = answer;
     clock.as(this.browser, () => {

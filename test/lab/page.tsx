@@ -245,9 +245,11 @@ export class PageReader extends Reader {
   private noteGuess(): void {
     if (this.hasGuessed) return;
     const { changes, clock } = this.deployment;
+    const { answeredAt, hasSaidDone } = this.client;
     // In the shape of 0.3, an aborted stream is done. That is no guess, but it may change.
-    this.hasGuessed = !changes.some(({ tail }) => tail?.status === "done");
-    const silence = clock.time - this.client.answeredAt;
+    const isDone = changes.some(({ tail }) => tail?.status === "done");
+    this.hasGuessed = !(isDone && hasSaidDone);
+    const silence = clock.time - answeredAt;
     if (this.isSavedAsDone || silence >= LAST_WORD_MS) return;
     this.complain("status", `says done, ${silence} ms after an answer`);
   }
