@@ -3,7 +3,12 @@ import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import * as arbitrary from "../../test/support/arbitraries.js";
 import type { StreamState } from "../shared.js";
-import { readLines, type InvalidLineError, type LineOptions } from "./index.js";
+import {
+  readLines,
+  type InvalidLineError,
+  type LineOptions,
+  type LineSchema,
+} from "./index.js";
 import { createParsedLines, nameSource } from "./lines.js";
 import { createPrefix, GrowingText } from "./prefix.js";
 
@@ -74,6 +79,42 @@ describe("the lines of a text", () => {
     expect(invalid).toEqual(["line 2", "line 3"]);
   });
 
+  test("do not include line breaks, and blank ones are left out", async () => {
+    const lines = readLines(
+      pieces(["a \r\n \r\n\r\nb\r", "\nc"]),
+      (line) => line,
+    );
+    expect(await all(lines)).toEqual(["a ", "b", "c"]);
+  });
+
+  type Validate = LineSchema<never>["~standard"]["validate"];
+  test.each<[string, Validate]>([
+    [
+      "Too long.",
+      () => ({ issues: [{ message: "Too" }, { message: "long." }] }),
+    ],
+    [
+      "A schema for lines must be synchronous.",
+      () => Promise.reject(new Error("late")),
+    ],
+  ])("that fail a schema say why: %s", async (message, validate) => {
+    const errors: InvalidLineError[] = [];
+    const schema = {
+      "~standard": { version: 1, vendor: "test", validate },
+    } as const;
+    const onInvalid = (error: InvalidLineError) => void errors.push(error);
+    const line = JSON.stringify("x".repeat(100));
+    await all(readLines(pieces([line]), schema, { onInvalid }));
+    const start = JSON.stringify(line.slice(0, 80));
+    expect(errors).toMatchObject([
+      {
+        line,
+        cause: { message },
+        message: `Line 1 of the stream cannot be parsed: ${start}.`,
+      },
+    ]);
+  });
+
   test("are the same, wherever the text is cut", async () => {
     await fc.assert(
       fc.asyncProperty(arbitrary.tokens(80), async (tokens) => {
@@ -139,6 +180,14 @@ test("each line is parsed once, and the array is the same until there are more",
   expect(seen.at(-1)).toBe(before);
   show("1\n2\n3\n");
   expect(parse.mock.calls.map(([line]) => line)).toEqual(["1", "2", "3"]);
+});
+
+test("a parser that changes parses the lines that follow", () => {
+  const linesOf = createParsedLines<string>();
+  const show = (text: string, mark: string) =>
+    linesOf({ text, status: "streaming" }, (line) => line + mark, undefined);
+  show("a\n", "!");
+  expect(show("a\nb\n", "?")).toEqual(["a!", "b?"]);
 });
 
 /** The bodies of one reader. */
