@@ -250,7 +250,8 @@ export function giveWay(end: () => void): () => void {
 
 /**
  * Waits for the response to a request that drives. If that takes long, responses that
- * follow a stream are ended, one by one, to free a connection.
+ * follow a stream are ended to free a connection: one after a second, and twice as many
+ * with each further one. The followers' own further requests may be queued before it.
  *
  * @param signal The request's signal. A `fetch` that ignores it never settles.
  */
@@ -258,10 +259,13 @@ export async function makeRoomUntil(
   response: Promise<Response>,
   signal: AbortSignal,
 ): Promise<Response> {
+  let count = 1;
   const timer = setInterval(() => {
-    const [oldest] = followers;
-    followers.delete(oldest!);
-    oldest?.();
+    for (const end of [...followers].slice(0, count)) {
+      followers.delete(end);
+      end();
+    }
+    count *= 2;
   }, CROWDED_MS);
   const stop = () => clearInterval(timer);
   signal.addEventListener("abort", stop);

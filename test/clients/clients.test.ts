@@ -393,14 +393,16 @@ test("a reply that a page drives never waits for the connections of its follower
     const kind = kinds.find((kind) => kind.name === name)!;
     const cell = new Cell(kind, await create(), {}, "crowded");
     cells.push(cell);
-    await cell.start(0);
     if (!kind.drives) cell.write();
-    const timeout = kind.drives ? 5000 : 60_000;
+    await cell.start(0);
+    // Without room for it, the driver would get a connection after a minute.
+    const timeout = kind.drives ? 20_000 : 60_000;
     await vi.waitUntil(
       async () => (await cell.clients[0]!.seen()).text !== "",
       { timeout },
     );
   }
+  // Only now may the followers' streams end.
   for (const cell of cells) {
     await call("goOn", cell.streamId);
     const [seen] = await cell.seen(({ text }) => text === WHOLE);

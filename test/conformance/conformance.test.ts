@@ -72,7 +72,7 @@ test("each rule of what is left out applies to a test", ({ task }) => {
 });
 
 // They end the responses of all other tests.
-describe.sequential("the published client", () => {
+describe("the published client", () => {
   test.for<LiveMode>([true, "long-poll", "sse"])(
     "reads a growing stream to its end, while actions die: live %j",
     async (live) => {
