@@ -10,7 +10,7 @@ import {
   useEffect,
   useState,
 } from "react";
-import { createRoot, hydrateRoot } from "react-dom/client";
+import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
@@ -81,10 +81,10 @@ test.each(["with", "without"])(
     const saved = client.watchQuery(chat.body, { streamId });
     const stop = saved.onUpdate(() => {});
     await waitFor(() => expect(saved.localQueryResult()).toBeDefined());
-    const root = hydrateRoot(place, app);
+    const { unmount } = render(app, { container: place, hydrate: true });
     await waitFor(() => expect(place.textContent).toBe(story(3)));
     expect(logged).toEqual([]);
-    root.unmount();
+    unmount();
     stop();
   },
 );
