@@ -385,27 +385,31 @@ test.each(REACT_NATIVES)(
   },
 );
 
-test("a reply that a page drives never waits for the connections of its followers", async () => {
-  // A browser opens six connections to a host.
-  const followers = Array<string>(6).fill("Chromium, readStream");
-  const cells: Cell[] = [];
-  for (const name of [...followers, "React 19, driven"]) {
-    const kind = kinds.find((kind) => kind.name === name)!;
-    const cell = new Cell(kind, await create(), {}, "crowded");
-    cells.push(cell);
-    if (!kind.drives) cell.write();
-    await cell.start(0);
-    // Without room for it, the driver would get a connection after a minute.
-    const timeout = kind.drives ? 20_000 : 60_000;
-    await vi.waitUntil(
-      async () => (await cell.clients[0]!.seen()).text !== "",
-      { timeout },
-    );
-  }
-  // Only now may the followers' streams end.
-  for (const cell of cells) {
-    await call("goOn", cell.streamId);
-    const [seen] = await cell.seen(({ text }) => text === WHOLE);
-    expect(seen?.text).toBe(WHOLE);
-  }
-});
+test(
+  "a reply that a page drives never waits for the connections of its followers",
+  async () => {
+    // A browser opens six connections to a host.
+    const followers = Array<string>(6).fill("Chromium, readStream");
+    const cells: Cell[] = [];
+    for (const name of [...followers, "React 19, driven"]) {
+      const kind = kinds.find((kind) => kind.name === name)!;
+      const cell = new Cell(kind, await create(), {}, "crowded");
+      cells.push(cell);
+      if (!kind.drives) cell.write();
+      await cell.start(0);
+      // Without room for it, the driver would get a connection after a minute.
+      const timeout = kind.drives ? 20_000 : 60_000;
+      await vi.waitUntil(
+        async () => (await cell.clients[0]!.seen()).text !== "",
+        { timeout },
+      );
+    }
+    // Only now may the followers' streams end.
+    await forEach(({ streamId }) => call("goOn", streamId))(cells);
+    await forEach(async (cell) => {
+      const [seen] = await cell.seen(({ text }) => text === WHOLE);
+      expect(seen?.text).toBe(WHOLE);
+    })(cells);
+  },
+  PATIENCE.timeout,
+);
