@@ -60,19 +60,19 @@ describe("why a writer failed:", () => {
   );
 });
 
-test.each([
-  ["text", '"text"'],
-  ["x".repeat(100), `"${"x".repeat(100)}"`],
-  ["x".repeat(101), `"${"x".repeat(100)}"… (101 characters)`],
-  [null, "null"],
-  [undefined, "undefined"],
-  [7, "7"],
-  [() => {}, "a function"],
-  [{}, "an object (Object)"],
-  [["text"], "an object (Array)"],
-  [Object.create(null), "an object (without a class)"],
+test.each<[string, unknown]>([
+  ['"text"', "text"],
+  [`"${"x".repeat(100)}"`, "x".repeat(100)],
+  [`"${"x".repeat(100)}"… (101 characters)`, "x".repeat(101)],
+  ["null", null],
+  ["undefined", undefined],
+  ["7", 7],
+  ["a function", () => {}],
+  ["an object (Object)", {}],
+  ["an object (Array)", ["text"]],
+  ["an object (without a class)", Object.create(null)],
   // A reference has every field.
-  [anyApi["chat"], "an object (without a class)"],
-])("shown(%o)", (value: unknown, text) => {
+  ["an object (without a class)", anyApi["chat"]],
+])("an error shows %s", (text, value) => {
   expect(shown(value)).toBe(text);
 });
