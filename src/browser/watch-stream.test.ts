@@ -3,6 +3,7 @@ import { pass } from "../../test/support/clock.js";
 import { streamed, usePage } from "../../test/support/page.js";
 import { retryWait } from "./http-side.js";
 import type { QueryResult, WatchStreamOptions } from "./index.js";
+import { giveWay } from "./request.js";
 
 const page = usePage();
 const { requests, logged } = page;
@@ -82,7 +83,7 @@ describe("what HTTP answers", () => {
   test.each([
     [0, undefined, 1000],
     [408, "0.5", 1000],
-    [429, new Date(5000).toUTCString(), 5000],
+    [429, new Date(65_000).toUTCString(), 5000],
     [500, "soon", 1000],
     [503, undefined, 1000],
   ])(
@@ -90,7 +91,7 @@ describe("what HTTP answers", () => {
     async (...row) => {
       const [status, retryAfter, wait] = row;
       vi.spyOn(Math, "random").mockReturnValue(0);
-      vi.setSystemTime(0);
+      vi.setSystemTime(60_000);
       const headers = new Headers(
         retryAfter ? { "Retry-After": retryAfter } : {},
       );
@@ -137,6 +138,24 @@ describe("what HTTP answers", () => {
       requestsBy.push(requests.length);
     }
     expect(requestsBy).toEqual([3, 4, 5, 5, 6]);
+  });
+
+  test("no head within a second ends responses that follow, the oldest first, then twice as many", async () => {
+    const ended: number[] = [];
+    const stops = [0, 1, 2, 3, 4, 5].map((i) => giveWay(() => ended.push(i)));
+    stops[1]!();
+    let answer = (_: Response) => {};
+    await page.watch(() => new Promise((resolve) => (answer = resolve)));
+    await pass(849);
+    expect(ended).toEqual([]);
+    await pass(1);
+    expect(ended).toEqual([0]);
+    await pass(1000);
+    expect(ended).toEqual([0, 2, 3]);
+    answer(hello());
+    await pass(3000);
+    expect(ended).toEqual([0, 2, 3]);
+    for (const stop of stops) stop();
   });
 
   test("no head within 30 s is no answer", async () => {
