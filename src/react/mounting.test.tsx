@@ -13,12 +13,8 @@ import {
 import { createRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import {
-  chat,
-  collectLog,
-  newClient,
-  writeUrl,
-} from "../../test/support/hook.js";
+import { chat, newClient, writeUrl } from "../../test/support/hook.js";
+import { collectLog } from "../../test/support/page.js";
 import { story } from "../../test/support/story.js";
 import type { StreamState } from "../shared.js";
 import {

@@ -47,7 +47,7 @@ if (name === undefined || rest.length > 0) {
 const folderOf = folder === "component" ? "test/component" : `src/${folder}`;
 const chosen = (tests[name] ?? ["*"]).map((test) => {
   const path = test.includes("/") ? `src/${test}` : `${folderOf}/${test}`;
-  return `${path}.test.${test.startsWith("react/") ? "tsx" : "ts"}`;
+  return `${path}.test.ts?(x)`;
 });
 const report = `reports/${name.replace("/", "-")}`;
 mkdirSync("reports", { recursive: true });

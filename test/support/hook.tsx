@@ -1,8 +1,8 @@
 /** What the hook's tests share: a client, a page that shows a stream, and a history of all it ever showed. */
-import { render, waitFor, type RenderResult } from "@testing-library/react";
+import { render, waitFor } from "@testing-library/react";
 import { ConvexProvider, ConvexReactClient } from "convex/react";
 import { StrictMode, type ReactNode } from "react";
-import { expect, inject, vi } from "vitest";
+import { expect, inject } from "vitest";
 import { WebSocket } from "ws";
 import type { StreamState } from "../../src/shared.js";
 import { History } from "./history.js";
@@ -13,17 +13,6 @@ export { chat, type ReaderProps } from "./reader.js";
 /** The deployment of this worker. */
 const deployment =
   inject("deployments")[Number(process.env.VITEST_POOL_ID) - 1]!;
-
-/** Silences the console, and collects what it is told. */
-export function collectLog(): string[] {
-  const lines: string[] = [];
-  for (const method of ["error", "warn"] as const) {
-    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
-      lines.push(said.map(String).join(" "));
-    });
-  }
-  return lines;
-}
 
 export function newClient(): ConvexReactClient {
   return new ConvexReactClient(deployment.url, {
@@ -42,19 +31,18 @@ export function writeUrl(options: Record<string, string | number> = {}): URL {
 
 export interface Mounted {
   history: History;
-  /** Renders again, with changes if there are any, and with another client if there is one. */
-  update(changes?: Partial<ReaderProps>, other?: ConvexReactClient): void;
-  unmount(): void;
+  /** Renders again, with these changes. */
+  update(changes: Partial<ReaderProps>): void;
   /** Waits until the reader shows this. */
   shows(text: string, status: StreamState["status"]): Promise<void>;
-  view: RenderResult;
 }
 
 export function mount(
   client: ConvexReactClient,
   props: ReaderProps,
-  { strict = false, history = new History() } = {},
+  { strict = false } = {},
 ): Mounted {
+  const history = new History();
   let current = props;
   const tree = (): ReactNode => {
     const page = (
@@ -67,13 +55,10 @@ export function mount(
   const view = render(tree());
   return {
     history,
-    view,
-    update(changes = {}, other = client) {
-      client = other;
+    update(changes) {
       current = { ...current, ...changes };
       view.rerender(tree());
     },
-    unmount: () => view.unmount(),
     async shows(text, status) {
       await waitFor(
         () => {

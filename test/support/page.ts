@@ -58,6 +58,16 @@ export function streamed(headers: Record<string, string> = {}) {
   };
 }
 
+/** Silences the console, and collects what it is told. */
+export function collectLog(lines: string[] = []): string[] {
+  for (const method of ["error", "warn"] as const) {
+    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
+      lines.push(said.map(String).join(" "));
+    });
+  }
+  return lines;
+}
+
 type Answer = Response | Promise<Response> | Error;
 
 class Page {
@@ -128,11 +138,7 @@ export function usePage() {
     vi.useFakeTimers();
     page.answer = undefined;
     page.client = page.newClient();
-    for (const method of ["error", "warn"] as const) {
-      vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
-        page.logged.push(said.map(String).join(" "));
-      });
-    }
+    collectLog(page.logged);
   });
   afterEach(async () => {
     for (const watching of page.watched.splice(0)) watching.close();
