@@ -79,7 +79,7 @@ export async function sizeOf(entry: URL) {
   };
 }
 
-/** What this machine is. */
+/** Describes this machine. */
 export function machine(): string {
   const [cpu] = cpus();
   return `${cpu?.model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`;

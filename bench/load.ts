@@ -21,11 +21,11 @@ export interface LoadCase {
   connections: number;
   /** How many of the streams are also read over HTTP, by `readStream`. */
   resumers: number;
-  /** How long a stream is, how many of its tokens come at once, and how many ms lie between. */
+  /** The length of a stream, how many tokens arrive at once, and how many ms apart. */
   tokens: number;
   burst: number;
   pace: number;
-  /** How long (s) a new stream begins where one has ended. */
+  /** For how long (s) a stream that ends is followed by a new one. */
   seconds: number;
 }
 

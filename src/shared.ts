@@ -121,7 +121,7 @@ export function isStreamError<Kind extends StreamErrorKind = StreamErrorKind>(
 }
 
 /**
- * The saved text of a stream from an offset onward. Offsets count UTF-16 code units,
+ * The saved text of a stream, starting at an offset. Offsets count UTF-16 code units,
  * like `string.length`. The status is final only if the text reaches the end of the
  * stream.
  */

@@ -258,7 +258,7 @@ export function createHttpSide(on: {
         : null;
     mayChange = verdict.mayChange;
     enter(then);
-    // Headers from a function may be others by now.
+    // By then, a function may return other headers.
     if (then !== "over") wait(after);
   }
 

@@ -10,13 +10,14 @@ const NO_FRAME_MS = 100;
 const QUICK_MS = 24;
 /** How long (ms) to wait for a render whose end is never reported, because React discarded it. */
 const LONGEST_RENDERING_MS = 1000;
+
 /** The updates to make. While there are any, a frame is requested. */
 const updates = new Set<() => void>();
 /** The last requested frame. */
 let frame: number | undefined;
-/** Runs in case it does not come. */
+/** Fires if that frame never comes. */
 let timer: ReturnType<typeof setTimeout> | undefined;
-/** What set it. A test may replace the clock, and then neither comes. */
+/** The function that set the timer. If a test replaces the clock, the timer never fires. */
 let clock: typeof setTimeout;
 let isRendering = false;
 /** No update is made for `busyMs` from then on: during a render, and in the pause after it. */
@@ -29,10 +30,11 @@ export function onNextFrame(update: () => void): void {
   updates.add(update);
 }
 
-/** Cancels this. If no one waits any more, the next update starts afresh. */
+/** Cancels an update. If none is left, the next one starts afresh. */
 export function cancelUpdate(update: () => void): void {
   if (updates.delete(update) && updates.size === 0) {
-    timer = void clearTimeout(timer);
+    clearTimeout(timer);
+    timer = undefined;
   }
 }
 
@@ -76,7 +78,7 @@ function onFrame(): void {
 }
 
 function requestFrame(): void {
-  // At most one, because in a hidden tab none comes.
+  // At most one request, because they would pile up in a hidden tab.
   globalThis.cancelAnimationFrame?.(frame!);
   frame = globalThis.requestAnimationFrame?.(onFrame);
   if (timer === undefined || clock !== setTimeout) awaitFrame();

@@ -49,13 +49,13 @@ export interface ReadStreamOptions {
   /** The stream. It goes into the URL, as `streamId`. */
   streamId: string;
   /**
-   * Starts the stream with a POST whose JSON body is `{"streamId": …}`, and reads the
-   * text as it is written. If the response ends early, the rest is read with GET.
+   * Starts the stream by sending a POST with the JSON body `{"streamId": …}`, and reads
+   * the text as it is written. If the response ends early, GET fetches the rest.
    *
    * - `true`: both requests go to the same URL, as with `registerRoutes`.
    * - `"auto"`: like `true`, but only if the stream has no writer yet, which is checked
    *   first.
-   * - A URL: the one of the HTTP action that returns `streaming.stream(…)`.
+   * - A URL: the URL of the HTTP action that returns `streaming.stream(…)`.
    */
   drive?: URL | string | boolean | undefined;
   /** Further fields of the POST's JSON. */

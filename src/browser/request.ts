@@ -251,7 +251,7 @@ export function giveWay(end: () => void): () => void {
 /**
  * Waits for the response to a request that drives. If that takes long, responses that
  * follow a stream are ended to free a connection: one after a second, and twice as many
- * with each further one. The followers' own further requests may be queued before it.
+ * with each further one. Followers may have more requests queued ahead of this one.
  *
  * @param signal The request's signal. A `fetch` that ignores it never settles.
  */

@@ -87,7 +87,7 @@ export interface Watcher {
 
 /** What is kept per client. */
 export interface Kept {
-  /** The readers, the one that was left last at the end. */
+  /** The readers. The one that was left most recently is the last. */
   readers: Map<string, StreamReader>;
   /** The streams that this page knows to have begun. */
   begun: Set<string>;

@@ -22,7 +22,7 @@ import {
 /** The result of `lib.read`. */
 export type SavedPage = StreamPage & { upToDate: boolean; draining: boolean };
 
-/** Reads the saved text from an offset onward. Null if there is no such stream. */
+/** Reads the saved text, starting at an offset. Null if there is no such stream. */
 export type ReadPage = (from: number) => Promise<SavedPage | null>;
 
 /** How long (ms) to wait between two reads of the database: while text arrives, and at most. */

@@ -298,9 +298,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Answers an HTTP request with a stream's text: first the text saved so far, from the
-   * requested offset onward, then new text as it is saved, until the stream ends. For
-   * clients without a subscription, such as `readStream`.
+   * Answers an HTTP request with a stream's text. The response begins with the text saved
+   * so far, starting at the requested offset, and continues with new text as it is saved
+   * until the stream ends. For clients without a subscription, such as `readStream`.
    *
    * ```ts
    * const resume = httpAction((ctx, request) => {
@@ -343,8 +343,8 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Reads a stream in an action: first the text saved so far, from an offset onward, then
-   * new text as it is saved, until the stream ends. Use it to forward the text to a
+   * Reads a stream in an action. Yields the text saved so far, starting at an offset, and
+   * then new text as it is saved until the stream ends. Use it to forward the text to a
    * webhook, for example, or in your own format.
    *
    * ```ts
@@ -391,9 +391,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Returns the saved text of a stream from an offset onward, and the stream's status.
-   * Text of more than 4 MiB comes in pages: continue from the page's `next` until its status is final. A
-   * stream that does not exist reads as `error`.
+   * Returns the saved text of a stream, starting at an offset, and the stream's status.
+   * Text of more than 4 MiB comes in pages: continue from the page's `next` until its
+   * status is final. A stream that does not exist reads as `error`.
    *
    * @param from An offset into the text (UTF-16 code units).
    * @throws If `from` is not an offset.

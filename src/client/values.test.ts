@@ -10,7 +10,7 @@ beforeEach(() => {
   logged = errorsLogged();
 });
 
-/** What Convex cannot store, and what is too large for a result (4 KiB of JSON). */
+/** Values that Convex cannot store, or that are too large for a result (4 KiB of JSON). */
 const unstorable = [new Date(), "\ud83d", "x".repeat(4095), "中".repeat(1365)];
 
 describe("the result of a writer that returns", () => {

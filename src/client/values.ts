@@ -1,6 +1,6 @@
 /**
- * Values of the app's: how errors describe them, and what remains of a writer besides
- * its text, its result or why it failed.
+ * Values that come from the app: how errors describe them, and how a writer's result,
+ * or the reason it failed, is stored.
  */
 import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { StreamError } from "../shared.js";

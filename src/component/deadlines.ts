@@ -187,7 +187,7 @@ async function endDead(
   await endFromOutside(ctx, stream, newest, status, options);
 }
 
-/** Of a stream whose deadline has passed, so what moved that does not count here. */
+/** The last sign of life of a stream whose deadline has passed, apart from the deadline itself. */
 function lastSignOfLife(
   stream: Doc<"streams">,
   newest: Doc<"chunks"> | null,

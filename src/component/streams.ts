@@ -1,4 +1,7 @@
-/** The document of a stream: how to find it, what readers learn about it, and how its text is deleted. */
+/**
+ * The document of a stream: how to find it, what readers learn about it, and how its
+ * text is deleted.
+ */
 import {
   DEFAULT_TIMEOUT_MS,
   isFinal,

@@ -201,7 +201,7 @@ export async function unsavedPart(
 }
 
 /**
- * The saved text from an offset onward, up to `limit` (bytes of JSON, and chunks).
+ * The saved text, starting at an offset, up to `limit` (bytes of JSON, and chunks).
  *
  * Text that continues beyond the limit reads as `streaming`, so a reader gets a final
  * status only with all of the text.

@@ -88,7 +88,7 @@ const positionOf = ({ status, headers }: Response) => ({
   closed: headers.get("Stream-Closed"),
 });
 
-/** The text in events, and what they said of the position. What is no field of an event is an error. */
+/** The text in events, and the positions they reported. Anything that is not a field of an event is an error. */
 function receivedIn(text: string) {
   const data: string[] = [];
   const controls: Record<string, unknown>[] = [];

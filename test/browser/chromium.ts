@@ -13,7 +13,7 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** Starts Chromium quiet on the network, with Playwright or with Puppeteer. */
+/** Starts Chromium without background traffic, with Playwright or Puppeteer. */
 export const chromiumOptions = () => ({
   executablePath: chromiumPath(),
   args: ARGUMENTS,

@@ -66,9 +66,9 @@ interface Cursor {
 }
 
 /**
- * The documents of one component. `convex-test` evaluates queries; this gives it only
- * the documents that a query may find, reads no further than a function does, and notes
- * what was read.
+ * The documents of one component. `convex-test` evaluates queries. This class passes it
+ * only the documents that a query could match, stops reading when the function does, and
+ * records what was read.
  */
 export class Database {
   /** By table and field, those that queries have asked for. */

@@ -46,7 +46,7 @@ import { checkTransferable } from "./value-limits.js";
  * faults. The interfaces below list the internals that it uses.
  */
 
-/** What is counted of a transaction, if it is only read from and if it commits. */
+/** What is counted for each transaction. Writes only count if it commits. */
 const READS = ["documentsRead", "bytesRead"] as const;
 const WRITES = ["documentsWritten", "bytesWritten"] as const;
 type Figure = (typeof READS | typeof WRITES)[number];
@@ -242,7 +242,7 @@ export class Engine {
     }
   }
 
-  /** Calls a mutation from afar: that takes a while, and the answer can get lost. */
+  /** Calls a mutation over the network, which takes time and can lose the answer. */
   private async remotely<Result>(
     path: FunctionPath,
     run: () => Promise<Result>,
@@ -277,7 +277,7 @@ export class Engine {
     this.actions.delete(invocation);
   }
 
-  /** Says that something has failed, and where. */
+  /** Logs that something failed, and what it was. */
   report(what: string, error: unknown): void {
     const isExpected =
       !(error instanceof Error) || error instanceof InjectedFault;
@@ -285,7 +285,7 @@ export class Engine {
     this.log(`${what} failed: ${details ?? describeError(error)}`);
   }
 
-  /** Notes, in a transaction of its own, what has become of a scheduled function. */
+  /** Records a scheduled function's new state, in a separate transaction. */
   async setState(job: Job, state: JobState): Promise<void> {
     await this.outside(() =>
       this.accessor.runInComponent(job.componentPath, async () => {
@@ -490,7 +490,7 @@ export class Engine {
     };
   }
 
-  /** Notes, in the running transaction, what has become of a scheduled function. */
+  /** Records a scheduled function's new state, in the running transaction. */
   private mark({ componentPath, id }: Job, kind: JobState): void {
     const { db } = this.convex.components[componentPath]!;
     const { state } = db.get(SCHEDULED, id) as unknown as {

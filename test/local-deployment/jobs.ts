@@ -51,8 +51,8 @@ export class Jobs {
   constructor(private readonly engine: Engine) {}
 
   /**
-   * Starts jobs, also what was scheduled before. What became due meanwhile runs now,
-   * and actions that had begun have failed.
+   * Starts running jobs, including those scheduled earlier. Jobs that have become due
+   * run now, and actions that were running count as failed.
    */
   async up(): Promise<void> {
     this.isUp = true;
@@ -79,7 +79,7 @@ export class Jobs {
     this.alarms.clear();
   }
 
-  /** The clock has been set: what is due by it runs now. */
+  /** Call this after the clock was set. Jobs that are due by it run now. */
   clockChanged(): void {
     for (const [key, { due, ring, timer }] of [...this.alarms]) {
       clearTimeout(timer);
@@ -87,7 +87,7 @@ export class Jobs {
     }
   }
 
-  /** Takes what a commit has scheduled. */
+  /** Plans the jobs that a commit has scheduled. */
   committed(writes: readonly Write[]): void {
     if (!this.isUp) return;
     for (const { component, table, before, after } of writes) {

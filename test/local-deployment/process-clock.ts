@@ -3,7 +3,7 @@ import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 
 const MachineDate = Date;
 const machineNow = Date.now.bind(Date);
-/** Globals that a function sets are its own. Those of this context are everybody's. */
+/** Globals that a function sets are its own. Those of this context are shared. */
 const outside = new AsyncResource("ProcessClock");
 
 /** A timer on the stopped clock. */
@@ -18,9 +18,9 @@ interface Timer {
  * The time of the deployments in this process: the machine's, or later, or stopped. It
  * is what code here sees as `Date`, and what crons and scheduled functions wait for.
  *
- * While the clock is stopped, the timers that code sets wait for it, too. So a reply
- * that takes a model four minutes finishes as soon as its work is done, and what is
- * counted depends on the text and the pace, not on the machine.
+ * Timers that are set while the clock is stopped wait for it. That way a four-minute
+ * reply takes only as long as its work, and the counts depend on the text and the pace,
+ * not on the machine.
  */
 class ProcessClock {
   private aheadMs = 0;
@@ -71,7 +71,7 @@ class ProcessClock {
       if (due === undefined) return;
       this.timers.delete(due);
       due.run();
-      // What the timer started gets to where it waits for something.
+      // Lets what the timer started run until it waits for something.
       await new Promise((goOn) => setImmediate(goOn));
     }
   }
@@ -86,7 +86,7 @@ class ProcessClock {
       ...args: unknown[]
     ) => {
       if (this.stoppedAt === null) return setTimeout(run, wait, ...args);
-      // Like a real timer's, its callback runs in the context in which it was set.
+      // The callback runs in the async context that set the timer, as with a real one.
       const callback = AsyncResource.bind(() => run(...args));
       const timer: Timer = { at: this.stoppedAt + wait, run: callback };
       this.timers.add(timer);

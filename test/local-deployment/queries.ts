@@ -9,10 +9,10 @@ import { Readers, type RangeRead, type Write } from "./documents.js";
 export type Outcome =
   { ok: true; json: string } | { ok: false; error: unknown; failure: Failure };
 
-/** Is called when the result of a query has changed, or has been computed for the first time. */
+/** Called when a query's result changes, or is computed for the first time. */
 type Subscriber = () => void;
 
-/** A query with its arguments and the caller's identity: run once for all who ask the same. */
+/** A query with its arguments and the caller's identity. Callers with the same ones share a run. */
 export class CachedQuery {
   readonly subscribers = new Set<Subscriber>();
   /** The newest outcome. The same object as long as the result stays the same. */
@@ -33,7 +33,7 @@ export class CachedQuery {
 export class QueryCache {
   private readonly entries = new Map<string, CachedQuery>();
   private readonly readers = new Readers<CachedQuery>();
-  /** Have subscribers, and no valid result. */
+  /** Queries that have subscribers but no valid result. */
   private readonly stale = new Set<CachedQuery>();
 
   constructor(private readonly engine: Engine) {}
@@ -151,7 +151,7 @@ export class QueryCache {
     } catch (error) {
       this.engine.report(entry.path.udfPath, error);
       outcome = { ok: false, error, failure: failureOf(error) };
-      // It failed before it read anything: no commit will change that.
+      // It failed before it read anything, so no commit will change the result.
       if (!hasRead) entry.isValid = true;
     }
     if (isUpdate) {

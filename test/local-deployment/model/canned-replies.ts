@@ -138,9 +138,8 @@ function summary(content: string | null): string {
 }
 
 /**
- * A text as a model would emit it, token by token. Where a character takes
- * several tokens (much of Chinese, most emoji), nothing comes until it is whole:
- * so it is with the deltas of a real API.
+ * Splits a text into tokens, as a model would emit it. A character that takes several
+ * tokens (most emoji, many Chinese characters) comes in one piece, as from a real API.
  */
 export function tokenize(text: string): string[] {
   return [...decodeGenerator(encode(text))].filter((token) => token !== "");
