@@ -9,8 +9,8 @@ import {
 } from "../shared.js";
 import { now, pause, retry } from "../time.js";
 import { wire, formatOffset, isOffset, parseOffset } from "../protocol.js";
-import { mayBeId, type RunQueryCtx } from "./claim.js";
-import { shown } from "./values.js";
+import type { RunQueryCtx } from "./options.js";
+import { mayBeId, shown } from "./values.js";
 import {
   emptyResponse,
   errorResponse,

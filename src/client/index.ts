@@ -11,12 +11,6 @@ import {
   type StreamStatus,
 } from "../shared.js";
 import { formatOffset, isOffset, wire } from "../protocol.js";
-import {
-  claim,
-  type RunActionCtx,
-  type RunMutationCtx,
-  type RunQueryCtx,
-} from "./claim.js";
 import type { FlushPolicy } from "./flush.js";
 import { Body, emptyResponse, notFound, textResponse } from "./responses.js";
 import { followText, resume, savedStream } from "./follow.js";
@@ -29,9 +23,12 @@ import {
   rangeOf,
   type CreateStreamOptions,
   type PersistentTextStreamingOptions,
+  type RunActionCtx,
+  type RunMutationCtx,
+  type RunQueryCtx,
   type StreamingComponent,
 } from "./options.js";
-import { write, type ChunkAppender, type Written } from "./write.js";
+import { claim, write, type ChunkAppender, type Written } from "./write.js";
 
 export {
   isFinal,

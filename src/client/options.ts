@@ -3,6 +3,8 @@ import {
   createFunctionHandle,
   getFunctionName,
   type FunctionReference,
+  type GenericActionCtx,
+  type GenericDataModel,
 } from "convex/server";
 import { v, type Value } from "convex/values";
 import {
@@ -14,6 +16,17 @@ import {
 } from "../shared.js";
 import { flushPolicy, type FlushOptions, type FlushPolicy } from "./flush.js";
 import { shown, storable } from "./values.js";
+
+type ActionCtx = GenericActionCtx<GenericDataModel>;
+
+/** The `ctx` of any query, mutation or action. */
+export type RunQueryCtx = Pick<ActionCtx, "runQuery">;
+
+/** The `ctx` of any mutation or action. */
+export type RunMutationCtx = Pick<ActionCtx, "runMutation">;
+
+/** The `ctx` of any action. Writers read their stream's status between saves. */
+export type RunActionCtx = RunQueryCtx & RunMutationCtx;
 
 /**
  * The functions of version 0.3. Every app's `_generated/api` has them, even if it was

@@ -9,8 +9,7 @@ import {
 } from "convex/server";
 import { wire } from "../protocol.js";
 import type { StreamId } from "../shared.js";
-import { mayBeId } from "./claim.js";
-import { isConvexError, messageOf, shown } from "./values.js";
+import { isConvexError, mayBeId, messageOf, shown } from "./values.js";
 import { checkVerdict, isConvexFunction } from "./hook-api.js";
 import type { PersistentTextStreaming } from "./index.js";
 import { emptyResponse, errorResponse, notFound } from "./responses.js";

@@ -80,6 +80,15 @@ export function reasonOf(streamId: string, thrown: unknown): StreamError {
   }
 }
 
+/**
+ * Whether this can be the id of a stream. It often comes straight from a request,
+ * where it may be missing or contain half a character, which Convex rejects as an
+ * argument.
+ */
+export function mayBeId(streamId: unknown): streamId is string {
+  return typeof streamId === "string" && !/\p{Surrogate}/u.test(streamId);
+}
+
 /** Errors quote at most this much of a string. */
 const LONGEST = 100;
 

@@ -1,10 +1,12 @@
 import type { Value } from "convex/values";
-import { isHighSurrogate } from "../shared.js";
+import type { ComponentApi } from "../component/_generated/component.js";
+import { isHighSurrogate, type StreamStatus } from "../shared.js";
 import type { FlushPolicy } from "./flush.js";
+import type { RunActionCtx } from "./options.js";
 import type { Body } from "./responses.js";
 import { Saver, type ClaimedStream } from "./saver.js";
-import { waitAtMost } from "../time.js";
-import { cannotSave, reasonOf, resultOf, shown } from "./values.js";
+import { retry, waitAtMost } from "../time.js";
+import { cannotSave, mayBeId, reasonOf, resultOf, shown } from "./values.js";
 
 /** Appends text to the stream: to the response at once, to the database as `flush` says. */
 export type ChunkAppender = (text: string) => Promise<void>;
@@ -14,6 +16,41 @@ export type ChunkAppender = (text: string) => Promise<void>;
  * The object that it returns at its end is the stream's `result`.
  */
 export type Written = Promise<void | object> | AsyncIterable<string>;
+
+const CLAIM_ATTEMPTS = 5;
+
+/**
+ * Claims a stream for one writer. Exactly one caller gets it; with `takeOver`, each
+ * one takes it from the one before.
+ *
+ * @returns The stream to append to. Otherwise the reason: the status of a stream that
+ *   is already claimed or has ended, or null if there is no such stream.
+ */
+export async function claim(
+  lib: ComponentApi["lib"],
+  ctx: RunActionCtx,
+  streamId: string,
+  timeoutMs: number,
+  takeOver = false,
+): Promise<{ stream: ClaimedStream } | { status: StreamStatus | null }> {
+  if (!mayBeId(streamId)) return { status: null };
+  // The name makes a claim repeatable: a claim whose answer was lost is still ours.
+  // 48 bits are enough to tell a stream's writers apart.
+  const writer = crypto.randomUUID().slice(0, 13);
+  const { claimed, status, start } = await retry(CLAIM_ATTEMPTS, () =>
+    ctx.runMutation(lib.claim, { streamId, writer, timeoutMs, takeOver }),
+  );
+  if (!claimed) return { status };
+  return {
+    stream: {
+      start,
+      timeoutMs,
+      append: (start, text, last) =>
+        ctx.runMutation(lib.append, { streamId, writer, start, text, ...last }),
+      status: () => ctx.runQuery(lib.getClaim, { streamId, writer }),
+    },
+  };
+}
 
 /** How writing ended. */
 export type Ending = {

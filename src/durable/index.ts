@@ -1,7 +1,7 @@
 import { Base64 } from "convex/values";
 import type { PersistentTextStreaming, StreamId } from "../client/index.js";
-import { mayBeId, type RunQueryCtx } from "../client/claim.js";
-import { shown } from "../client/values.js";
+import type { RunQueryCtx } from "../client/options.js";
+import { mayBeId, shown } from "../client/values.js";
 import {
   ATTEMPTS,
   isLast,

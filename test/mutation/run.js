@@ -9,7 +9,6 @@ import process from "node:process";
 
 /** The tests of each source, the quickest first. The others have all tests of their folder. */
 const tests = {
-  "client/claim": ["badInput", "index", "endings"],
   "client/flush": ["flush", "endings", "saver"],
   "client/follow": ["resume", "readers"],
   "client/hook-api": ["routes"],
@@ -19,7 +18,7 @@ const tests = {
   "client/routes": ["routes"],
   "client/saver": ["write", "saver", "endings"],
   "client/values": ["values"],
-  "client/write": ["write", "badInput", "endings"],
+  "client/write": ["write", "badInput", "index", "endings"],
   "component/deadlines": ["client/endings", "lib"],
   "component/endings": ["client/endings", "lib"],
   "component/lib": ["lib", "text", "client/endings", "componentBadInput"],
