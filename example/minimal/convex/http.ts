@@ -7,7 +7,7 @@ import { streaming } from "./chat";
 const http = httpRouter();
 streaming.registerRoutes(http, {
   path: "/chat",
-  authorize: internal.chat.authorizeStream, // Decides who may start `write`, which must not use ctx.auth.
+  authorize: internal.chat.authorizeStream, // Runs before every read and write.
   write: async function* (ctx, { streamId, signal }) {
     const content = await ctx.runQuery(internal.chat.getPrompt, { streamId });
     const chunks = await new OpenAI().chat.completions.create(
