@@ -6,11 +6,13 @@ import {
   ask,
   calls,
   drive,
+  ends,
   inTime,
   says,
   stubModel,
   thinks,
   useApp,
+  type Answer,
 } from "./setup.testing";
 
 const app = useApp();
@@ -90,38 +92,29 @@ describe.each(["request", "action", "node"] as const)(
 );
 
 const half = says("Half");
-test.each<[string, object[] | Error, string | RegExp]>([
-  [
-    "is refused",
-    new Error("Not today."),
-    "**The model refused to answer.** Not today.",
-  ],
-  [
-    "breaks off",
-    [half, { error: { message: "Out of breath." } }],
-    "Out of breath.",
-  ],
-  ["is too long", [half, { finish_reason: "length" }], /maximum length/],
-  [
-    "is filtered",
-    [half, { finish_reason: "content_filter" }],
-    /content filter/,
-  ],
-  [
-    "does not end",
-    [half, { finish_reason: undefined }],
-    /without a finish reason/,
-  ],
-])("a reply that %s has failed, and says why", async (_, answer, why) => {
-  stubModel(answer);
+test.each<[string, Answer, string]>([
+  ["refuses", new Error("Not today."), "The model refused to answer"],
+  ["breaks off", [half, { error: { message: "Oh!" } }], "Oh!"],
+  ["reaches its length", [half, ends("length")], "maximum length"],
+  ["filters its reply", [half, ends("content_filter")], "content filter"],
+  ["does not end", [half, ends()], "without a finish reason"],
+])("a model that %s: the reply has failed", async (_, answer, why) => {
+  const isRefused = answer instanceof Error;
+  stubModel(answer, answer);
   const { streamId } = await send("Hi");
   await write(streamId);
   const { text, status } = await saved(streamId);
   expect(status).toBe("error");
-  const message = await messageOf(streamId, text);
-  expect(message.metadata?.error).toMatch(why);
-  const last = answer instanceof Error ? undefined : { text: "Half" };
-  if (last) expect(message.parts.at(-1)).toMatchObject(last);
+  const { metadata, parts } = await messageOf(streamId, text);
+  expect(metadata?.error).toContain(why);
+  if (!isRefused) expect(parts.at(-1)).toMatchObject({ text: "Half" });
+
+  const chat = await app.alice.mutation(api.chat.sendMessage, { prompt: "Hi" });
+  await drive(app.alice, "/chat-stream", chat.streamId);
+  expect(await saved(chat.streamId)).toMatchObject({
+    text: expect.stringContaining(isRefused ? why : "Half") as string,
+    status: "error",
+  });
 });
 
 test("a reply that is stopped half way: the next turn's history has what there was", async () => {

@@ -1,13 +1,12 @@
 import { isFinal, type StreamId } from "@convex-dev/persistent-text-streaming";
 import { describe, expect, test, vi } from "vitest";
-import { withLimits } from "../../test/support/with-limits";
 import { api } from "./_generated/api";
 import type { Id } from "./_generated/dataModel";
 import { FALLBACK_MS, MAX_EARLIER_REPLIES, MAX_PROMPT_LENGTH } from "./limits";
 import { untilSilent } from "./model";
 import { drive, says, stubModel, useApp, type User } from "./setup.testing";
 
-const app = useApp(withLimits);
+const app = useApp();
 
 const send = (prompt: string, conversationId?: string) =>
   app.alice.mutation(api.chat.sendMessage, { prompt, conversationId });
@@ -203,13 +202,5 @@ describe("a reply", () => {
     expect(await bodyOf(app.alice, streams[2]!)).toMatchObject({
       status: "aborted",
     });
-  });
-
-  test("goes with its conversation", async () => {
-    const { streamId, conversationId } = await send("Hi");
-    await app.alice.mutation(api.conversations.remove, { conversationId });
-    expect(await list()).toEqual([]);
-    await app.t.finishAllScheduledFunctions(vi.runAllTimers);
-    await expect(bodyOf(app.alice, streamId)).rejects.toThrow(gone);
   });
 });

@@ -19,7 +19,7 @@ type App = TestConvex<typeof schema>;
 export type User = ReturnType<App["withIdentity"]>;
 
 /** The example under a fake clock, started anew for each test of the file. */
-export function useApp(prepare: (t: App) => App = (t) => t) {
+export function useApp() {
   const app = {} as { t: App; alice: User };
   beforeEach(() => {
     vi.useFakeTimers({
@@ -32,7 +32,7 @@ export function useApp(prepare: (t: App) => App = (t) => t) {
     vi.stubGlobal("setTimeout", (call: () => void, ms?: number) =>
       setTimeout(AsyncLocalStorage.bind(call), ms),
     );
-    app.t = prepare(convexTest({ schema, modules, transactionLimits: true }));
+    app.t = convexTest({ schema, modules, transactionLimits: true });
     register(app.t);
     const issuer = "https://auth.test";
     app.alice = app.t.withIdentity({ subject: "alice", issuer, name: "Alice" });
@@ -46,18 +46,29 @@ export function useApp(prepare: (t: App) => App = (t) => t) {
   return app;
 }
 
-export const thinks = (reasoning_content: string) => ({ reasoning_content });
-export const says = (content: string) => ({ content });
-export const calls = (input: string) => ({
-  tool_calls: [
-    {
-      index: 0,
-      id: "call-1",
-      type: "function",
-      function: { name: "tideTable", arguments: input },
-    },
-  ],
+/** A choice in an event of a model's reply, or an error in its place. */
+type Choice =
+  | { delta?: object; finish_reason?: string | undefined }
+  | { error: { message: string } };
+export type Answer = Choice[] | Error;
+
+export const says = (content: string): Choice => ({ delta: { content } });
+export const thinks = (reasoning_content: string): Choice => ({
+  delta: { reasoning_content },
 });
+export const ends = (finish_reason?: string): Choice => ({ finish_reason });
+/** Ends the reply with a call of the tide table. */
+export const calls = (input: string): Choice => {
+  const call = { name: "tideTable", arguments: input };
+  return {
+    delta: {
+      tool_calls: [
+        { index: 0, id: "call-1", type: "function", function: call },
+      ],
+    },
+    finish_reason: "tool_calls",
+  };
+};
 
 interface ModelMessage {
   role: string;
@@ -67,11 +78,11 @@ interface ModelMessage {
 }
 
 /**
- * A model that answers each request with these deltas, or refuses it with this error.
+ * A model that answers each request with these choices, or refuses it with this error.
  *
  * @returns The messages of each request, without the system prompt.
  */
-export function stubModel(...answers: (object[] | Error)[]) {
+export function stubModel(...answers: Answer[]) {
   const asked: ModelMessage[][] = [];
   vi.stubEnv("OPENAI_API_KEY", "test");
   vi.stubGlobal("fetch", (_url: unknown, init: { body: string }) => {
@@ -82,29 +93,18 @@ export function stubModel(...answers: (object[] | Error)[]) {
       const error = { message: answer.message };
       return Promise.resolve(Response.json({ error }, { status: 400 }));
     }
-    const called = answer.some((delta) => "tool_calls" in delta);
-    const end = answer.find((delta) => "finish_reason" in delta) ?? {
-      finish_reason: called ? "tool_calls" : "stop",
-    };
-    const chunks = [
-      ...answer.filter((delta) => delta !== end).map((delta) => ({ delta })),
-      { delta: {}, ...end },
-    ].map((choice) =>
-      "error" in choice.delta
-        ? choice.delta
-        : {
-            id: "x",
-            created: 0,
-            model: "x",
-            choices: [{ index: 0, ...choice }],
-          },
+    const hasEnd = answer.some((choice) => "finish_reason" in choice);
+    const choices = hasEnd ? answer : [...answer, ends("stop")];
+    const head = { id: "x", created: 0, model: "x" };
+    const events = choices.map((choice) =>
+      "error" in choice
+        ? choice
+        : { ...head, choices: [{ index: 0, delta: {}, ...choice }] },
     );
-    const events = chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
-    return Promise.resolve(
-      new Response([...events, "data: [DONE]\n\n"].join(""), {
-        headers: { "Content-Type": "text/event-stream" },
-      }),
-    );
+    const data = [...events.map((event) => JSON.stringify(event)), "[DONE]"];
+    const text = data.map((line) => `data: ${line}\n\n`).join("");
+    const headers = { "Content-Type": "text/event-stream" };
+    return Promise.resolve(new Response(text, { headers }));
   });
   return asked;
 }
