@@ -11,9 +11,9 @@ export type ChatStream =
       drive?: boolean | undefined;
     };
 
-/** What `useChat` wants answered. */
+/** What `send` receives from `useChat`. */
 export interface ChatRequest<Message extends UIMessage = UIMessage> {
-  /** The messages so far. With `regenerate-message`, without the one to replace. */
+  /** The messages so far. With `regenerate-message`, the one to replace is left out. */
   messages: Message[];
   /** `regenerate-message` for `regenerate()`, otherwise `submit-message`. */
   trigger: "submit-message" | "regenerate-message";
@@ -51,8 +51,8 @@ export interface PersistentChatTransportOptions<
         ChatStream | null | undefined | Promise<ChatStream | null | undefined>)
     | undefined;
   /**
-   * Added to each request. A function is called for every request, because a token
-   * may have expired since the last.
+   * Added to each request. A function is called for each request, so that tokens stay
+   * fresh.
    */
   headers?:
     HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
@@ -74,14 +74,13 @@ export interface PersistentChatTransportOptions<
  * const { messages, sendMessage } = useChat({ transport, resume: true });
  * ```
  *
- * `useChat` sees one stream of chunks per reply, whatever happens to its connections.
- * A stream that ended in `error` or `timeout` is an error for it. An aborted one
- * finishes with `isAbort`.
+ * `useChat` sees one stream of chunks per reply, even if connections are lost. If the
+ * stream ends as `error` or `timeout`, `useChat` gets an error. If it is aborted,
+ * `useChat` finishes with `isAbort`.
  *
- * `stop()` ends only the reading in this chat. To stop the writer for everyone, call
- * a mutation that calls `abortStream`. Before version 7, `useChat` continues reading
- * when its component unmounts, unless you add
- * `useEffect(() => () => void stop(), [stop])`.
+ * `stop()` only stops reading. To stop the writer, call a mutation that calls
+ * `abortStream`. Before version 7, `useChat` keeps reading after its component
+ * unmounts, unless you add `useEffect(() => () => void stop(), [stop])`.
  */
 export class PersistentChatTransport<
   Message extends UIMessage = UIMessage,

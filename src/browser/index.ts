@@ -43,7 +43,7 @@ export type {
  * itself and yields each character once.
  *
  * ```ts
- * const text = readStream(`${siteUrl}/resume`, { streamId });
+ * const text = readStream(`${siteUrl}/chat`, { streamId });
  * for await (const piece of text) console.log(piece);
  * console.log(text.status);
  * ```

@@ -244,28 +244,29 @@ export class PersistentTextStreaming {
    *
    * ```ts
    * export const answer = internalAction({
-   *   args: { streamId: StreamIdValidator },
+   *   args: { streamId: vStreamId },
    *   handler: async (ctx, { streamId }) => {
-   *     await streaming.generate(ctx, streamId as StreamId, async function* () {
-   *       yield* model.textStream();
-   *     });
+   *     const prompt = await ctx.runQuery(internal.chat.getPrompt, { streamId });
+   *     await streaming.generate(ctx, streamId, (_append, signal) =>
+   *       reply(prompt, signal),
+   *     );
    *   },
    * });
    * ```
    *
-   * This way every message gets a reply, even if the tab closes before it asks for
-   * one. In the mutation that creates the stream:
+   * To make sure that every message gets a reply, even if the tab closes before it
+   * sends its request, schedule this in the mutation that creates the stream:
    *
    * ```ts
    * await ctx.scheduler.runAfter(5_000, internal.chat.answer, { streamId });
    * ```
    *
    * @param options.takeOver For retried jobs: claims the stream even if it has
-   *   another writer, unless it has ended. The other writer can save nothing more, and
-   *   its signal fires. The new one continues after the saved text, which it can read
-   *   with `getStreamBody`. If it throws, its text is saved and the stream stays open
-   *   for the next attempt. If none comes within `timeoutMs`, the stream ends as
-   *   `error`, for that reason.
+   *   another writer, unless it has ended. The other writer cannot save anything more,
+   *   and its signal fires. The new one continues after the saved text, which it can
+   *   read with `getStreamBody`. If it throws, its text is saved and the stream stays
+   *   open for the next attempt. If none comes within `timeoutMs`, the stream ends as
+   *   `error`, with the reason why this one failed.
    * @returns `true` once everything is saved, even if the stream was aborted, deleted,
    *   taken over or timed out meanwhile. `false`, without running the writer, if
    *   another writer has claimed the stream or it has ended.
@@ -306,8 +307,8 @@ export class PersistentTextStreaming {
    * });
    * ```
    *
-   * The action looks at the database four times a second while text arrives, and
-   * less often, down to every two seconds, while none does.
+   * The action reads the database four times a second while text arrives. In a pause
+   * it reads less often, down to every two seconds.
    *
    * With `live=long-poll` in the URL, the response ends as soon as it has text. That
    * is for clients that cannot read a body in pieces.
@@ -319,10 +320,10 @@ export class PersistentTextStreaming {
    * @returns A response whose headers you may change.
    *   - 200 with the text. It starts at the offset in `Stream-Offset`.
    *     `Stream-Next-Offset` is the end of the text saved so far. With
-   *     `Stream-Closed: true`, that is all of it. Without, more follows until the
+   *     `Stream-Closed: true`, that is all of it. Otherwise more follows until the
    *     stream ends. The response may end before the stream does, after 9 minutes at
-   *     the latest: ask again from where it ended. A long-poll without news ends after
-   *     20 s without text.
+   *     the latest: ask again from where it ended. A long-poll ends after 20 s, even if
+   *     there is no text.
    *   - 204 if the stream has ended and has no text after the offset.
    *   - 400 with `{ "error": … }` for an invalid offset, `tail` or `live`.
    *   - 404 with `{ "error": … }` if there is no such stream.
@@ -351,8 +352,8 @@ export class PersistentTextStreaming {
    * const status = await streaming.getStreamStatus(ctx, streamId);
    * ```
    *
-   * It reads the database as often as `resume` does. An action may run for 30
-   * minutes; continue in another one from the offset that you have reached.
+   * It reads the database as often as `resume` does. An action may run for 30 minutes;
+   * to read on after that, continue in another one from the offset you have reached.
    *
    * @param options.from The offset to start at (UTF-16 code units). Default: 0. If it
    *   would split a character, the text starts one code unit earlier.
@@ -413,7 +414,7 @@ export class PersistentTextStreaming {
     streamId: StreamId,
     options: { tail: number; from?: number | undefined },
   ): Promise<StreamPage>;
-  /** One of these, for a query with `args: streamBodyArgs`. */
+  /** Any of these, for a query with `args: streamBodyArgs`. */
   getStreamBody(
     ctx: RunQueryCtx,
     streamId: StreamId,
@@ -426,7 +427,7 @@ export class PersistentTextStreaming {
    * All the saved text of a stream, and its status: one of version 0.3's five. A
    * stream that does not exist reads as `error`, an aborted one as `done`.
    *
-   * @throws If there is more text than one query may return (16 MiB). Read it in
+   * @throws If there is more text than one query can return (15 MiB). Read it in
    *   pages, with `from`.
    */
   getStreamBody(ctx: RunQueryCtx, streamId: StreamId): Promise<StreamBody>;

@@ -66,7 +66,7 @@ interface Query {
  *   stream has ended, `Stream-Status` how. 404, 400 and 405 have the body
  *   `{ "error": … }`.
  * @throws TypeError for the content types `application/json` and `text/event-stream`,
- *   which mean more than text in the protocol.
+ *   which the protocol does not treat as plain text.
  */
 export async function serveDurableStream(
   streaming: PersistentTextStreaming,

@@ -11,7 +11,7 @@ import type schema_ from "../convex/schema";
 declare global {
   const {
     PersistentTextStreaming,
-    StreamIdValidator,
+    vStreamId,
     streamBodyArgs,
     vOnCompleteArgs,
     isStreamError,
