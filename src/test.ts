@@ -14,7 +14,7 @@ const modules: Record<string, () => Promise<unknown>> = {
   [deadlines]: async () => {
     const module = (await files[deadlines]?.()) as Deadlines;
     const plannedCheck = internalMutationGeneric({
-      args: {},
+      args: { at: v.number() },
       returns: v.null(),
       handler: async (ctx) => {
         await module.check(ctx, []);

@@ -89,7 +89,7 @@ export async function planCheck(
     .first();
   if (planned !== null) return;
   const at = Math.min(deadline + CHECK_DELAY_MS, latest);
-  await ctx.scheduler.runAt(at, internal.deadlines.plannedCheck, {});
+  await ctx.scheduler.runAt(at, internal.deadlines.plannedCheck, { at });
   await ctx.db.insert("checks", { at });
 }
 
@@ -150,9 +150,11 @@ async function checkStream(
 
 /** A check that `planCheck` has planned. In an app's tests, `register()` puts another in its place. */
 export const plannedCheck = internalMutation({
-  args: {},
+  args: { at: v.number() },
   returns: v.null(),
-  handler: async (ctx) => {
+  handler: async (ctx, { at }) => {
+    // This one is no longer planned, even if the clock was set back and says so.
+    await forgetChecks(ctx, at);
     await check(ctx);
     return null;
   },
@@ -204,12 +206,17 @@ async function planNextCheck(
   ctx: MutationCtx,
   ends: readonly LiveStatus[],
 ): Promise<void> {
-  const past = ctx.db
-    .query("checks")
-    .withIndex("byTime", (q) => q.lte("at", Date.now()));
-  for await (const { _id } of past) await ctx.db.delete(_id);
+  await forgetChecks(ctx, Date.now());
   const deadline = await earliestDeadline(ctx, ends);
   if (deadline !== undefined) await planCheck(ctx, deadline, Infinity);
+}
+
+/** Deletes the rows of the checks planned until then. */
+async function forgetChecks(ctx: MutationCtx, until: number): Promise<void> {
+  const past = ctx.db
+    .query("checks")
+    .withIndex("byTime", (q) => q.lte("at", until));
+  for await (const { _id } of past) await ctx.db.delete(_id);
 }
 
 /** The time of the next deadline or the next callback. */

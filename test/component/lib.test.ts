@@ -300,6 +300,14 @@ describe("append", () => {
 });
 
 describe("the cron", () => {
+  const checks = ({ t }: Component) =>
+    t.run((ctx) => ctx.db.query("checks").collect());
+  /** A callback that cannot be run. */
+  const insertCallback = ({ t }: Component) =>
+    t.run((ctx) =>
+      ctx.db.insert("callbacks", { handle: "none", name: "none" }),
+    );
+
   test("runs every hour: while streams live, checks are planned", () => {
     expect(Object.values(crons.crons)).toEqual([
       {
@@ -379,13 +387,34 @@ describe("the cron", () => {
   });
 
   test("the next check is planned for the earliest deadline", async () => {
-    const { t, insertStream, cleanUp } = setUpComponent();
+    const setup = setUpComponent();
     const deadline = Date.now() + 5 * MINUTE;
-    await insertStream({ deadline: deadline + 9 * MINUTE });
-    await insertStream({ status: "streaming", deadline });
-    await cleanUp();
-    const checks = await t.run((ctx) => ctx.db.query("checks").collect());
-    expect(checks).toMatchObject([{ at: deadline + MINUTE / 2 }]);
+    await setup.insertStream({ deadline: deadline + 9 * MINUTE });
+    await setup.insertStream({ status: "streaming", deadline });
+    await setup.cleanUp();
+    expect(await checks(setup)).toMatchObject([{ at: deadline + MINUTE / 2 }]);
+  });
+
+  test("a check is planned for a callback that is owed", async () => {
+    const logged = vi.spyOn(console, "error").mockImplementation(() => {});
+    const setup = setUpComponent();
+    const callback = await insertCallback(setup);
+    await setup.abort(await setup.insertStream({ callback }));
+    expect(logged).toHaveBeenCalledOnce();
+    logged.mockRestore();
+    const at = Date.now() + 1.5 * MINUTE;
+    expect(await checks(setup)).toMatchObject([{ at }]);
+  });
+
+  test("a check that runs before its time, because the clock was set back, is followed by another", async () => {
+    const { t, create, status } = setUpComponent();
+    const streamId = await create();
+    vi.setSystemTime(Date.now() - MINUTE);
+    for (let minute = 0; minute < 22; minute++) {
+      await pass(MINUTE);
+      await t.finishInProgressScheduledFunctions();
+    }
+    expect(await status(streamId)).toBe("timeout");
   });
 
   // A new stream's deadline is in 20 minutes.
@@ -395,11 +424,11 @@ describe("the cron", () => {
     { at: 20.7 * MINUTE, enough: true },
     { at: 20.8 * MINUTE, enough: false },
   ])("a check planned in $at ms is enough: $enough", async ({ at, enough }) => {
-    const { t, create } = setUpComponent();
-    const checks = () => t.run((ctx) => ctx.db.query("checks").collect());
-    await t.run((ctx) => ctx.db.insert("checks", { at: Date.now() + at }));
-    await create();
-    expect(await checks()).toHaveLength(enough ? 1 : 2);
+    const setup = setUpComponent();
+    const planned = { at: Date.now() + at };
+    await setup.t.run((ctx) => ctx.db.insert("checks", planned));
+    await setup.create();
+    expect(await checks(setup)).toHaveLength(enough ? 1 : 2);
   });
 
   test.each<{ what: string; fields?: object; status: string; call?: Call }>([
@@ -450,22 +479,21 @@ describe("the cron", () => {
     "a dead stream with a callback ends in that mutation, or, if that has failed, at once: %s",
     async (expiring) => {
       const logged = vi.spyOn(console, "error").mockImplementation(() => {});
-      const { t, insertStream, cleanUp, finishScheduled, ...setup } =
-        setUpComponent();
-      const callback = await t.run((ctx) =>
-        ctx.db.insert("callbacks", { handle: "none", name: "none" }),
-      );
-      const deadline = Date.now();
-      const streamId = await insertStream({ callback, deadline, expiring });
+      const setup = setUpComponent();
+      const callback = await insertCallback(setup);
+      const fields = { callback, deadline: Date.now(), expiring };
+      const streamId = await setup.insertStream(fields);
       await pass(21 * MINUTE);
-      await cleanUp();
+      await setup.cleanUp();
       if (!expiring) {
         const planned = { deadline: Date.now() + MINUTE, expiring: true };
         expect(await setup.stream(streamId)).toMatchObject(planned);
-        await finishScheduled();
+        await setup.finishScheduled();
       }
       expect(await setup.status(streamId)).toBe("timeout");
-      const owed = await t.run((ctx) => ctx.db.query("callbacks").collect());
+      const owed = await setup.t.run((ctx) =>
+        ctx.db.query("callbacks").collect(),
+      );
       expect(owed).toMatchObject([{ owed: { status: "timeout" } }]);
       // At once, it is not even tried.
       expect(logged).toHaveBeenCalledTimes(expiring ? 0 : 1);
