@@ -11,7 +11,6 @@ const MOST_CALLS = 20_000;
  * nothing of it continues.
  */
 export class Action implements Owner {
-  readonly what: string = "a reader's action";
   readonly timers = new TimerCount();
   fate: "running" | "ended" | "died" = "running";
   /** What was still running when it ended by itself. */
@@ -23,15 +22,15 @@ export class Action implements Owner {
   /** When its calls failed, and how long the slowest took (ms). */
   readonly failures: number[] = [];
   slowest = 0;
+  /** Whether nothing can be saved any more. */
+  isBroken = false;
   /** What it sent as its response, whether or not it arrived. */
   readonly sent = {
     text: "",
     /** Whether it closed the body. */
     closed: false,
-    /** Whether the platform cancelled the body because the client had left. */
-    cancelled: false,
-    /** The status of the response; null before there is one. */
-    status: null as number | null,
+    /** Whether its head could not be sent, because the client had left. That ends the action. */
+    failed: false,
   };
   private calls = 0;
   private resolveOver!: () => void;
@@ -75,7 +74,6 @@ export class Action implements Owner {
   private stop(fate: "ended" | "died"): void {
     if (!this.alive) return;
     this.fate = fate;
-    if (fate === "died") this.deployment.happenings.add(`${this.what} died`);
     this.overAt = this.deployment.clock.time;
     this.resolveOver();
   }
@@ -85,19 +83,14 @@ export class Action implements Owner {
     reference: Reference,
     args: Args,
   ): Promise<unknown> {
-    const { clock, happenings } = this.deployment;
+    const { deployment } = this;
+    const { clock } = deployment;
     const never = new Promise(() => {});
     if (!this.alive) return never;
-    for (const value of Object.values(args)) {
-      if (typeof value === "string" && /\p{Surrogate}/u.test(value)) {
-        throw new Error("A string has an unpaired surrogate.");
-      }
-    }
     if (this.calls > MOST_CALLS) throw new Error("Too many calls.");
     const index = this.calls++;
     const inFlight = ++this.callsInFlight;
     this.mostCallsInFlight = Math.max(this.mostCallsInFlight, inFlight);
-    const { deployment } = this;
     const execute = () =>
       isMutation
         ? deployment.mutate(reference, args, this)
@@ -106,7 +99,6 @@ export class Action implements Owner {
       return await clock.asNobody(() => this.carryOut(index, execute));
     } catch (error) {
       this.failures.push(clock.time);
-      happenings.add(`call of ${this.what} failed`);
       throw error;
     } finally {
       if (!this.alive) await never;
@@ -123,46 +115,32 @@ export class Action implements Owner {
     execute: () => Promise<unknown>,
   ): Promise<unknown> {
     const { calls = [], brokenFrom, orphansArrive } = this.plan;
-    const { clock, happenings } = this.deployment;
+    const { clock } = this.deployment;
     let how = calls[index % calls.length] ?? "prompt";
     if (index >= (brokenFrom ?? Infinity)) {
-      happenings.add("nothing can be saved any more");
+      this.isBroken = true;
       how = "refused";
     }
     if (this.diesAt(index, "before")) this.die();
     const arrives = () => this.alive || orphansArrive;
 
-    if (how === "refused") {
-      happenings.add("call refused");
-      throw new Error("The call was refused.");
-    }
+    if (how === "refused") throw new Error("The call was refused.");
     type Delays = { late?: number; before?: number; after?: number };
     const { late, before = 0, after = 0 } = Object(how) as Delays;
     if (late !== undefined) {
       void clock
         .wait(late)
-        .then(() => {
-          if (!arrives()) return;
-          happenings.add("call done after its caller was told that it failed");
-          return execute();
-        })
+        .then(() => (arrives() ? execute() : null))
         .catch(() => {});
       throw new Error("The call seems to have failed.");
     }
-    if (before + after > 500) happenings.add("call slow");
     this.slowest = Math.max(this.slowest, before + after);
     if (before > 0) await clock.wait(before);
     if (!arrives()) throw new Error("Its caller is gone.");
     const result = await execute();
-    if (this.diesAt(index, "between")) {
-      happenings.add(`${this.what} died between a commit and its answer`);
-      this.die();
-    }
+    if (this.diesAt(index, "between")) this.die();
     if (after > 0) await clock.wait(after);
-    if (how === "lost") {
-      happenings.add("call done, its answer lost");
-      throw new Error("The answer was lost.");
-    }
+    if (how === "lost") throw new Error("The answer was lost.");
     return result;
   }
 
@@ -177,9 +155,8 @@ export class Action implements Owner {
 
 /** An action that asked for the stream to be written. */
 export class Caller extends Action {
-  override readonly what = "a writer's action";
-  /** How `generate` ended. */
-  generated: "resolved" | "declined" | "rejected" | null = null;
+  /** How `generate` ended, if it had the claim. */
+  generated: "resolved" | "rejected" | null = null;
 
   constructor(
     deployment: Deployment,

@@ -20,6 +20,7 @@ import type {
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
 
 /** The names of everything that has to finish. */
 type Tasks = Set<string>;
@@ -54,7 +55,6 @@ export class Run {
   readonly callers: Caller[] = [];
   readonly readers: Reader[] = [];
   readonly browser = new Browser();
-  readonly happenings: Set<string>;
   /** When nothing ran (ms, by the clock that never jumps). */
   readonly stalls: { from: number; to: number }[] = [];
   /** What should have finished but has not. */
@@ -73,9 +73,7 @@ export class Run {
     readonly deployment: Deployment,
     /** Unhandled rejections. */
     readonly rejections: unknown[],
-  ) {
-    this.happenings = deployment.happenings;
-  }
+  ) {}
 
   /** The last caller that got the claim, if its writer ran. */
   get winner(): Caller | undefined {
@@ -139,12 +137,7 @@ export class Run {
     await this.finish(writing, 5 * 60 * MINUTE);
     // Calls in flight arrive, and scheduled functions run.
     await this.pass(10 * SECOND);
-    if (!deployment.isOver) {
-      clock.jump(22 * MINUTE);
-      await this.settled(deployment.cron());
-      await this.pass(5 * SECOND);
-    }
-    await this.runOwedCallbacks();
+    await clock.runUntil(() => deployment.isOver, 22 * MINUTE);
     await this.finish(reading, 15 * MINUTE);
     // A stream that was ended from outside drains for 15 s.
     await this.pass(20 * SECOND);
@@ -160,8 +153,8 @@ export class Run {
       reader.alive = false;
       reader.unmount();
     }
-    // An unused reader is kept for a while.
-    await this.pass(MINUTE);
+    // An unused reader is kept for a while, and an owed callback runs within a day.
+    await this.pass(DAY);
     for (const caller of this.callers) caller.die();
     this.stored = await this.settled(deployment.stored());
     await clock.settle();
@@ -197,17 +190,10 @@ export class Run {
   }
 
   private async call(plan: CallerPlan, index: number): Promise<void> {
-    const { happenings, callers, deployment } = this;
-    if (callers.some(({ alive }) => alive && !deployment.isOver)) {
-      happenings.add("several callers at one time");
-    }
-    if (this.winner?.fate === "died") {
-      happenings.add("another caller after the writer's action had died");
-    }
     if (plan.how === "generate") return this.generate("generate", plan.action);
     this.watch(`the client of caller ${index}`, { ...plan, driven: true });
     // If the client asks again, it does so within this time.
-    for (let i = 0; i < 120 && !deployment.isOver; i++) {
+    for (let i = 0; i < 120 && !this.deployment.isOver; i++) {
       await this.clock.wait(SECOND);
     }
   }
@@ -232,17 +218,11 @@ export class Run {
     plan: CallerPlan["action"],
     throwsAt?: number | null,
   ): Promise<void> {
-    const { happenings, winner } = this;
     const { streaming, streamId, app } = this.deployment;
     const takeOver = how === "take over";
-    if (takeOver && winner?.alive) {
-      happenings.add("taken over from a living writer");
-    }
     const caller = this.newCaller(how, plan, throwsAt);
-    const startOffset = async () => {
-      happenings.add("taken over");
-      return (await streaming.getStreamBody(app, streamId)).text.length;
-    };
+    const startOffset = async () =>
+      (await streaming.getStreamBody(app, streamId)).text.length;
     const writer = caller.manuscript.writer(
       caller,
       takeOver ? startOffset : undefined,
@@ -250,28 +230,11 @@ export class Run {
     const generated = caller
       .run((ctx) => streaming.generate(ctx, streamId, writer, { takeOver }))
       .then(
-        (wrote) => (caller.generated = wrote ? "resolved" : "declined"),
-        () => {
-          caller.generated = "rejected";
-          if (takeOver) happenings.add("left open for the next writer");
-        },
+        (wrote) => (caller.generated = wrote ? "resolved" : null),
+        () => (caller.generated = "rejected"),
       )
       .then(() => caller.end());
     await Promise.race([generated, caller.over]);
-  }
-
-  /** Owed callbacks run within a day. */
-  private async runOwedCallbacks(): Promise<void> {
-    const { clock, deployment, schedule } = this;
-    if (schedule.callback === null) return;
-    for (let attempt = 0; attempt < 8; attempt++) {
-      const { callbacks } = await this.settled(deployment.stored());
-      const dueAt = callbacks[0]?.dueAt;
-      if (dueAt === undefined) return;
-      clock.jump(Math.max(0, dueAt + 1 - Date.now()));
-      await this.settled(deployment.cron());
-      await this.pass(5 * SECOND);
-    }
   }
 
   /** Shows the stream in a component, or reads it with `readStream`. */
@@ -299,15 +262,12 @@ export class Run {
 
   /** How the requests of a reader are answered. Only its first one to write can go wrong. */
   private answers(reader: Reader, plan: Omit<WatchPlan, "page">): Handler {
-    const { happenings } = this;
     const answers = [...(plan.answers ?? [])];
     let requests = 0;
     return async (asked) => {
       if (asked.method !== "POST") return this.resume(asked, answers.shift());
-      if (requests > 0) happenings.add("client asked again");
       const response = await this.post(asked, requests++ === 0 ? plan : {});
       if (response.status < 300) reader.answered++;
-      if (response.status === 200) happenings.add("client drove the stream");
       return response;
     };
   }
@@ -318,37 +278,16 @@ export class Run {
     plan: Pick<WatchPlan, "action" | "connection" | "isLost">,
   ): Promise<Response> {
     const { streaming, streamId } = this.deployment;
-    if (plan.isLost) {
-      this.happenings.add("request lost");
-      throw failedToFetch();
-    }
+    if (plan.isLost) throw failedToFetch();
     const name = `action ${this.callers.length}`;
     const caller = this.newCaller("stream", plan.action);
     const writer = caller.manuscript.writer(caller);
-    this.start(this.writing, name, 0, async () => {
-      await Promise.race([caller.over, this.idle(caller)]);
-      caller.end();
-    });
+    this.start(this.writing, name, 0, () => caller.over);
     return serve(caller, plan.connection, asked, (ctx, request) =>
       streaming.stream(ctx, request, streamId, (_ctx, _request, _id, ...to) =>
         writer(...to),
       ),
     );
-  }
-
-  /** Once the platform has cancelled a body, the action ends when nothing in it is running. */
-  private async idle(caller: Caller): Promise<void> {
-    const { manuscript, sent, timers } = caller;
-    for (let quiet = 0; quiet < 3;) {
-      await this.clock.wait(5 * SECOND);
-      if (!caller.alive) return;
-      const isIdle =
-        sent.cancelled &&
-        (manuscript.ended !== null || !manuscript.started) &&
-        caller.callsInFlight === 0 &&
-        timers.armed === 0;
-      quiet = isIdle ? quiet + 1 : 0;
-    }
   }
 
   /** Answers a request for what is saved. */
@@ -366,46 +305,31 @@ export class Run {
   }
 
   private async meddle(event: OutsideEvent): Promise<unknown> {
-    const { deployment, clock, happenings } = this;
-    const { streaming, streamId, app, isOver } = deployment;
-    const note = (fault: string) => {
-      if (this.winner?.alive && !isOver) {
-        happenings.add(`${fault} while the writer was at work`);
-      }
-    };
+    const { deployment, clock } = this;
+    const { streaming, streamId, app } = deployment;
     const { setStreamStatus } = streaming.component.lib;
     // The app's own transaction fails with its `onComplete`, or if the stream is gone.
     const ignore = () => {};
     switch (event.what) {
       case "abort":
-        note("abort");
         return streaming.abortStream(app, streamId).catch(ignore);
       case "delete":
-        note("deletion");
-        if (this.isDeleted) happenings.add("second deletion");
-        else if (isOver) happenings.add("deletion of an ended stream");
         return streaming.deleteStream(app, streamId).catch(ignore);
       case "set": {
-        note("status set");
         const { status } = event;
         return app
           .runMutation(setStreamStatus, { streamId, status })
           .catch(ignore);
       }
       case "clock":
-        happenings.add(event.by < 0 ? "clock set back" : "clock set forward");
         return clock.jump(event.by);
       case "sleep":
-        happenings.add("clock set forward");
         clock.jump(event.for);
         await clock.wait(event.cronAfter);
-        if (!deployment.isOver) note("cron");
         return deployment.cron();
       case "cron":
-        note("cron");
         return deployment.cron();
       case "stall":
-        happenings.add("stall");
         this.stalls.push({ from: clock.time, to: clock.time + event.for });
         return clock.stall(event.for);
     }

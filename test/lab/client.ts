@@ -99,14 +99,12 @@ export class Client {
 
   /** Runs a query again, and reports the result if it has changed. */
   private async update(subscription: Subscription): Promise<void> {
-    const { clock, happenings } = this.deployment;
+    const { clock } = this.deployment;
     const { lags = [0], down = [] } = this.plan;
     await clock.wait(lags[this.updates++ % lags.length] ?? 0);
     for (const { at, for: duration } of down) {
       const left = at + duration - clock.time;
-      if (clock.time < at || left <= 0) continue;
-      happenings.add("WebSocket down");
-      await clock.wait(left);
+      if (clock.time >= at && left > 0) await clock.wait(left);
     }
     subscription.isDue = false;
     const answer = await this.answer(subscription.question);
@@ -123,11 +121,10 @@ export class Client {
   }
 
   private async answer({ streamId, from }: Question) {
-    const { clock, happenings, streaming, app } = this.deployment;
+    const { clock, streaming, app } = this.deployment;
     const fails = ({ at, for: duration }: Span) =>
       clock.time >= at && clock.time < at + duration;
     if (this.plan.failing?.some(fails)) {
-      happenings.add("query of a hook threw");
       return { error: new Error("The app's query threw."), isError: true };
     }
     const id = streamId as StreamId;

@@ -68,8 +68,6 @@ const schemaOfApp = defineSchema({
 /** A deployment with one stream, and a record of everything that happens to it. */
 export class Deployment {
   readonly streaming: PersistentTextStreaming;
-  /** What actually went wrong, as opposed to what was planned. */
-  readonly happenings = new Set<string>();
   readonly changes: Change[] = [];
   readonly actions: Action[] = [];
   /** Called after each mutation. */
@@ -101,11 +99,7 @@ export class Deployment {
     const component = api as unknown as ComponentApi;
     this.streaming = new PersistentTextStreaming(component, { flush });
     let scheduled = 0;
-    clock.lateness = () => {
-      const late = lateness[scheduled++ % lateness.length] ?? 0;
-      if (late > 0) this.happenings.add("scheduled function late");
-      return late;
-    };
+    clock.lateness = () => lateness[scheduled++ % lateness.length] ?? 0;
     // Scheduled functions time streams out, and pack them.
     clock.afterScheduled = () => {
       void this.inTurn(() => this.record("scheduled", null));
@@ -180,18 +174,12 @@ export class Deployment {
     args: Args = {},
     result: unknown = null,
   ): Promise<void> {
-    const { clock, changes, happenings, holders, streamId, t } = this;
-    const before = this.tail;
+    const { clock, changes, holders, streamId, t } = this;
     const tail = await t.query(api.lib.tail, { streamId });
     const what = name.replace("lib:", "");
     const holder = holders.at(-1)?.action ?? null;
     const times = { at: clock.time, wall: Date.now() };
     changes.push({ ...times, by, what, args, result, holder, tail });
-    const { offset = 0 } = tail ?? {};
-    if (before && isFinal(before.status) && offset > before.offset) {
-      happenings.add("last words after the end");
-    }
-    if (offset > 64 * 1024) happenings.add("text of more than one document");
     for (const listener of this.listeners) listener();
   }
 
@@ -217,7 +205,6 @@ export class Deployment {
       told.push({ at: clock.time, args, ...body });
       await ctx.db.insert("ends", { call });
       const act = schedule.callback?.[call] ?? "works";
-      this.happenings.add(`onComplete ${act} at call ${Math.min(call, 1) + 1}`);
       switch (act) {
         case "works":
           return null;

@@ -94,12 +94,11 @@ export class Manuscript {
     startOffset = () => Promise.resolve(0),
   ): BackgroundWriter {
     const { style } = this.writing;
-    const { clock, happenings } = action.deployment;
+    const { clock } = action.deployment;
     return (append, signal) => {
       this.started = true;
       signal.addEventListener("abort", () => {
         this.stoppedAt = clock.time;
-        happenings.add(`signal fired: the writer ${style}`);
         // On a deployment, a listener that throws ends the action.
         if (style === "throws when stopped") action.end();
       });
@@ -114,7 +113,7 @@ export class Manuscript {
     signal: AbortSignal,
   ) {
     const { style, pieces, pace, throws } = this.writing;
-    const { clock, happenings } = action.deployment;
+    const { clock } = action.deployment;
     let how: Manuscript["ended"] = "was stopped";
     try {
       let known = await startOffset();
@@ -142,7 +141,6 @@ export class Manuscript {
     } finally {
       this.ended = how;
       this.endedAt = clock.time;
-      happenings.add(`the writer ${how}`);
     }
   }
 

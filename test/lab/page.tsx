@@ -190,10 +190,9 @@ export class PageReader extends Reader {
   }
 
   private async change(change: PageChange): Promise<void> {
-    const { clock, happenings, streamId } = this.deployment;
+    const { clock, streamId } = this.deployment;
     const isOver = () => !this.alive || this.ended;
     if (isOver()) return;
-    if (this.text !== "") happenings.add("hook changed in mid-stream");
     switch (change.what) {
       case "token":
         return this.update({ authToken: "second" });

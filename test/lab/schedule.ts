@@ -90,8 +90,8 @@ export const connection = (bytes: number) =>
     cutAfter: rarely(2, null, fc.nat(bytes)),
     /** How the client notices: an error, an end, or not at all. */
     as: one("error", "end", "error", "end", "silence"),
-    /** What the platform does when the client has left: Convex fires the request's signal, others cancel the body. */
-    noticed: one("signal", "cancel", "signal", "not"),
+    /** Whether the platform notices that the client has left, and fires the request's signal. */
+    isNoticed: rarely(4, true, fc.constant(false)),
   });
 export type ConnectionPlan = Value<ReturnType<typeof connection>>;
 
