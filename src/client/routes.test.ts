@@ -175,6 +175,11 @@ describe("the routes", () => {
   const large = (id: number) => `{"streamId":"${"x".repeat(id)}"}`;
   const proto = '{"__proto__":{"streamId":"x"}}';
   const length = { "Content-Length": "10000000" };
+  const megabytes = { "Content-Length": "2000000" };
+  const breakOff = () => {
+    vi.spyOn(Request.prototype, "text").mockRejectedValue(new Error("Gone."));
+    return send("{}");
+  };
   const failing = () => {
     vi.spyOn(streaming, "resume").mockRejectedValue(new Error("secret"));
     return get(t, "/open");
@@ -198,6 +203,8 @@ describe("the routes", () => {
     ["POST with brackets", 400, /not JSON/, () => send("[".repeat(100_000))],
     ["POST with 10 MB", 400, /at most 1048576/, () => send(large(1e7))],
     ["POST with a Content-Length", 400, /at most/, () => send("{}", length)],
+    ["POST that breaks off", 400, /empty/, breakOff],
+    ["POST with 2 MB of bytes", 400, /its s/, () => send("{}", megabytes)],
     ["POST with an id of 1 MB", 404, /no stream/, () => send(large(1e6))],
     ["half a character", 404, /no s/, () => send('{"streamId":"\\ud83d"}')],
     ["GET with no id", 400, /names none/, () => open("")],
@@ -218,6 +225,12 @@ describe("the routes", () => {
       403,
       /^No key/,
       () => post(t, "/own", keyed("read")),
+    ],
+    [
+      "the longest id",
+      403,
+      /^No key/,
+      () => t.fetch(`/own?streamId=${"x".repeat(100)}`),
     ],
     ["one allows", 200, null, () => get(t, "/own", keyed("read", HEAD))],
     ["one returns false", 500, wrong, () => get(t, "/own", keyed("false"))],
@@ -384,6 +397,8 @@ describe("invalid options throw a TypeError that says what is expected", () => {
     ["an origin after a space", origins(" app://x.test"), /browsers/],
     ["an origin in capitals", origins("https://X.test"), /browsers/],
     ["an origin with a star", origins("https://*.test"), /browsers/],
+    ["an origin with a path", origins("app://x.test/chat"), /browsers/],
+    ["an origin in an array", origins(["app://x.test"]), /browsers/],
   ];
   const refused = (call: () => unknown, message: RegExp) => {
     expect(call).toThrow(TypeError);

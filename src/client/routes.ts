@@ -204,8 +204,10 @@ async function askedByPost(request: Request): Promise<Asked> {
 function askedByUrl(request: Request): Asked {
   const ids = new URL(request.url).searchParams.getAll(wire.streamId);
   const [streamId] = ids;
-  if (ids.length === 1 && streamId !== undefined) return { streamId, body: {} };
-  return `The URL must name one stream, as in ?${wire.streamId}=…; it names ${ids.length === 0 ? "none" : ids.length}.`;
+  if (streamId === undefined || ids.length > 1) {
+    return `The URL must name one stream, as in ?${wire.streamId}=…; it names ${ids.length || "none"}.`;
+  }
+  return { streamId, body: {} };
 }
 
 /** Sets whether a page of the request's origin may read the response. */
@@ -221,8 +223,8 @@ function allowOrigin(
   }
   // The response depends on the origin, so caches must keep one for each.
   headers.append("Vary", "Origin");
-  const origin = request.headers.get("Origin");
-  if (origin !== null && origins.has(origin)) {
+  const origin = request.headers.get("Origin") ?? "none";
+  if (origins.has(origin)) {
     headers.set("Access-Control-Allow-Origin", origin);
   }
   return response;
@@ -282,11 +284,14 @@ function checkRoutesOptions(given: unknown) {
 
 /** Whether requests can have this path. `new URL()` would change any other. */
 function isPath(path: unknown): path is string {
+  const deployment = "https://deployment.test";
+  return holds(() => new URL(path as string, deployment).pathname === path);
+}
+
+/** Whether a condition is met. One that throws is not. */
+function holds(condition: () => boolean): boolean {
   try {
-    return (
-      typeof path === "string" &&
-      new URL(path, "https://deployment.test").pathname === path
-    );
+    return condition();
   } catch {
     return false;
   }
@@ -322,13 +327,11 @@ function authorizer(path: string, authorize: unknown) {
 function isReference(
   value: unknown,
 ): value is FunctionReference<"query", FunctionVisibility> {
-  if (typeof value !== "object" || value === null) return false;
-  try {
-    getFunctionName(value as FunctionReference<"query">);
-    return true;
-  } catch {
-    return false;
-  }
+  // The name of a string would be the string.
+  if (typeof value !== "object") return false;
+  return holds(
+    () => getFunctionName(value as FunctionReference<"query">) !== "",
+  );
 }
 
 function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
@@ -351,15 +354,11 @@ function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
 
 /**
  * Whether a browser may send this as a page's origin: `https://example.com`, or an
- * app's own scheme, such as `capacitor://localhost`.
+ * app's own scheme, such as `capacitor://localhost`. `new URL()` would change any other.
  */
 function isOrigin(origin: unknown): origin is string {
-  if (typeof origin !== "string") return false;
-  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s*]+$/.test(origin)) return false;
-  if (!/^https?:/.test(origin)) return true;
-  try {
-    return new URL(origin).origin === origin;
-  } catch {
-    return false;
-  }
+  return holds(() => {
+    const { protocol, host } = new URL(origin as string);
+    return `${protocol}//${host}` === origin && !host.includes("*");
+  });
 }
