@@ -138,6 +138,36 @@ describe("one writer, ever", () => {
   });
 });
 
+test.each<[string, (body: ReadableStream<Uint8Array>) => unknown]>([
+  ["never reads", () => {}],
+  [
+    "is slow",
+    async (body) => {
+      const reader = body.getReader();
+      while (!(await reader.read()).done) await sleep(10_000);
+    },
+  ],
+  [
+    "leaves",
+    async (body) => {
+      const reader = body.getReader();
+      await reader.read();
+      await reader.cancel("Enough.");
+    },
+  ],
+])(
+  "a reader that %s holds up neither the writer nor other readers",
+  async (_, read) => {
+    const app = await setUpStream();
+    const pieces = Array<string>(20).fill("lorem ipsum dolor ".repeat(4096));
+    const driven = await app.respond(writes(...pieces));
+    for (const { body } of [driven, await app.resume()]) void read(body!);
+    const text = pieces.join("");
+    expect((await textOf(await app.resume())) === text).toBe(true);
+    expect((await app.body()).status).toBe("done");
+  },
+);
+
 test.each([
   [0, 0, "Some 😀 text."],
   [8, 8, "text."],

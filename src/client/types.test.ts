@@ -45,6 +45,8 @@ declare const component: ComponentApi;
 declare const id: StreamId;
 declare const request: Request;
 declare const http: HttpRouter;
+declare const ctx: ActionCtx & { model: string };
+declare const chat: ApiFromModules<{ chat: HookAPI }>["chat"];
 
 /** Type-checked, and never called. */
 const onlyTypes = (_: () => unknown) => {};
@@ -67,9 +69,6 @@ test("ids, statuses, bodies and pages, and their validators", () => {
 });
 
 test("writers", () => {
-  expectTypeOf<ChunkAppender>().toEqualTypeOf<
-    (text: string) => Promise<void>
-  >();
   expectTypeOf<Parameters<StreamWriter<ActionCtx>>>().toEqualTypeOf<
     [ActionCtx, Request, StreamId, ChunkAppender, AbortSignal]
   >();
@@ -77,25 +76,12 @@ test("writers", () => {
     [ChunkAppender, AbortSignal]
   >();
   expectTypeOf<() => AsyncIterable<number>>().not.toExtend<BackgroundWriter>();
-  onlyTypes(async () => {
-    const own = {} as ActionCtx & { model: string };
-    await streaming.stream(own, request, id, async function* ({ model }) {
+  onlyTypes(() =>
+    streaming.stream(ctx, request, id, async function* ({ model }) {
       expectTypeOf(model).toEqualTypeOf<string>();
       yield await Promise.resolve(model);
-    });
-    const writer: StreamWriter<ActionCtx> = async () => {};
-    // @ts-expect-error A plain string is not a StreamId.
-    await streaming.stream({} as ActionCtx, request, "id", writer);
-  });
-});
-
-test("flush options that do not exist", () => {
-  onlyTypes(() => [
-    // @ts-expect-error There is no such boundary.
-    new PersistentTextStreaming(component, { flush: "word" }),
-    // @ts-expect-error There is no such option.
-    new PersistentTextStreaming(component, { flush: { maxWords: 10 } }),
-  ]);
+    }),
+  );
 });
 
 test("onComplete is an internal mutation that takes all it is given", () => {
@@ -123,94 +109,86 @@ test("onComplete is an internal mutation that takes all it is given", () => {
   expectTypeOf<Public>().not.toExtend<OnComplete>();
 });
 
-test("a method takes any ctx that has what it uses", () => {
-  type Ctx<
-    Method extends
-      | "createStream"
-      | "getStreamBody"
-      | "abortStream"
-      | "deleteStream"
-      | "generate",
-  > = Parameters<PersistentTextStreaming[Method]>[0];
-  type Writing = Ctx<"createStream" | "abortStream" | "deleteStream">;
+test("a method asks its ctx only for what it uses", () => {
+  type Ctx<Method extends keyof PersistentTextStreaming> = Parameters<
+    Extract<PersistentTextStreaming[Method], (...args: never[]) => unknown>
+  >[0];
+  // The others that write take what createStream takes.
   type CanWrite = Pick<MutationCtx | ActionCtx, "runMutation">;
-  expectTypeOf<CanWrite>().toExtend<Writing>();
+  expectTypeOf<CanWrite>().toExtend<Ctx<"createStream">>();
+  expectTypeOf<QueryCtx>().not.toExtend<Ctx<"createStream">>();
   expectTypeOf<Pick<QueryCtx, "runQuery">>().toExtend<Ctx<"getStreamBody">>();
-  expectTypeOf<Pick<ActionCtx, "runQuery" | "runMutation">>().toExtend<
-    Ctx<"generate">
-  >();
-  expectTypeOf<QueryCtx>().not.toExtend<Writing | Ctx<"generate">>();
+  type CanGenerate = Pick<ActionCtx, "runQuery" | "runMutation">;
+  expectTypeOf<CanGenerate>().toExtend<Ctx<"generate">>();
 });
 
 test("getStreamBody returns a body, and with `from` a page", () => {
-  onlyTypes(async () => {
-    const read = (from?: number) =>
-      streaming.getStreamBody({} as QueryCtx, id, from);
-    expectTypeOf(await read()).toEqualTypeOf<StreamBody | StreamPage>();
-    const body = await streaming.getStreamBody({} as QueryCtx, id);
-    expectTypeOf(body).toEqualTypeOf<StreamBody>();
-    const page = await streaming.getStreamBody({} as QueryCtx, id, 7);
-    expectTypeOf(page).toEqualTypeOf<StreamPage>();
-  });
+  const read = (from?: number) => streaming.getStreamBody(ctx, id, from);
+  expectTypeOf(read).returns.resolves.toEqualTypeOf<StreamBody | StreamPage>();
+  const readPage = () => streaming.getStreamBody(ctx, id, 7);
+  expectTypeOf(readPage).returns.resolves.toEqualTypeOf<StreamPage>();
 });
 
-test("hookAPI: its functions are typed, even if its rule calls one of them", () => {
+test("hookAPI: its rule may call one of its functions", () => {
   onlyTypes(() => {
     // As in an app, whose `_generated/api` has the types of all its files.
     const { chat } = {} as ApiFromModules<{ chat: typeof exported }>;
     const exported = streaming.hookAPI({
-      authorize: async (ctx: QueryCtx, { streamId, operation }) => {
-        expectTypeOf(streamId).toEqualTypeOf<StreamId>();
-        expectTypeOf(operation).toEqualTypeOf<"read" | "write" | "abort">();
-        await ctx.runQuery(chat.authorizeStream, { streamId, operation });
+      authorize: async (ctx: QueryCtx, call) => {
+        expectTypeOf(call).toEqualTypeOf<{
+          streamId: StreamId;
+          operation: "read" | "write" | "abort";
+        }>();
+        await ctx.runQuery(chat.authorizeStream, call);
       },
     });
     expectTypeOf(chat.getStreamBody._returnType).toEqualTypeOf<StreamPage>();
-    expectTypeOf(chat.abortStream._visibility).toEqualTypeOf<"public">();
-    expectTypeOf(chat.authorizeStream._type).toEqualTypeOf<"query">();
-    return [
-      exported,
-      // @ts-expect-error It must throw.
-      streaming.hookAPI({ authorize: () => false }),
-      // @ts-expect-error It is required.
-      streaming.hookAPI({}),
-    ];
+    return exported;
   });
 });
 
 test("registerRoutes: write and authorize take the app's ctx, annotated or not", () => {
-  onlyTypes(() => {
-    const { chat } = {} as ApiFromModules<{ chat: HookAPI }>;
+  onlyTypes(() =>
     streaming.registerRoutes(http, {
       path: "/chat",
-      authorize: chat.authorizeStream,
-      write: async function* (ctx, { streamId, body, signal, append }) {
-        expectTypeOf(streamId).toEqualTypeOf<StreamId>();
-        expectTypeOf(body).toEqualTypeOf<Record<string, unknown>>();
-        expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
-        expectTypeOf(append).toEqualTypeOf<ChunkAppender>();
-        const { text } = await ctx.runQuery(chat.getStreamBody, { streamId });
-        yield text;
-      },
-    });
-    streaming.registerRoutes(http, {
-      path: "/own",
       allowedOrigins: ["https://example.com"] as const,
-      authorize: async (ctx: ActionCtx, { request, operation }) => {
+      authorize: (ctx, { request, operation }) => {
         expectTypeOf(request).toEqualTypeOf<Request>();
         expectTypeOf(operation).toEqualTypeOf<"read" | "write">();
-        await ctx.auth.getUserIdentity();
+        void ctx.auth.getUserIdentity();
       },
-      write: async (ctx: ActionCtx, { append }) => append(typeof ctx),
-    });
+      write: async function* (ctx: ActionCtx, { streamId, body }) {
+        expectTypeOf(body).toEqualTypeOf<Record<string, unknown>>();
+        const page = await ctx.runQuery(chat.getStreamBody, { streamId });
+        yield page.text;
+      },
+    }),
+  );
+});
+
+test("what must not compile", () => {
+  const path = "/";
+  const write = async () => {};
+  onlyTypes(() => [
+    // @ts-expect-error There is no such boundary.
+    new PersistentTextStreaming(component, { flush: "word" }),
+    // @ts-expect-error There is no such option.
+    new PersistentTextStreaming(component, { flush: { maxWords: 10 } }),
+    // @ts-expect-error A plain string is not a StreamId.
+    streaming.stream(ctx, request, "id", write),
+    // @ts-expect-error It must throw.
+    streaming.hookAPI({ authorize: () => false }),
+    // @ts-expect-error It is required.
+    streaming.hookAPI({}),
+    // @ts-expect-error A mutation cannot decide who may read.
     streaming.registerRoutes(http, {
-      path: "/bad",
-      // @ts-expect-error A mutation cannot decide who may read.
+      path,
+      write,
       authorize: chat.abortStream,
-      // @ts-expect-error Text is not a writer.
-      write: () => "text",
-    });
+    }),
+    // @ts-expect-error A number is not a writer.
+    streaming.registerRoutes(http, { path, authorize: "public", write: 7 }),
     // @ts-expect-error The app must say that everyone may read.
-    streaming.registerRoutes(http, { path: "/", write: async () => {} });
-  });
+    streaming.registerRoutes(http, { path, write }),
+  ]);
 });
