@@ -3,101 +3,69 @@ import { due, flushPolicy, type FlushOptions } from "./flush.js";
 
 describe("how much is due", () => {
   const none = { boundary: () => false };
-  const table: {
-    flush?: "sentence" | "line" | FlushOptions;
-    unsaved: string;
-    age?: number;
-    due: number;
-  }[] = [
+  const semicolon = { boundary: (text: string) => text.endsWith(";") };
+  const long = "x".repeat(5000);
+  test.each<[string, number, ("line" | FlushOptions)?, age?: number]>([
     // Sentences: all that there is, as soon as one has ended.
-    { unsaved: "", due: 0 },
-    { unsaved: "Half a sentence", due: 0 },
-    { unsaved: "A sentence.", due: 11 },
-    { unsaved: "A sentence! And", due: 15 },
-    { unsaved: "A question? And", due: 15 },
-    { unsaved: "一句话。", due: 4 },
-    { unsaved: "什么？", due: 3 },
-    { unsaved: "好！", due: 2 },
-    { unsaved: "a line\n", due: 7 },
-    { unsaved: "a, b; c: d", due: 0 },
+    ["", 0],
+    ["Half a sentence", 0],
+    ["A sentence.", 11],
+    ["A sentence! And", 15],
+    ["A question? And", 15],
+    ["一句话。", 4],
+    ["什么？", 3],
+    ["好！", 2],
+    ["a line\n", 7],
+    ["a, b; c: d", 0],
     // Lines: whole ones.
-    { flush: "line", unsaved: "A sentence. And", due: 0 },
-    { flush: "line", unsaved: "one\n", due: 4 },
-    { flush: "line", unsaved: "one\ntwo\nthr", due: 8 },
-    { flush: { boundary: "line" }, unsaved: "one\n😀", due: 4 },
+    ["A sentence. And", 0, "line"],
+    ["one\n", 4, "line"],
+    ["one\ntwo\nthr", 8, "line"],
+    ["one\n😀", 4, { boundary: "line" }],
     // However long and old the rest is, unless the app says otherwise.
-    { flush: "line", unsaved: "1\n" + "x".repeat(5000), age: 9999, due: 2 },
-    { flush: { boundary: "line" }, unsaved: "x".repeat(5000), due: 0 },
-    {
-      flush: { boundary: "line", maxDelayMs: 9 },
-      unsaved: "x",
-      age: 9,
-      due: 1,
-    },
+    [`1\n${long}`, 2, "line", 9999],
+    ["x", 1, { boundary: "line", maxDelayMs: 9 }, 9],
     // A function decides for itself.
-    { flush: none, unsaved: "A sentence.\n", due: 0 },
-    { flush: { boundary: (t) => t.endsWith(";") }, unsaved: "a;", due: 2 },
-    { flush: { boundary: (t) => t.endsWith(";") }, unsaved: "a;b", due: 0 },
+    ["A sentence.\n", 0, none],
+    ["a;", 2, semicolon],
+    ["a;b", 0, semicolon],
     // The limits hold whatever the boundary.
-    { flush: { ...none, maxChars: 5 }, unsaved: "1234", due: 0 },
-    { flush: { ...none, maxChars: 5 }, unsaved: "12345", due: 5 },
-    { flush: { boundary: "line", maxChars: 5 }, unsaved: "1\n3456", due: 6 },
-    { flush: { ...none, maxDelayMs: 50 }, unsaved: "1", age: 49, due: 0 },
-    { flush: { ...none, maxDelayMs: 50 }, unsaved: "1", age: 50, due: 1 },
-    { flush: { ...none, maxDelayMs: 50 }, unsaved: "a😀", age: 99, due: 3 },
-    {
-      flush: { maxChars: 1, minDelayMs: 0, maxDelayMs: 1 },
-      unsaved: "x",
-      due: 1,
-    },
-    {
-      flush: { maxChars: Infinity, maxDelayMs: Infinity },
-      unsaved: "x".repeat(5000),
-      age: 9999,
-      due: 0,
-    },
+    ["1234", 0, { ...none, maxChars: 5 }],
+    ["12345", 5, { ...none, maxChars: 5 }],
+    ["1\n3456", 6, { boundary: "line", maxChars: 5 }],
+    ["1", 0, { ...none, maxDelayMs: 50 }, 49],
+    ["1", 1, { ...none, maxDelayMs: 50 }, 50],
+    ["a😀", 3, { ...none, maxDelayMs: 50 }, 99],
+    ["x", 1, { maxChars: 1, minDelayMs: 0, maxDelayMs: 1 }],
+    [long, 0, { maxChars: Infinity, maxDelayMs: Infinity }, 9999],
     // The defaults.
-    { unsaved: "x".repeat(999), age: 999, due: 0 },
-    { unsaved: "x".repeat(1000), due: 1000 },
-    { unsaved: "x", age: 1000, due: 1 },
-  ];
-  test.each(table)(
-    "of $unsaved after $age ms, with $flush: $due",
-    ({ flush, unsaved, age = 0, due: length }) => {
-      expect(due(unsaved, age, flushPolicy(flush))).toBe(length);
-    },
-  );
+    ["x".repeat(999), 0, undefined, 999],
+    ["x".repeat(1000), 1000],
+    ["x", 1, undefined, 1000],
+  ])("of %j: %d (%j, after %d ms)", (unsaved, length, flush, age = 0) => {
+    expect(due(unsaved, age, flushPolicy(flush))).toBe(length);
+  });
 });
 
 describe("invalid options are TypeErrors", () => {
-  const bad: { flush: unknown; message: string }[] = [
-    { flush: "word", message: 'it is "word"' },
-    { flush: { boundary: "paragraph" }, message: 'it is "paragraph"' },
-    { flush: { boundary: 7 }, message: "the boundary must be" },
-    { flush: { maxChars: 0 }, message: "maxChars must be a number" },
-    { flush: { maxChars: -1 }, message: "it is -1" },
-    { flush: { maxChars: NaN }, message: "maxChars must be a number" },
-    { flush: { maxChars: "100" }, message: 'it is "100"' },
-    { flush: { maxDelayMs: 0 }, message: "maxDelayMs must be a number" },
-    { flush: { maxDelayMs: -5 }, message: "it is -5" },
-    {
-      flush: { minDelayMs: 2000 },
-      message: "to maxDelayMs (1000); it is 2000",
-    },
-    { flush: { minDelayMs: -1 }, message: "minDelayMs must be" },
-    {
-      flush: { minDelayMs: NaN, maxDelayMs: 9 },
-      message: "minDelayMs must be",
-    },
-    {
-      flush: { minDelayMs: Infinity, maxDelayMs: Infinity },
-      message: "minDelayMs must be",
-    },
-    { flush: () => true, message: "flush must be" },
-    { flush: null, message: "flush must be" },
-    { flush: 100, message: "flush must be" },
-  ];
-  test.each(bad)("$flush", ({ flush, message }) => {
+  test.each<[unknown, string]>([
+    ["word", 'it is "word"'],
+    [{ boundary: "paragraph" }, 'it is "paragraph"'],
+    [{ boundary: 7 }, "the boundary must be"],
+    [{ maxChars: 0 }, "maxChars must be a number"],
+    [{ maxChars: -1 }, "it is -1"],
+    [{ maxChars: NaN }, "maxChars must be a number"],
+    [{ maxChars: "100" }, 'it is "100"'],
+    [{ maxDelayMs: 0 }, "maxDelayMs must be a number"],
+    [{ maxDelayMs: -5 }, "it is -5"],
+    [{ minDelayMs: 2000 }, "to maxDelayMs (1000); it is 2000"],
+    [{ minDelayMs: -1 }, "minDelayMs must be"],
+    [{ minDelayMs: NaN, maxDelayMs: 9 }, "minDelayMs must be"],
+    [{ minDelayMs: Infinity, maxDelayMs: Infinity }, "minDelayMs must be"],
+    [() => true, "flush must be"],
+    [null, "flush must be"],
+    [100, "flush must be"],
+  ])("%j", (flush, message) => {
     const check = () => flushPolicy(flush as FlushOptions);
     expect(check).toThrow(TypeError);
     expect(check).toThrow(message);

@@ -180,10 +180,10 @@ test("what must not compile", () => {
     streaming.hookAPI({ authorize: () => false }),
     // @ts-expect-error It is required.
     streaming.hookAPI({}),
-    // @ts-expect-error A mutation cannot decide who may read.
     streaming.registerRoutes(http, {
       path,
       write,
+      // @ts-expect-error A mutation cannot decide who may read.
       authorize: chat.abortStream,
     }),
     // @ts-expect-error A number is not a writer.
