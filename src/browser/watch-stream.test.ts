@@ -599,6 +599,18 @@ describe("one reader", () => {
     expect(requests[0]!.signal.aborted).toBe(true);
   });
 
+  test("that is in use does not make way for one that is closed twice", async () => {
+    const { watching } = await page.watch(never);
+    watching.close();
+    await pass(6000);
+    await page.watch(never, { driven: "auto" });
+    watching.close();
+    await page.watch(never);
+    await pass(6000);
+    await page.watch(never);
+    expect(page.client.open()).toBe(1);
+  });
+
   test("is closed when 50 others were left later", async () => {
     const showAndLeave = async (stream: number) => {
       const options = { streamId: `${stream}` };

@@ -132,6 +132,7 @@ function close(reader: StreamReader): void {
 /** Ends this. The reader is kept for a while. */
 export function removeWatcher(watcher: Watcher): void {
   const { reader } = watcher;
+  delete watcher.reader;
   reader?.remove(watcher);
   if (!reader?.isIdle()) return;
   const { key, readers } = reader;
