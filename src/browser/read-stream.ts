@@ -374,6 +374,7 @@ class Reading {
             }
             if (text === "") break;
             this.offset = leg.at;
+            this.tail = null;
             this.status = "streaming";
             yield text;
             break;

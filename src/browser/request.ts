@@ -53,8 +53,8 @@ export interface Answer {
 export async function resumed(response: Response): Promise<Answer> {
   const { status, headers } = response;
   if (status !== 200 && status !== 204) throw await refusal(response);
-  const start = offsetOf(headers.get(wire.startOffset));
-  const next = offsetOf(headers.get(wire.nextOffset));
+  const start = offsetIn(headers, wire.startOffset);
+  const next = offsetIn(headers, wire.nextOffset);
   const streamStatus = statusOf(headers.get(wire.status));
   if (start === null || next === null || streamStatus === null) {
     const { startOffset, nextOffset, status } = wire;
@@ -75,7 +75,7 @@ export async function resumed(response: Response): Promise<Answer> {
 export async function driven(response: Response): Promise<Answer> {
   const { status, headers } = response;
   if (status !== 200 && status !== 205) throw await refusal(response);
-  const start = offsetOf(headers.get(wire.startOffset));
+  const start = offsetIn(headers, wire.startOffset);
   if (status === 200 && start === null) {
     throw notOurs(response, "stream", wire.startOffset);
   }
@@ -116,7 +116,7 @@ export function retryAfter(headers: Headers): number | null {
 
 /** Null for an unknown status, perhaps of a later version. */
 function statusOf(header: string | null): StreamStatus | null {
-  return header !== null && Object.hasOwn(statuses, header)
+  return Object.hasOwn(statuses, header ?? "")
     ? (header as StreamStatus)
     : null;
 }
@@ -129,18 +129,17 @@ const statuses: Record<StreamStatus, true> = {
   aborted: true,
 };
 
-/** Undefined if it is invalid. */
+/** Undefined if there is none, or it is invalid. */
 function errorIn(header: string | null): StreamError | undefined {
-  if (header === null) return undefined;
   try {
-    return JSON.parse(decodeURIComponent(header)) as StreamError;
+    return JSON.parse(decodeURIComponent(header ?? "")) as StreamError;
   } catch {
     return undefined;
   }
 }
 
-function offsetOf(header: string | null): number | null {
-  return header === null ? null : parseOffset(header);
+function offsetIn(headers: Headers, name: string): number | null {
+  return parseOffset(headers.get(name) ?? "");
 }
 
 /** The message in an error's body, if there is one. */
@@ -163,7 +162,7 @@ async function reason(response: Response): Promise<string> {
  */
 export async function* textOf(
   body: ReadableStream<Uint8Array>,
-  signal?: AbortSignal,
+  signal: AbortSignal,
 ): AsyncGenerator<string, void> {
   // Without `ignoreBOM`, a text that starts with U+FEFF would lose it, and all
   // offsets would be off by one.
@@ -171,7 +170,7 @@ export async function* textOf(
   const reader = body.getReader();
   // A `fetch` that ignores its signal would keep us waiting for more.
   const cancel = () => void reader.cancel().catch(() => {});
-  signal?.addEventListener("abort", cancel);
+  signal.addEventListener("abort", cancel);
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -180,7 +179,6 @@ export async function* textOf(
       if (text !== "") yield text;
     }
   } finally {
-    signal?.removeEventListener("abort", cancel);
     // The reader has stopped, so the rest is useless. The body may have failed
     // already.
     cancel();
@@ -217,19 +215,16 @@ export function withQuery(
   url: string,
   parameters: Record<string, string>,
 ): string {
-  const [address = "", query = ""] = url.replace(/#.*$/, "").split(/\?(.*)/s);
-  const left = new Map(Object.entries(parameters));
-  const take = (name: string) => {
-    const value = left.get(name) ?? "";
-    left.delete(name);
-    return `${name}=${encodeURIComponent(value)}`;
-  };
-  const parts = query.split("&").flatMap((part) => {
-    const [name = ""] = part.split("=");
-    if (left.has(name)) return take(name);
-    return part === "" || name in parameters ? [] : part;
+  const [address, ...query] = url.split("#")[0]!.split("?");
+  const others = query.join("?").split("&");
+  const kept = others.filter((part) => {
+    const [name] = part.split("=");
+    return part !== "" && !Object.hasOwn(parameters, name!);
   });
-  return `${address}?${[...parts, ...[...left.keys()].map(take)].join("&")}`;
+  const added = Object.entries(parameters).map(
+    ([name, value]) => `${name}=${encodeURIComponent(value)}`,
+  );
+  return `${address}?${[...kept, ...added].join("&")}`;
 }
 
 /** A request that drives and has no response after this long (ms) may be waiting for a connection. */

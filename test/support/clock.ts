@@ -3,7 +3,15 @@ import { afterEach, beforeEach, vi } from "vitest";
 /** Gives each test of a file a clock that stands still until the test moves it. */
 export function useClock(): void {
   beforeEach(() => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+    vi.useFakeTimers({
+      toFake: [
+        "setTimeout",
+        "clearTimeout",
+        "setInterval",
+        "clearInterval",
+        "Date",
+      ],
+    });
   });
   afterEach(() => {
     vi.useRealTimers();

@@ -4,6 +4,16 @@ import { vi } from "vitest";
 export type Trouble =
   /** It never arrives. */
   | "lost"
+  /** It arrives, but its answer does not: a page of another origin may not see it. */
+  | "unanswered"
+  /** The answer arrives when it is complete. */
+  | "heldBack"
+  /** So does this one, and it has no body that can be read in pieces, as in React Native. */
+  | "bodiless"
+  /** The same, and the last byte is missing. */
+  | "clipped"
+  /** The page cannot see this header. */
+  | { hides: string }
   /** The answer has this status instead. */
   | { status: number; error?: string; retryAfter?: string }
   /** The connection breaks after so many bytes of the body. */
@@ -13,33 +23,56 @@ export type Trouble =
   /** After so many bytes nothing more arrives, without an error. */
   | { deadAfter: number };
 
+/** Says what goes wrong with which request, counted from 0. */
+export type Troubles = (index: number) => Trouble | undefined;
+
 /** Answers `fetch` as a server does, over a network with these troubles. */
 export function network(
   server: (url: string, init: RequestInit) => Promise<Response>,
-  troubles: (index: number) => Trouble | undefined = () => undefined,
+  troubles: Troubles = () => undefined,
 ) {
-  const requests: { url: URL; headers: Headers; body: unknown }[] = [];
-  vi.stubGlobal("fetch", async (url: URL, init: RequestInit = {}) => {
-    const { signal, body } = init;
+  const requests: {
+    method: string;
+    url: URL;
+    headers: Headers;
+    body: unknown;
+  }[] = [];
+  vi.stubGlobal("fetch", async (url: string, init: RequestInit = {}) => {
+    const { signal, body, method = "GET" } = init;
     const headers = new Headers(init.headers);
-    requests.push({ url: new URL(url), headers, body });
+    requests.push({ method, url: new URL(url), headers, body });
     const trouble = troubles(requests.length - 1);
     if (trouble === "lost") throw new TypeError("Failed to fetch");
-    if (trouble !== undefined && "status" in trouble) {
+    if (typeof trouble === "object" && "status" in trouble) {
       const { status, error, retryAfter } = trouble;
-      const response = new Response(JSON.stringify({ error }), { status });
-      if (retryAfter) response.headers.set("Retry-After", retryAfter);
-      return response;
+      return new Response(error ? JSON.stringify({ error }) : null, {
+        status,
+        headers: retryAfter ? { "Retry-After": retryAfter } : {},
+      });
     }
     const client = new AbortController();
     signal?.addEventListener("abort", () => client.abort());
-    const { signal: _, ...rest } = init;
-    const response = await server(String(url), {
-      ...rest,
-      signal: client.signal,
-    });
-    if (response.body === null) return response;
-    return new Response(carried(response.body, client, trouble), response);
+    const response = await server(url, { ...init, signal: client.signal });
+    if (trouble === "unanswered") throw new TypeError("Failed to fetch");
+    const { status } = response;
+    const seen = { status, headers: new Headers(response.headers) };
+    if (typeof trouble === "object" && "hides" in trouble) {
+      seen.headers.delete(trouble.hides);
+    }
+    if (response.body === null) return new Response(null, seen);
+    const arriving = new Response(
+      carried(response.body, client, trouble),
+      seen,
+    );
+    const isWhole =
+      trouble === "heldBack" || trouble === "bodiless" || trouble === "clipped";
+    if (!isWhole) return arriving;
+    const bytes = await arriving.arrayBuffer();
+    const end = trouble === "clipped" ? -1 : bytes.byteLength;
+    const whole = new Response(bytes.slice(0, end), seen);
+    return trouble === "heldBack"
+      ? whole
+      : Object.defineProperty(whole, "body", { value: null });
   });
   return { requests };
 }
@@ -48,10 +81,12 @@ export function network(
 function carried(
   body: ReadableStream<Uint8Array>,
   client: AbortController,
-  trouble: Exclude<Trouble, "lost" | { status: number }> | undefined,
+  trouble: Trouble | undefined,
 ): ReadableStream<Uint8Array> {
-  const limit =
-    trouble === undefined ? Infinity : (Object.values(trouble)[0] as number);
+  const [how, limit] =
+    typeof trouble === "object" && !("hides" in trouble)
+      ? (Object.entries(trouble)[0] as [string, number])
+      : ["", Infinity];
   const reader = body.getReader();
   let sent = 0;
   return new ReadableStream<Uint8Array>({
@@ -71,10 +106,10 @@ function carried(
       const part = value.subarray(0, limit - sent);
       sent += part.length;
       if (part.length > 0) controller.enqueue(part);
-      if (sent < limit || trouble === undefined) return;
-      if ("deadAfter" in trouble) return new Promise(() => {});
+      if (sent < limit) return;
+      if (how === "deadAfter") return new Promise(() => {});
       // The server does not notice.
-      if ("cutAfter" in trouble) controller.error(new TypeError("terminated"));
+      if (how === "cutAfter") controller.error(new TypeError("terminated"));
       else controller.close();
     },
   });
