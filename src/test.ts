@@ -38,7 +38,7 @@ interface Deadlines {
  * register(t);
  * ```
  *
- * You can pass it to `defineTestApp` of convex-test 0.0.70.
+ * `defineTestApp` of convex-test 0.0.70 takes this file's default export instead.
  *
  * @param t What `convexTest()` returned.
  * @param name The component's name in the app: the `name` of
