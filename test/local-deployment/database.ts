@@ -1,7 +1,8 @@
 import { getDocumentSize, jsonToConvex, type Value } from "convex/values";
 import {
-  Buckets,
-  documentRead,
+  firstOf,
+  Groups,
+  keyIn,
   tableOf,
   type Bound,
   type Doc,
@@ -55,29 +56,22 @@ interface Observer {
   skipped(bytes: number): void;
 }
 
-/** Where a query stands in the documents that it goes through. */
-interface Cursor {
-  docs: readonly Doc[];
-  position: number;
-  /** Documents that may still be returned. */
-  remaining: number;
-  filter: (doc: Doc) => boolean;
-  read: RangeRead;
-}
-
 /**
  * The documents of one component. `convex-test` evaluates queries. This class passes it
  * only the documents that a query could match, stops reading when the function does, and
  * records what was read.
  */
 export class Database {
-  /** By table and field, those that queries have asked for. */
-  private readonly buckets = new Map<string, Map<string | null, Buckets>>();
-  private readonly cursors = new Map<number, Cursor>();
-  private nextCursor = 1;
+  /** The documents of each table by the value of a field, for the fields that queries have asked for. */
+  private readonly indexes = new Map<
+    string,
+    { table: string; field: string; docs: Groups<Doc> }
+  >();
+  private readonly running = new Map<number, Iterator<Doc>>();
+  private nextQuery = 1;
   private readonly resolve: DatabaseFake["_resolveQuerySource"];
-  /** The first bound of the query that is being resolved. */
-  private first: Bound | undefined;
+  /** The bounds of the query that is being resolved. */
+  private bounds: readonly Bound[] = [];
 
   constructor(
     private readonly component: string,
@@ -87,7 +81,11 @@ export class Database {
     this.resolve = fake._resolveQuerySource.bind(fake);
     const get = fake.get.bind(fake);
     fake.get = (table, id) => {
-      observer.reads(documentRead(component, id));
+      observer.reads({
+        ...{ component, table: tableOf(id), fields: ["_id"], order: "asc" },
+        bounds: [{ type: "Eq", fieldPath: "_id", value: id }],
+        upTo: "everything",
+      });
       return get(table, id);
     };
     const addWrite = fake._addWrite.bind(fake);
@@ -99,22 +97,20 @@ export class Database {
       for (const doc of this.candidates(table)) visit(doc);
     };
     fake._resolveQuerySource = (query) => {
-      const { cursor, resolved } = this.open(query);
-      cursor.read.upTo = "everything";
+      const { read, resolved } = this.open(query);
+      read.upTo = "everything";
       return resolved;
     };
     fake.startQuery = (query) => {
-      const id = this.nextCursor++;
-      this.cursors.set(id, this.open(query).cursor);
-      return id;
+      this.running.set(this.nextQuery, this.documentsOf(query));
+      return this.nextQuery++;
     };
     fake.queryNext = (id) => {
-      const cursor = this.cursors.get(id);
-      if (cursor === undefined) {
+      const next = this.running.get(id)?.next();
+      if (next === undefined) {
         throw new Error("The query is closed: its transaction has ended.");
       }
-      const doc = this.advance(cursor);
-      return { value: doc, done: doc === null };
+      return next.done ? { value: null, done: true } : { ...next, done: false };
     };
   }
 
@@ -144,65 +140,75 @@ export class Database {
     return docs.filter(({ _id }) => tableOf(_id) === table);
   }
 
-  closeCursors(): void {
-    this.cursors.clear();
+  closeQueries(): void {
+    this.running.clear();
   }
 
   /** What the running transaction would write if it committed now. */
   pendingWrites(): Write[] {
-    return Object.entries(this.fake._writes[0] ?? {}).map(([id, after]) => ({
-      component: this.component,
-      table: tableOf(id),
-      id,
-      before: this.fake._documents[id] ?? null,
-      after,
-    }));
-  }
-
-  /** Brings the buckets up to date with a commit. Returns the writes of this component as they were committed. */
-  apply(pending: readonly Write[]): Write[] {
-    const writes = pending
-      .filter(({ component }) => component === this.component)
-      .map((write) => ({
-        ...write,
-        after: this.fake._documents[write.id] ?? null,
+    return Object.entries(this.fake._writes[0] ?? {})
+      .map(([id, after]) => ({
+        component: this.component,
+        table: tableOf(id),
+        id,
+        before: this.fake._documents[id] ?? null,
+        after,
       }))
       .filter(({ before, after }) => before !== null || after !== null);
-    for (const write of writes) {
-      for (const buckets of this.buckets.get(write.table)?.values() ?? []) {
-        buckets.apply(write);
-      }
-    }
-    return writes;
   }
 
-  private open(query: SerializedQuery): { cursor: Cursor; resolved: Resolved } {
+  /** Brings the indexes up to date with a commit. */
+  apply(writes: readonly Write[]): void {
+    for (const { component, table, before, after } of writes) {
+      if (component !== this.component) continue;
+      for (const index of this.indexes.values()) {
+        if (index.table !== table) continue;
+        const { field, docs } = index;
+        if (before !== null) docs.remove(keyIn(before, field), before);
+        if (after !== null) docs.add(keyIn(after, field), after);
+      }
+    }
+  }
+
+  private open(query: SerializedQuery) {
     const { source } = query;
     const isScan = source.type === "FullTableScan";
     const table = isScan ? source.tableName : source.indexName.split(".")[0]!;
     const bounds = isScan ? [] : source.range.map(decodeBound);
-    this.first = bounds[0];
+    this.bounds = bounds;
     const resolved = this.resolve(query);
-    const { sortedDocs: docs, filterFn: filter, limit, order } = resolved;
+    const { fieldPathsToSortBy: fields, order } = resolved;
     const { component } = this;
-    const fields = resolved.fieldPathsToSortBy;
     const read: RangeRead = {
       ...{ component, table, fields, order, bounds },
       upTo: "nothing",
     };
     this.observer.reads(read);
-    const remaining = limit ?? Infinity;
-    return { resolved, cursor: { docs, position: 0, remaining, filter, read } };
+    return { resolved, read };
+  }
+
+  /** What a query finds, one by one, up to its limit. */
+  private *documentsOf(query: SerializedQuery): Generator<Doc, void> {
+    const { read, resolved } = this.open(query);
+    let left = resolved.limit ?? Infinity;
+    for (const doc of resolved.sortedDocs) {
+      if (left === 0) return;
+      read.upTo = doc;
+      if (resolved.filterFn(doc)) {
+        left--;
+        yield doc;
+      } else {
+        this.observer.skipped(getDocumentSize(doc as Record<string, Value>));
+      }
+    }
+    if (left > 0) read.upTo = "everything";
   }
 
   /** The documents that a query may find, as the running transaction sees them. */
   private candidates(table: string): Iterable<Doc> {
-    const { first } = this;
-    const field = first?.type === "Eq" ? first.fieldPath : null;
-    const found = this.bucketsOf(table, field).get(
-      field === null ? undefined : first?.value,
-    );
-    const docs = new Map(found);
+    const { field, key } = firstOf(this.bounds);
+    const docs = new Map<string, Doc>();
+    for (const doc of this.index(table, field).of(key)) docs.set(doc._id, doc);
     for (const layer of this.fake._writes) {
       for (const [id, doc] of Object.entries(layer)) {
         if (tableOf(id) !== table) continue;
@@ -213,28 +219,14 @@ export class Database {
     return docs.values();
   }
 
-  private bucketsOf(table: string, field: string | null): Buckets {
-    const ofTable =
-      this.buckets.get(table) ?? new Map<string | null, Buckets>();
-    this.buckets.set(table, ofTable);
-    const buckets =
-      ofTable.get(field) ?? new Buckets(field, this.documents(table));
-    ofTable.set(field, buckets);
-    return buckets;
-  }
-
-  private advance(cursor: Cursor): Doc | null {
-    while (cursor.remaining > 0) {
-      const doc = cursor.docs[cursor.position++];
-      cursor.read.upTo = doc ?? "everything";
-      if (doc === undefined) return null;
-      if (cursor.filter(doc)) {
-        cursor.remaining--;
-        return doc;
-      }
-      this.observer.skipped(getDocumentSize(doc as Record<string, Value>));
-    }
-    return null;
+  private index(table: string, field: string): Groups<Doc> {
+    const name = `${table}|${field}`;
+    const known = this.indexes.get(name);
+    if (known !== undefined) return known.docs;
+    const docs = new Groups<Doc>();
+    for (const doc of this.documents(table)) docs.add(keyIn(doc, field), doc);
+    this.indexes.set(name, { table, field, docs });
+    return docs;
   }
 }
 

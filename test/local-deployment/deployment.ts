@@ -6,7 +6,6 @@ import { WebSocketServer } from "ws";
 import { newCounters, type Counters } from "./counters.js";
 import { Engine } from "./engine.js";
 import type { FaultSettings } from "./faults.js";
-import { canonicalPath } from "./functions.js";
 import { clientApi, controls } from "./http-api.js";
 import { watchStrayErrors } from "./invocation.js";
 import { Jobs } from "./jobs.js";
@@ -129,7 +128,9 @@ export class LocalDeployment {
     /** Cuts every connection on which an HTTP action is responding. The actions run on. */
     cutConnections: (): void => this.site.cutConnections(),
     /** Closes every WebSocket. Clients reconnect by themselves. */
-    dropSockets: (): void => this.hub.dropAll(),
+    dropSockets: (): void => {
+      for (const socket of this.sockets.clients) socket.terminate();
+    },
     /** Ends every running action, as a crash of the backend would: a response simply ends. */
     killActions: (): void => {
       for (const action of this.engine.actions) {
@@ -151,7 +152,7 @@ export class LocalDeployment {
     { component = "" }: { component?: string } = {},
   ): Promise<Value> {
     const { value } = await this.engine.call(
-      { componentPath: component, udfPath: canonicalPath(path) },
+      { componentPath: component, udfPath: path },
       args,
       null,
     );
@@ -173,7 +174,7 @@ export class LocalDeployment {
   async down(): Promise<void> {
     this.jobs.down();
     this.faults.killActions();
-    this.hub.dropAll();
+    this.faults.dropSockets();
     await Promise.all([this.clients.close(), this.actions.close()]);
   }
 

@@ -22,6 +22,11 @@ export interface Write {
   after: Doc | null;
 }
 
+/** `convex-test` makes ids of digits followed by the table's name. */
+export function tableOf(id: string): string {
+  return id.replace(/^[0-9]+/, "");
+}
+
 /** The value at a path such as `author.name`. */
 function fieldOf(doc: Doc, path: string): Value | undefined {
   if (!path.includes(".")) return doc[path];
@@ -32,75 +37,46 @@ function fieldOf(doc: Doc, path: string): Value | undefined {
   return value as Value | undefined;
 }
 
-function isWithin(doc: Doc, bounds: readonly Bound[]): boolean {
-  return bounds.every(({ type, fieldPath, value }) => {
-    const order = compareValues(fieldOf(doc, fieldPath), value);
-    switch (type) {
-      case "Eq":
-        return order === 0;
-      case "Gt":
-        return order > 0;
-      case "Gte":
-        return order >= 0;
-      case "Lt":
-        return order < 0;
-      case "Lte":
-        return order <= 0;
-    }
-  });
+/** How a document's value must compare with a bound's. */
+const isInside: Record<Bound["type"], (order: number) => boolean> = {
+  Eq: (order) => order === 0,
+  Gt: (order) => order > 0,
+  Gte: (order) => order >= 0,
+  Lt: (order) => order < 0,
+  Lte: (order) => order <= 0,
+};
+
+/** Sets of items, by key. */
+export class Groups<Item> {
+  private readonly sets = new Map<string, Set<Item>>();
+
+  of(key: string): Iterable<Item> {
+    return this.sets.get(key) ?? [];
+  }
+
+  add(key: string, item: Item): void {
+    const set = this.sets.get(key);
+    if (set === undefined) this.sets.set(key, new Set([item]));
+    else set.add(item);
+  }
+
+  remove(key: string, item: Item): void {
+    const set = this.sets.get(key);
+    set?.delete(item);
+    if (set?.size === 0) this.sets.delete(key);
+  }
 }
 
-function compareBy(fields: readonly string[], a: Doc, b: Doc): number {
-  for (const field of fields) {
-    const order = compareValues(fieldOf(a, field), fieldOf(b, field));
-    if (order !== 0) return order;
-  }
-  return 0;
+/** A field with a value, as a key. Values that are equal have equal keys. The field "" is for all documents. */
+export function keyOf(field: string, value: Value | undefined): string {
+  if (field === "" || value === undefined) return field;
+  return typeof value === "string"
+    ? `${field}|"${value}`
+    : `${field}|${JSON.stringify(convexToJson(value))}`;
 }
 
-/** `convex-test` makes ids of digits followed by the table's name. */
-export function tableOf(id: string): string {
-  return id.replace(/^[0-9]+/, "");
-}
-
-/** A value as a key. Values that are equal have equal keys. */
-function keyOf(value: Value | undefined): string {
-  if (typeof value === "string") return `"${value}`;
-  return value === undefined ? "" : JSON.stringify(convexToJson(value));
-}
-
-/** The documents of one table by the value of one field, or all of them if there is no field. */
-export class Buckets {
-  private readonly docs = new Map<string, Map<string, Doc>>();
-
-  constructor(
-    private readonly field: string | null,
-    docs: readonly Doc[],
-  ) {
-    for (const after of docs) this.apply({ before: null, after });
-  }
-
-  get(value: Value | undefined): ReadonlyMap<string, Doc> {
-    return this.docs.get(keyOf(value)) ?? new Map<string, Doc>();
-  }
-
-  apply({ before, after }: Pick<Write, "before" | "after">): void {
-    if (before !== null) {
-      const key = this.keyOf(before);
-      const bucket = this.docs.get(key);
-      bucket?.delete(before._id);
-      if (bucket?.size === 0) this.docs.delete(key);
-    }
-    if (after !== null) {
-      const key = this.keyOf(after);
-      const bucket = this.docs.get(key) ?? new Map<string, Doc>();
-      this.docs.set(key, bucket.set(after._id, after));
-    }
-  }
-
-  private keyOf(doc: Doc): string {
-    return keyOf(this.field === null ? undefined : fieldOf(doc, this.field));
-  }
+export function keyIn(doc: Doc, field: string): string {
+  return keyOf(field, field === "" ? undefined : fieldOf(doc, field));
 }
 
 /** A range of an index that a function has read, and how far. While none of it changes, its result stays right. */
@@ -114,23 +90,24 @@ export interface RangeRead {
   upTo: "nothing" | "everything" | Doc;
 }
 
-/** A document that was read by its id: a range of one. */
-export function documentRead(component: string, id: string): RangeRead {
-  return {
-    component,
-    table: tableOf(id),
-    fields: ["_id"],
-    order: "asc",
-    bounds: [{ type: "Eq", fieldPath: "_id", value: id }],
-    upTo: "everything",
-  };
+function covers({ bounds, fields, order, upTo }: RangeRead, doc: Doc): boolean {
+  const isWithin = bounds.every(({ type, fieldPath, value }) =>
+    isInside[type](compareValues(fieldOf(doc, fieldPath), value)),
+  );
+  if (upTo === "nothing" || !isWithin) return false;
+  if (upTo === "everything") return true;
+  for (const field of fields) {
+    const apart = compareValues(fieldOf(doc, field), fieldOf(upTo, field));
+    if (apart !== 0) return order === "asc" ? apart < 0 : apart > 0;
+  }
+  return true;
 }
 
-function covers(range: RangeRead, doc: Doc): boolean {
-  if (range.upTo === "nothing" || !isWithin(doc, range.bounds)) return false;
-  if (range.upTo === "everything") return true;
-  const order = compareBy(range.fields, doc, range.upTo);
-  return range.order === "asc" ? order <= 0 : order >= 0;
+/** The first bound, if it is an equality: documents and ranges are kept by it. */
+export function firstOf([first]: readonly Bound[]) {
+  return first?.type === "Eq"
+    ? { field: first.fieldPath, key: keyOf(first.fieldPath, first.value) }
+    : { field: "", key: "" };
 }
 
 interface Held<Reader> {
@@ -144,28 +121,26 @@ interface Held<Reader> {
  */
 export class Readers<Reader> {
   private readonly held = new Map<Reader, Held<Reader>[]>();
-  private readonly buckets = new Map<string, Set<Held<Reader>>>();
-  /** By table: the first fields of all ranges; "" where that is not an equality. */
-  private readonly firstFields = new Map<string, Set<string>>();
+  private readonly byKey = new Groups<Held<Reader>>();
+  /** By table: the first fields of all ranges. */
+  private readonly fields = new Groups<string>();
 
   set(reader: Reader, ranges: readonly RangeRead[]): void {
     this.remove(reader);
     const all = ranges.map((range) => ({ reader, range }));
     this.held.set(reader, all);
     for (const held of all) {
-      const { component, table } = held.range;
-      const { field, key } = bucketOf(held.range);
-      getOrAdd(this.firstFields, `${component}|${table}`).add(field);
-      getOrAdd(this.buckets, key).add(held);
+      const table = nameOf(held.range);
+      const { field, key } = firstOf(held.range.bounds);
+      this.fields.add(table, field);
+      this.byKey.add(`${table}|${key}`, held);
     }
   }
 
   remove(reader: Reader): void {
     for (const held of this.held.get(reader) ?? []) {
-      const { key } = bucketOf(held.range);
-      const bucket = this.buckets.get(key);
-      bucket?.delete(held);
-      if (bucket?.size === 0) this.buckets.delete(key);
+      const { key } = firstOf(held.range.bounds);
+      this.byKey.remove(`${nameOf(held.range)}|${key}`, held);
     }
     this.held.delete(reader);
   }
@@ -173,13 +148,13 @@ export class Readers<Reader> {
   /** Those for whom at least one of the writes changes what they read. */
   of(writes: readonly Write[]): Set<Reader> {
     const found = new Set<Reader>();
-    for (const { component, table, before, after } of writes) {
-      const fields = this.firstFields.get(`${component}|${table}`) ?? [];
-      for (const doc of [before, after]) {
+    for (const write of writes) {
+      const table = nameOf(write);
+      for (const doc of [write.before, write.after]) {
         if (doc === null) continue;
-        for (const field of fields) {
-          const key = bucketKey(component, table, field, fieldOf(doc, field));
-          for (const { reader, range } of this.buckets.get(key) ?? []) {
+        for (const field of this.fields.of(table)) {
+          const held = this.byKey.of(`${table}|${keyIn(doc, field)}`);
+          for (const { reader, range } of held) {
             if (!found.has(reader) && covers(range, doc)) found.add(reader);
           }
         }
@@ -189,24 +164,5 @@ export class Readers<Reader> {
   }
 }
 
-function bucketOf({ component, table, bounds }: RangeRead) {
-  const [first] = bounds;
-  const field = first?.type === "Eq" ? first.fieldPath : "";
-  return { field, key: bucketKey(component, table, field, first?.value) };
-}
-
-function bucketKey(
-  component: string,
-  table: string,
-  field: string,
-  value: Value | undefined,
-): string {
-  const key = field === "" ? "" : keyOf(value);
-  return `${component}|${table}|${field}|${key}`;
-}
-
-function getOrAdd<Item>(map: Map<string, Set<Item>>, key: string): Set<Item> {
-  let items = map.get(key);
-  if (items === undefined) map.set(key, (items = new Set()));
-  return items;
-}
+const nameOf = ({ component, table }: Pick<Write, "component" | "table">) =>
+  `${component}|${table}`;

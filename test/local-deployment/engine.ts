@@ -3,10 +3,11 @@ import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 // inside queries and mutations.
 import { setImmediate, setTimeout } from "node:timers";
 import { convexTest } from "convex-test";
-import type {
-  DefaultFunctionArgs,
-  FunctionReference,
-  UserIdentity,
+import {
+  createFunctionHandle,
+  type DefaultFunctionArgs,
+  type FunctionReference,
+  type UserIdentity,
 } from "convex/server";
 import {
   convexToJson,
@@ -20,19 +21,22 @@ import { describeError } from "./failure.js";
 import type { DeploymentOptions } from "./deployment.js";
 import { Faults, InjectedFault } from "./faults.js";
 import {
-  canonicalPath,
   FunctionFolder,
   kindOf,
-  resolveAddress,
-  resolveReference,
-  type FunctionAddress,
+  pathOf,
   type FunctionKind,
   type FunctionPath,
   type RegisteredFunction,
 } from "./functions.js";
 import type { Doc, RangeRead, Write } from "./documents.js";
 import { Invocation, never, type Extras } from "./invocation.js";
-import { JobCanceled, SCHEDULED, type Job, type JobState } from "./jobs.js";
+import {
+  JobCanceled,
+  SCHEDULED,
+  type Job,
+  type JobDoc,
+  type JobState,
+} from "./jobs.js";
 import { Journal } from "./journal.js";
 import { clock } from "./process-clock.js";
 import { Turns } from "./turns.js";
@@ -68,15 +72,17 @@ interface ConvexGlobal {
   asyncSyscall(op: string, jsonArgs: string): Promise<string>;
 }
 
+type Call = (path: FunctionPath, args: unknown) => Promise<unknown>;
+
 interface Accessor {
-  queryFromPath(path: FunctionPath, args: unknown): Promise<unknown>;
-  mutationFromPath(path: FunctionPath, args: unknown): Promise<unknown>;
-  actionFromPath(path: FunctionPath, args: unknown): Promise<unknown>;
+  queryFromPath: Call;
+  mutationFromPath: Call;
+  actionFromPath: Call;
+  action(handler: (ctx: ActionCtx) => Promise<void>): Promise<void>;
   runInComponent(
     componentPath: string,
     code: (ctx: unknown) => Promise<void>,
   ): Promise<void>;
-  fetch(path: string, init: RequestInit): Promise<Response>;
   finishInProgressScheduledFunctions(): Promise<void>;
   withIdentity(identity: UserIdentity): Accessor;
 }
@@ -87,6 +93,12 @@ interface Transaction {
   /** The query or mutation that it was begun for; null for the engine's own bookkeeping. */
   path: string | null;
   reads: RangeRead[];
+}
+
+/** What a function returned. `ts` is a mutation's commit. */
+interface Returned {
+  value: Value;
+  ts: bigint;
 }
 
 export interface EngineEvents {
@@ -101,49 +113,48 @@ export interface EngineEvents {
 }
 
 type AnyReference = FunctionReference<FunctionKind, "public" | "internal">;
+type CallReference = (
+  fn: AnyReference,
+  args?: DefaultFunctionArgs,
+) => Promise<unknown>;
 
-interface ActionCtx {
-  runQuery(fn: AnyReference, args?: DefaultFunctionArgs): Promise<unknown>;
-  runMutation(fn: AnyReference, args?: DefaultFunctionArgs): Promise<unknown>;
-  runAction(fn: AnyReference, args?: DefaultFunctionArgs): Promise<unknown>;
-}
+type ActionCtx = Record<
+  "runQuery" | "runMutation" | "runAction",
+  CallReference
+>;
 
 export class Engine {
   readonly counters = newCounters();
   readonly faults = new Faults();
   readonly turns = new Turns();
   readonly folders = new Map<string, FunctionFolder>();
+  readonly databases = new Map<string, Database>();
+  /** Actions that are running. */
+  readonly actions = new Set<Invocation>();
   events!: EngineEvents;
   /** The newest commit, in nanoseconds since 1970. */
   ts = BigInt(Date.now()) * 1_000_000n;
 
-  /** Actions that are running. */
-  readonly actions = new Set<Invocation>();
   private readonly context = new AsyncResource("LocalDeployment");
-  readonly databases = new Map<string, Database>();
   private transaction: Transaction | null = null;
   private accessor!: Accessor;
   private convex!: ConvexGlobal;
   private journal: Journal | null = null;
 
   static async start(
-    options: Omit<DeploymentOptions, "log">,
+    { functionsDir, components, data }: DeploymentOptions,
     log: (line: string) => void,
   ): Promise<Engine> {
     const engine = new Engine(log);
-    const wrap = (fn: RegisteredFunction, path: FunctionPath) =>
-      engine.wrap(fn, path);
-    const app = await FunctionFolder.load(options.functionsDir, "", wrap);
-    engine.folders.set("", app);
-    for (const [name, directory] of Object.entries(options.components ?? {})) {
-      const folder = await FunctionFolder.load(directory, name, wrap);
+    const folders = Object.entries({ "": functionsDir, ...components });
+    for (const [name, directory] of folders) {
+      const folder = await FunctionFolder.load(directory, name, (fn, path) =>
+        engine.wrap(fn, path),
+      );
       engine.folders.set(name, folder);
     }
     engine.connect();
-    if (options.data !== undefined) {
-      engine.journal = new Journal(options.data);
-      engine.restore(engine.journal);
-    }
+    if (data !== undefined) engine.restore(new Journal(data));
     return engine;
   }
 
@@ -165,7 +176,7 @@ export class Engine {
   }
 
   kindOf({ componentPath, udfPath }: FunctionPath): FunctionKind {
-    const fn = this.folders.get(componentPath)?.find(canonicalPath(udfPath));
+    const fn = this.folders.get(componentPath)?.find(udfPath);
     if (fn) return kindOf(fn);
     throw new Error(
       `There is no function "${udfPath}" in ${componentPath === "" ? "the app" : `the component "${componentPath}"`}.`,
@@ -174,8 +185,7 @@ export class Engine {
 
   /** The function of a client's call. Throws, like a deployment, if a client cannot call it. */
   publicFunction(udfPath: string, kind: FunctionKind): FunctionPath {
-    const path = canonicalPath(udfPath);
-    const fn = this.folders.get("")?.find(path);
+    const fn = this.folders.get("")?.find(udfPath);
     if (!fn?.isPublic) {
       throw new Error(
         `Could not find public function for '${udfPath}'. Did you forget to export it, or is it internal?`,
@@ -186,19 +196,19 @@ export class Engine {
         `Trying to execute ${udfPath} as ${kind}, but it is defined as ${kindOf(fn)}.`,
       );
     }
-    return { componentPath: "", udfPath: path };
+    return { componentPath: "", udfPath };
   }
 
-  /** A call from a client, of a public function. `ts` is a mutation's commit. */
+  /** A call from a client, of a public function. */
   async callPublic(
     kind: FunctionKind,
     udfPath: string,
-    args: JSONValue | undefined,
+    args: JSONValue = {},
     identity: UserIdentity | null,
-  ): Promise<{ value: Value; ts?: bigint }> {
+  ): Promise<Returned> {
     try {
       const path = this.publicFunction(udfPath, kind);
-      return await this.call(path, jsonToConvex(args ?? {}), identity);
+      return await this.call(path, jsonToConvex(args), identity);
     } catch (error) {
       this.report(udfPath, error);
       throw error;
@@ -210,41 +220,83 @@ export class Engine {
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
-  ): Promise<{ value: Value; ts?: bigint }> {
+  ): Promise<Returned> {
     this.counters.functionCalls++;
-    const kind = this.kindOf(path);
-    if (kind === "query") {
-      return { value: await this.events.query(path, args, identity) };
+    switch (this.kindOf(path)) {
+      case "query": {
+        const value = await this.events.query(path, args, identity);
+        return { value, ts: this.ts };
+      }
+      case "mutation":
+        return await this.remotely(path, () => this.run(path, args, identity));
+      case "action":
+        return await this.run(path, args, identity);
     }
-    const run = () => this.run(kind, path, args, identity);
-    return kind === "action" ? await run() : await this.remotely(path, run);
   }
 
-  /** Runs a function's code. `ts` is a mutation's commit. */
+  /** Runs a function's code. */
   async run(
-    kind: FunctionKind,
     path: FunctionPath,
     args: Value,
     identity: UserIdentity | null,
     extras?: Extras,
-  ): Promise<{ value: Value; ts: bigint }> {
+  ): Promise<Returned> {
+    const kind = this.kindOf(path);
     const invocation = new Invocation(kind, path.udfPath, identity, extras);
     if (kind === "query") this.counters.queryRuns++;
-    if (kind === "action") this.actions.add(invocation);
-    const result = this.outside(() =>
-      invocation.run(() => this.as(identity)[`${kind}FromPath`](path, args)),
-    );
     try {
-      const value = await Promise.race([result, invocation.failed]);
+      const value = await this.perform(invocation, (accessor) =>
+        accessor[`${kind}FromPath`](path, args),
+      );
       return { value: value as Value, ts: invocation.ts };
     } finally {
       this.finish(invocation);
     }
   }
 
+  /**
+   * Runs an HTTP action until it has a response. When the body has ended, the
+   * caller must `finish` the invocation.
+   */
+  async httpAction(invocation: Invocation, request: Request) {
+    const { pathname } = new URL(request.url);
+    const router = this.folders.get("")?.router;
+    const found = router?.lookup(pathname, request.method as "GET");
+    if (!found)
+      return new Response("No matching routes found", { status: 404 });
+    const { _handler: handler } = found[0] as unknown as {
+      _handler: (ctx: ActionCtx, request: Request) => Promise<Response>;
+    };
+    let response!: Response;
+    await this.perform(invocation, (accessor) =>
+      accessor.action(async (ctx) => {
+        response = await handler(this.wrapActionCtx(ctx, ""), request);
+      }),
+    );
+    return response;
+  }
+
+  /** Runs code on behalf of an invocation, unless that is ended before. */
+  private async perform<Result>(
+    invocation: Invocation,
+    code: (accessor: Accessor) => Promise<Result>,
+  ): Promise<Result> {
+    const { kind, identity, failed } = invocation;
+    if (kind === "action") this.actions.add(invocation);
+    const accessor =
+      identity === null ? this.accessor : this.accessor.withIdentity(identity);
+    const result = this.outside(() => invocation.run(() => code(accessor)));
+    return await Promise.race([result, failed]);
+  }
+
+  finish(invocation: Invocation): void {
+    invocation.over = true;
+    this.actions.delete(invocation);
+  }
+
   /** Calls a mutation over the network, which takes time and can lose the answer. */
   private async remotely<Result>(
-    path: FunctionPath,
+    { udfPath }: FunctionPath,
     run: () => Promise<Result>,
   ): Promise<Result> {
     const delay = this.faults.settings.commitDelayMs;
@@ -253,28 +305,8 @@ export class Engine {
     if (delay > 0) await travel();
     const result = await run();
     if (delay > 0) await travel();
-    this.faults.afterCommit(path.udfPath);
+    this.faults.afterCommit(udfPath);
     return result;
-  }
-
-  /**
-   * Runs an HTTP action until it has a response. When the body has ended, the
-   * caller must `finish` the invocation.
-   */
-  async httpAction(invocation: Invocation): Promise<Response> {
-    const { url, method } = invocation.extras.request!;
-    this.actions.add(invocation);
-    const response = this.outside(() =>
-      invocation.run(() =>
-        this.as(invocation.identity).fetch(new URL(url).pathname, { method }),
-      ),
-    );
-    return await Promise.race([response, invocation.failed]);
-  }
-
-  finish(invocation: Invocation): void {
-    invocation.over = true;
-    this.actions.delete(invocation);
   }
 
   /** Logs that something failed, and what it was. */
@@ -288,17 +320,11 @@ export class Engine {
   /** Records a scheduled function's new state, in a separate transaction. */
   async setState(job: Job, state: JobState): Promise<void> {
     await this.outside(() =>
-      this.accessor.runInComponent(job.componentPath, async () => {
+      this.accessor.runInComponent(job.component, async () => {
         await Promise.resolve();
         this.mark(job, state);
       }),
     );
-  }
-
-  private as(identity: UserIdentity | null): Accessor {
-    return identity === null
-      ? this.accessor
-      : this.accessor.withIdentity(identity);
   }
 
   // --- What functions see ---------------------------------------------------
@@ -325,64 +351,37 @@ export class Engine {
 
   /** Calls from an action leave it: they take a while, are billed, and reach nothing once it is over. */
   private wrapActionCtx<Ctx extends ActionCtx>(ctx: Ctx, from: string): Ctx {
-    const call = async <Result>(
+    const call = async (
+      how: keyof ActionCtx,
       fn: AnyReference,
-      args: DefaultFunctionArgs,
-      make: (path: FunctionPath) => Promise<Result>,
-    ): Promise<Result> => {
-      const path = resolveReference(fn, from);
+      args: DefaultFunctionArgs = {},
+    ): Promise<unknown> => {
+      const path = pathOf(await createFunctionHandle(fn));
       checkTransferable(`Arguments of "${path.udfPath}"`, args);
       // An action that ends now, without waiting for this call, ends first.
       await new Promise((resolve) => setImmediate(resolve));
-      if (Invocation.current()?.over) return await never();
+      const invocation = Invocation.current();
+      if (invocation?.over) return await never();
       this.counters.functionCalls++;
+      const make = () => ctx[how](fn, args);
       try {
-        return await make(path);
+        if (how === "runAction") return await make();
+        if (how === "runMutation") return await this.remotely(path, make);
+        const isOwn = path.componentPath === from;
+        const identity = isOwn ? (invocation?.identity ?? null) : null;
+        return await this.outside(() =>
+          this.events.query(path, args as Value, identity),
+        );
       } finally {
-        if (Invocation.current()?.over) await never();
+        if (invocation?.over) await never();
       }
     };
     return {
       ...ctx,
-      runQuery: (fn, args = {}) =>
-        call(fn, args, (path) => {
-          const identity =
-            path.componentPath === from
-              ? (Invocation.current()?.identity ?? null)
-              : null;
-          return this.outside(() =>
-            this.events.query(path, args as Value, identity),
-          );
-        }),
-      runMutation: (fn, args = {}) =>
-        call(fn, args, (path) =>
-          this.remotely(path, () => ctx.runMutation(fn, args)),
-        ),
-      runAction: (fn, args = {}) =>
-        call(fn, args, () => ctx.runAction(fn, args)),
+      runQuery: (fn, args) => call("runQuery", fn, args),
+      runMutation: (fn, args) => call("runMutation", fn, args),
+      runAction: (fn, args) => call("runAction", fn, args),
     };
-  }
-
-  /** A router for `convex-test` whose handlers get the request as it came. */
-  private httpModule(): unknown {
-    const router = this.folders.get("")?.router;
-    const lookup = (path: string, method: string) => {
-      const found = router?.lookup(path, method as "GET");
-      if (!found) return null;
-      const [action, ...rest] = found;
-      const handler = (
-        action as unknown as {
-          _handler: (ctx: ActionCtx, request: Request) => Promise<Response>;
-        }
-      )._handler;
-      const itsHandler = (ctx: ActionCtx) =>
-        handler(
-          this.wrapActionCtx(ctx, ""),
-          Invocation.current()!.extras.request!,
-        );
-      return [{ _handler: itsHandler }, ...rest];
-    };
-    return { default: { lookup } };
   }
 
   // --- What `convex-test` does ----------------------------------------------
@@ -391,10 +390,7 @@ export class Engine {
     const app = this.folders.get("")!;
     const t = convexTest({
       schema: app.schema ?? undefined,
-      modules: {
-        ...app.glob(),
-        "/http.js": () => Promise.resolve(this.httpModule() as object),
-      },
+      modules: app.glob(),
       transactionLimits: true,
     });
     for (const [name, folder] of this.folders) {
@@ -407,19 +403,16 @@ export class Engine {
     }
     this.accessor = t as unknown as Accessor;
     this.convex = stateOf(this.accessor);
-    for (const [name, { db }] of Object.entries(this.convex.components)) {
-      this.databases.set(
-        name,
-        new Database(name, db, {
-          reads: (range) => this.transaction?.reads.push(range),
-          skipped: (bytes) =>
-            this.convex.transactionManager
-              .getMetricsTracker()
-              ?.trackRead(bytes),
-        }),
-      );
+    const { components, transactionManager } = this.convex;
+    for (const [name, { db }] of Object.entries(components)) {
+      const database = new Database(name, db, {
+        reads: (range) => this.transaction?.reads.push(range),
+        skipped: (bytes) =>
+          transactionManager.getMetricsTracker()?.trackRead(bytes),
+      });
+      this.databases.set(name, database);
     }
-    this.takeOverTransactions(this.convex.transactionManager);
+    this.takeOverTransactions(transactionManager);
     this.takeOverSyscalls();
   }
 
@@ -428,6 +421,7 @@ export class Engine {
     const commit = manager.commit.bind(manager);
     const rollback = manager.rollback.bind(manager);
 
+    manager._lastCommitTs = this.ts;
     manager.begin = async (isNested, limits) => {
       if (isNested) {
         await begin(true, limits);
@@ -457,24 +451,20 @@ export class Engine {
       if (job !== undefined) this.mark(job, "success");
       if (path !== null) this.count([...READS, ...WRITES]);
       const databases = [...this.databases.values()];
-      const pending = databases.flatMap((database) => database.pendingWrites());
+      const writes = databases.flatMap((database) => database.pendingWrites());
       // What cannot be kept is not committed.
-      if (pending.length > 0) this.write(pending);
-      const commitTs = commit(false);
-      const writes = databases.flatMap((database) => database.apply(pending));
-      if (writes.length > 0) {
-        const next = this.ts + 1n;
-        this.ts = commitTs !== null && commitTs > next ? commitTs : next;
-      }
+      if (writes.length > 0) this.keep(writes);
+      this.ts = commit(false)!;
+      for (const database of databases) database.apply(writes);
       if (invocation !== undefined) invocation.ts = this.ts;
-      if (path !== null && writes.some(({ id }) => id !== job?.id)) {
+      if (path !== null && writes.some(({ id }) => id !== job?.doc._id)) {
         this.counters.commits++;
       }
       if (writes.length > 0) {
         this.outside(() => this.events.committed(writes));
       }
       this.endTransaction();
-      return commitTs;
+      return this.ts;
     };
 
     manager.rollback = (isNested) => {
@@ -490,46 +480,9 @@ export class Engine {
     };
   }
 
-  /** Records a scheduled function's new state, in the running transaction. */
-  private mark({ componentPath, id }: Job, kind: JobState): void {
-    const { db } = this.convex.components[componentPath]!;
-    const { state } = db.get(SCHEDULED, id) as unknown as {
-      state: { kind: string };
-    };
-    const isOpen = state.kind === "pending" || state.kind === "inProgress";
-    if (!isOpen) throw new JobCanceled();
-    const end = kind === "inProgress" ? {} : { completedTime: clock.now() };
-    db.patch(SCHEDULED, id, { state: { kind }, ...end });
-  }
-
-  // --- What is kept -----------------------------------------------------------
-
-  private write(pending: Write[]): void {
-    this.journal?.append({
-      at: Math.max(clock.now(), Number(this.ts / 1_000_000n)),
-      writes: pending.map(({ component, id, after }) => ({
-        component,
-        id,
-        doc: after === null ? null : convexToJson(after as Value),
-      })),
-    });
-  }
-
-  private restore({ entries }: Journal): void {
-    const writes = entries.flatMap((entry) => entry.writes);
-    for (const { component, id, doc } of writes) {
-      const database = this.databases.get(component);
-      database?.restore(id, jsonToConvex(doc) as Doc | null);
-    }
-    // Clients have seen the time of the last commit; the next one comes after it.
-    const last = BigInt((entries.at(-1)?.at ?? 0) + 1) * 1_000_000n;
-    if (last > this.ts) this.ts = last;
-    this.convex.transactionManager._lastCommitTs = this.ts;
-  }
-
   private endTransaction(): void {
     this.transaction = null;
-    for (const database of this.databases.values()) database.closeCursors();
+    for (const database of this.databases.values()) database.closeQueries();
     this.turns.release();
   }
 
@@ -540,6 +493,16 @@ export class Engine {
     for (const name of figures) this.counters[name] += metrics[name].used;
   }
 
+  /** Records a scheduled function's new state, in the running transaction. */
+  private mark({ component, doc: { _id: id } }: Job, kind: JobState): void {
+    const { db } = this.convex.components[component]!;
+    const { state } = db.get(SCHEDULED, id) as JobDoc;
+    const isOpen = state.kind === "pending" || state.kind === "inProgress";
+    if (!isOpen) throw new JobCanceled();
+    const end = kind === "inProgress" ? {} : { completedTime: clock.now() };
+    db.patch(SCHEDULED, id, { state: { kind }, ...end });
+  }
+
   private takeOverSyscalls(): void {
     const original = this.convex.asyncSyscall.bind(this.convex);
     this.convex.asyncSyscall = async (op, jsonArgs) => {
@@ -547,53 +510,69 @@ export class Engine {
       if (op !== "1.0/schedule") return await original(op, jsonArgs);
       const caller = await original("1.0/getFunctionMetadata", "{}");
       const { componentPath } = JSON.parse(caller) as FunctionPath;
-      return JSON.stringify(this.schedule(componentPath, jsonArgs));
+      const handle = await original("1.0/createFunctionHandle", jsonArgs);
+      const path = pathOf(JSON.parse(handle) as string);
+      return JSON.stringify(this.schedule(componentPath, path, jsonArgs));
     };
   }
 
   /** A job is a document. It is run once the transaction has committed. Returns its id. */
-  private schedule(from: string, jsonArgs: string): string {
-    const { args, ts, ...address } = JSON.parse(jsonArgs) as FunctionAddress & {
+  private schedule(from: string, path: FunctionPath, jsonArgs: string): string {
+    const { args, ts } = JSON.parse(jsonArgs) as {
       args: JSONValue;
       ts: number;
     };
-    const path = resolveAddress(address, from);
     const itsArgs = jsonToConvex(args);
     checkTransferable(`Arguments of "${path.udfPath}"`, itsArgs);
     // Throws here, and not only when it is due, if there is no such function.
     this.kindOf(path);
     return this.convex.components[from]!.db.insert(SCHEDULED, {
-      name: path.udfPath,
-      // Not in Convex: where the function is.
-      componentPath: path.componentPath,
+      ...{ name: path.udfPath, componentPath: path.componentPath },
       args: [itsArgs],
       scheduledTime: ts * 1000,
       state: { kind: "pending" },
     });
   }
+
+  // --- What is kept -----------------------------------------------------------
+
+  private keep(writes: Write[]): void {
+    this.journal?.append({
+      at: Math.max(clock.now(), Number(this.ts / 1_000_000n)),
+      writes: writes.map(({ component, id, after }) => ({
+        component,
+        id,
+        doc: after === null ? null : convexToJson(after as Value),
+      })),
+    });
+  }
+
+  private restore(journal: Journal): void {
+    this.journal = journal;
+    for (const { at, writes } of journal.entries) {
+      for (const { component, id, doc } of writes) {
+        const database = this.databases.get(component);
+        database?.restore(id, jsonToConvex(doc) as Doc | null);
+      }
+      // Clients have seen the time of the last commit; the next one comes after it.
+      const after = BigInt(at + 1) * 1_000_000n;
+      if (after > this.ts) this.ts = after;
+    }
+    this.convex.transactionManager._lastCommitTs = this.ts;
+  }
 }
 
 /** The state behind a `convexTest` accessor, which enters it as an async context at every call. */
 function stateOf(accessor: Accessor): ConvexGlobal {
-  let state: unknown;
+  const entered: unknown[] = [];
   const { prototype } = AsyncLocalStorage;
   // eslint-disable-next-line @typescript-eslint/unbound-method -- put back below, and called with its `this`
   const run = prototype.run as (...args: unknown[]) => unknown;
-  prototype.run = function (store: unknown, ...rest: unknown[]) {
-    if (typeof store === "object" && store && "transactionManager" in store) {
-      state ??= store;
-    }
-    return run.call(this, store, ...rest) as never;
+  prototype.run = function (...args: unknown[]) {
+    entered.push(args[0]);
+    return run.apply(this, args) as never;
   };
-  try {
-    void accessor.finishInProgressScheduledFunctions();
-  } finally {
-    prototype.run = run as typeof prototype.run;
-  }
-  if (state === undefined) {
-    throw new Error(
-      "The local deployment cannot find the state of `convex-test`: this version keeps it elsewhere.",
-    );
-  }
-  return state as ConvexGlobal;
+  void accessor.finishInProgressScheduledFunctions();
+  prototype.run = run as typeof prototype.run;
+  return entered[0] as ConvexGlobal;
 }

@@ -1,13 +1,11 @@
 import { readdir } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { pathToFileURL } from "node:url";
-import {
-  getFunctionAddress,
-  type Crons,
-  type FunctionReference,
-  type GenericSchema,
-  type HttpRouter,
-  type SchemaDefinition,
+import type {
+  Crons,
+  GenericSchema,
+  HttpRouter,
+  SchemaDefinition,
 } from "convex/server";
 
 /** Where a function is: its component ("" for the app itself), and its path there, e.g. `chat:send`. */
@@ -17,11 +15,6 @@ export interface FunctionPath {
 }
 
 export type FunctionKind = "query" | "mutation" | "action";
-
-type AnyFunctionReference = FunctionReference<
-  FunctionKind,
-  "public" | "internal"
->;
 
 /** The part of what `query({…})` and the like return that is used here. */
 export interface RegisteredFunction {
@@ -48,7 +41,6 @@ const isModule = (name: string) => /^[^.]+\.[jt]s$/.test(name);
 /** The functions, schema, routes and crons of an app or of a component. */
 export class FunctionFolder {
   private readonly modules = new Map<string, Module>();
-  private readonly functions = new Map<string, RegisteredFunction>();
 
   /** Loads every module in a folder. One that throws fails the start, as it would fail a push. */
   static async load(
@@ -66,11 +58,8 @@ export class FunctionFolder {
       const module = { ...((await import(/* @vite-ignore */ url)) as Module) };
       for (const [exportName, value] of Object.entries(module)) {
         if (!isRegisteredFunction(value)) continue;
-        const udfPath =
-          exportName === "default" ? name : `${name}:${exportName}`;
-        const fn = wrap(value, { componentPath, udfPath });
-        module[exportName] = fn;
-        folder.functions.set(`${name}:${exportName}`, fn);
+        const udfPath = `${name}:${exportName}`;
+        module[exportName] = wrap(value, { componentPath, udfPath });
       }
       folder.modules.set(name, module);
     }
@@ -90,7 +79,9 @@ export class FunctionFolder {
   }
 
   find(udfPath: string): RegisteredFunction | null {
-    return this.functions.get(udfPath) ?? null;
+    const [module = "", name = "default"] = udfPath.split(":");
+    const found = this.modules.get(module)?.[name];
+    return isRegisteredFunction(found) ? found : null;
   }
 
   /**
@@ -118,51 +109,18 @@ export function kindOf(fn: RegisteredFunction): FunctionKind {
   return fn.isMutation ? "mutation" : "action";
 }
 
-/** `messages.js:list` and `messages:list` are the same; no export means `default`. */
-export function canonicalPath(udfPath: string): string {
-  const colon = udfPath.lastIndexOf(":");
-  const module = colon < 0 ? udfPath : udfPath.slice(0, colon);
-  const name = colon < 0 ? "default" : udfPath.slice(colon + 1);
-  return `${module.replace(/\.[jt]s$/, "")}:${name}`;
-}
-
-/** Where a reference such as `api.chat.send` or `components.x.lib.y` leads, from a component's point of view. */
-export function resolveReference(
-  reference: AnyFunctionReference,
-  from: string,
-): FunctionPath {
-  return resolveAddress(getFunctionAddress(reference), from);
-}
-
-export interface FunctionAddress {
-  name?: string;
-  reference?: string;
-  functionHandle?: string;
-}
-
-export function resolveAddress(
-  { name, reference, functionHandle }: FunctionAddress,
-  from: string,
-): FunctionPath {
-  if (name !== undefined) return { componentPath: from, udfPath: name };
-  if (functionHandle !== undefined) {
-    const handle = functionHandle.slice("function://".length);
-    const [componentPath = "", udfPath = ""] = handle.split(";");
-    return { componentPath, udfPath };
-  }
-  // "_reference/childComponent/<component>/<path…>/<function>"
-  const [, , component = "", ...rest] = (reference ?? "").split("/");
-  const functionName = rest.pop() ?? "default";
-  return {
-    componentPath: from === "" ? component : `${from}/${component}`,
-    udfPath: `${rest.join("/")}:${functionName}`,
-  };
+/** Where a handle leads that `convex-test` has made: `function://<component>;<path>`. */
+export function pathOf(handle: string): FunctionPath {
+  const [componentPath = "", udfPath = ""] = handle
+    .slice("function://".length)
+    .split(";");
+  return { componentPath, udfPath };
 }
 
 function isRegisteredFunction(value: unknown): value is RegisteredFunction {
   return (
-    typeof value === "function" &&
-    ("isQuery" in value || "isMutation" in value || "isAction" in value) &&
-    "_handler" in value
+    value instanceof Object &&
+    "_handler" in value &&
+    ("isQuery" in value || "isMutation" in value || "isAction" in value)
   );
 }

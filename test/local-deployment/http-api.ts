@@ -41,48 +41,50 @@ export function clientApi(engine: Engine): Hono {
   });
 }
 
+/** The body of a control's request. */
+interface Control extends Partial<FaultSettings> {
+  cutConnections?: boolean;
+  dropSockets?: boolean;
+  killActions?: boolean;
+  path?: string;
+  args?: JSONValue;
+  component?: string;
+  aheadMs?: number;
+}
+
 /**
  * The deployment's controls over HTTP, for other processes and for pages:
- *
- * - `GET /_local/counters`, `POST /_local/reset`
- * - `GET /_local/faults`, `POST /_local/faults`: settings, and
- *   `{ cutConnections, dropSockets, killActions: true }`
- * - `POST /_local/run` `{ path, args?, component? }`: calls any function
- * - `GET /_local/open`
- * - `POST /_local/clock` `{ aheadMs }`
+ * `GET` or `POST /_local/<name>`.
  */
 export function controls(deployment: LocalDeployment): Hono {
   const { counters, faults } = deployment;
-  return new Hono()
-    .use(cors())
-    .get("/_local/counters", ({ json }) => json(counters.read()))
-    .post("/_local/reset", ({ json }) => json(counters.reset()))
-    .get("/_local/faults", ({ json }) => json(faults.set({})))
-    .post("/_local/faults", async ({ req, json }) => {
-      const { cutConnections, dropSockets, killActions, ...settings } =
-        await req.json<
-          Partial<FaultSettings> &
-            Record<"cutConnections" | "dropSockets" | "killActions", boolean>
-        >();
+  const all: Record<string, (body: Control) => object | Promise<object>> = {
+    counters: () => counters.read(),
+    reset: () => counters.reset(),
+    /** Changes settings, and returns all of them. */
+    faults: ({ cutConnections, dropSockets, killActions, ...settings }) => {
       if (cutConnections) faults.cutConnections();
       if (dropSockets) faults.dropSockets();
       if (killActions) faults.killActions();
-      return json(faults.set(settings));
-    })
-    .post("/_local/run", async ({ req, json }) => {
-      const { path, args, component } = await req.json<{
-        path: string;
-        args?: JSONValue;
-        component?: string;
-      }>();
-      const itsArgs = jsonToConvex(args ?? {}) as Record<string, never>;
+      return faults.set(settings);
+    },
+    /** Calls any function. */
+    run: async ({ path = "", args = {}, component }) => {
+      const itsArgs = jsonToConvex(args) as Record<string, never>;
       const value = await deployment.call(path, itsArgs, { component });
-      return json({ value: convexToJson(value) });
-    })
-    .get("/_local/open", ({ json }) => json(deployment.open()))
-    .post("/_local/clock", async ({ req, json }) => {
-      deployment.setClock((await req.json<{ aheadMs: number }>()).aheadMs);
-      return json({});
+      return { value: convexToJson(value) };
+    },
+    open: () => deployment.open(),
+    clock: ({ aheadMs = 0 }) => {
+      deployment.setClock(aheadMs);
+      return {};
+    },
+  };
+  return new Hono()
+    .use(cors())
+    .all("/_local/:name", async ({ req, json }) => {
+      const body = req.method === "POST" ? await req.json<Control>() : {};
+      return json(await all[req.param("name")]!(body));
     })
     .onError((error, { json }) => json({ error: describeError(error) }, 400));
 }

@@ -15,8 +15,6 @@ export interface Extras {
   onReads?: (reads: RangeRead[]) => void;
   /** The scheduled function that a mutation is. Its commit records that it has run. */
   job?: Job;
-  /** The request of an HTTP action. */
-  request?: Request;
 }
 
 /**
@@ -40,7 +38,7 @@ export class Invocation {
 
   /** @param name For messages, e.g. `chat:send` or `POST /chat-stream`. */
   constructor(
-    readonly kind: FunctionKind | "http",
+    readonly kind: FunctionKind,
     readonly name: string,
     readonly identity: UserIdentity | null,
     readonly extras: Extras = {},

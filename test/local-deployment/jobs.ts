@@ -1,27 +1,33 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { CronJob } from "convex/server";
 import { jsonToConvex, type Value } from "convex/values";
+import type { Doc, Write } from "./documents.js";
 import type { Engine } from "./engine.js";
 import { CommitRefused } from "./faults.js";
-import { canonicalPath, type FunctionPath } from "./functions.js";
-import type { Doc, Write } from "./documents.js";
 import { clock } from "./process-clock.js";
 
 /** The table of scheduled functions. */
 export const SCHEDULED = "_scheduled_functions";
 
-/** A function that was scheduled. */
-export interface Job {
-  /** Its document, in the component that scheduled it. */
-  id: string;
+export type JobState = "pending" | "inProgress" | "success" | "failed";
+
+/** The document of a scheduled function. */
+export type JobDoc = Doc & {
+  name: string;
+  /** Not in Convex: where the function is. */
   componentPath: string;
-  path: FunctionPath;
-  args: Value;
+  args: [Value];
   /** Milliseconds since 1970. */
   scheduledTime: number;
-}
+  state: { kind: JobState };
+};
 
-export type JobState = "inProgress" | "success" | "failed";
+/** A function that was scheduled. */
+export interface Job {
+  /** The component that scheduled it, which has its document. */
+  component: string;
+  doc: JobDoc;
+}
 
 /** The error of a scheduled function that was canceled, or has run, before it could commit. */
 export class JobCanceled extends Error {
@@ -57,11 +63,11 @@ export class Jobs {
   async up(): Promise<void> {
     this.isUp = true;
     for (const [component, database] of this.engine.databases) {
-      for (const doc of database.documents(SCHEDULED)) {
-        const job = jobOf(component, doc);
-        if (stateOf(doc) === "pending") this.arm(job);
-        if (stateOf(doc) === "inProgress") {
-          await this.engine.setState(job, "failed");
+      for (const doc of database.documents(SCHEDULED) as JobDoc[]) {
+        const { kind } = doc.state;
+        if (kind === "pending") this.arm({ component, doc });
+        if (kind === "inProgress") {
+          await this.engine.setState({ component, doc }, "failed");
         }
       }
     }
@@ -92,7 +98,7 @@ export class Jobs {
     if (!this.isUp) return;
     for (const { component, table, before, after } of writes) {
       if (table !== SCHEDULED || before !== null || after === null) continue;
-      if (stateOf(after) === "pending") this.arm(jobOf(component, after));
+      this.arm({ component, doc: after as JobDoc });
     }
   }
 
@@ -107,8 +113,10 @@ export class Jobs {
     this.alarms.set(key, { due, ring, timer });
   }
 
-  private arm(job: Job, due = job.scheduledTime): void {
-    this.setAlarm(keyOf(job), due, () => this.run(job));
+  private arm(job: Job, due = job.doc.scheduledTime): void {
+    // Ids are unique within a component only.
+    const key = `Job ${job.component}|${job.doc._id}`;
+    this.setAlarm(key, due, () => this.run(job));
   }
 
   private armCron(componentPath: string, cron: CronJob): void {
@@ -127,59 +135,35 @@ export class Jobs {
       // A cron that takes longer than its interval skips runs.
       if (this.runningCrons.has(cron)) return;
       this.runningCrons.add(cron);
-      const path = { componentPath, udfPath: canonicalPath(name) };
+      const path = { componentPath, udfPath: name };
       const [args = {}] = jsonToConvex(cron.args) as Value[];
       this.engine.counters.functionCalls++;
       await this.engine
-        .run(this.engine.kindOf(path), path, args, null)
+        .run(path, args, null)
         .finally(() => this.runningCrons.delete(cron));
     });
   }
 
   private async run(job: Job): Promise<void> {
     const { engine } = this;
-    const { componentPath, id, path, args } = job;
-    const doc = engine.databases.get(componentPath)!.committed(id);
-    if (stateOf(doc) !== "pending") return;
-    const kind = engine.kindOf(path);
+    const { _id, componentPath, name: udfPath, args } = job.doc;
+    const path = { componentPath, udfPath };
+    const now = engine.databases.get(job.component)!.committed(_id);
+    if ((now as JobDoc | undefined)?.state.kind !== "pending") return;
+    const isAction = engine.kindOf(path) === "action";
     engine.counters.functionCalls++;
     try {
-      if (kind === "action") {
-        // If the process ends now, the action is not run again.
-        await engine.setState(job, "inProgress");
-        await engine.run(kind, path, args, null);
-        await engine.setState(job, "success");
-      } else await engine.run(kind, path, args, null, { job });
+      // If the process ends now, an action is not run again.
+      if (isAction) await engine.setState(job, "inProgress");
+      await engine.run(path, args[0], null, isAction ? {} : { job });
+      if (isAction) await engine.setState(job, "success");
     } catch (error) {
-      if (kind === "mutation" && error instanceof CommitRefused) {
+      if (!isAction && error instanceof CommitRefused) {
         if (this.isUp) this.arm(job, clock.now() + RETRY_MS);
       } else if (!(error instanceof JobCanceled)) {
-        engine.report(`Scheduled ${path.udfPath}`, error);
+        engine.report(`Scheduled ${udfPath}`, error);
         await engine.setState(job, "failed");
       }
     }
   }
-}
-
-function jobOf(component: string, doc: Doc): Job {
-  const { _id, name, componentPath, args, scheduledTime } = doc as unknown as {
-    _id: string;
-    name: string;
-    componentPath: string;
-    args: [Value];
-    scheduledTime: number;
-  };
-  return {
-    ...{ id: _id, componentPath: component, args: args[0], scheduledTime },
-    path: { componentPath, udfPath: name },
-  };
-}
-
-function stateOf(doc: Doc | undefined): string | undefined {
-  return (doc?.state as { kind: string } | undefined)?.kind;
-}
-
-/** Ids are unique within a component only. */
-function keyOf({ componentPath, id }: Job): string {
-  return `Job ${componentPath}|${id}`;
 }

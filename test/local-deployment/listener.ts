@@ -1,12 +1,11 @@
 import type { Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import type { Hono } from "hono";
 
 /** A port that can be closed, so that connections are refused, and opened again. */
 export class Listener {
   readonly server: Server;
-  private readonly sockets = new Set<Socket>();
 
   /** @param port 0 becomes a free port when it opens, and stays the same from then on. */
   constructor(
@@ -18,10 +17,6 @@ export class Listener {
       fetch,
       overrideGlobalObjects: false,
     }) as Server;
-    this.server.on("connection", (socket: Socket) => {
-      this.sockets.add(socket);
-      socket.on("close", () => this.sockets.delete(socket));
-    });
   }
 
   get url(): string {
@@ -40,11 +35,11 @@ export class Listener {
     this.port = (this.server.address() as AddressInfo).port;
   }
 
-  /** Closes the port and cuts its connections, upgraded ones too. */
+  /** Closes the port and cuts its connections, except for WebSockets. */
   async close(): Promise<void> {
     if (!this.server.listening) return;
     const closed = new Promise((resolve) => this.server.close(resolve));
-    for (const socket of this.sockets) socket.destroy();
+    this.server.closeAllConnections();
     await closed;
   }
 }

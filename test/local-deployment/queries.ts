@@ -104,7 +104,7 @@ export class QueryCache {
     const key = JSON.stringify([
       path.componentPath,
       path.udfPath,
-      sortKeys(convexToJson(args)),
+      convexToJson(args),
       identity,
     ]);
     let entry = this.entries.get(key);
@@ -140,13 +140,10 @@ export class QueryCache {
       hasRead = true;
     };
     try {
-      const { value } = await this.engine.run(
-        "query",
-        entry.path,
-        entry.args,
-        entry.identity,
-        { onReads },
-      );
+      const { path, args, identity } = entry;
+      const { value } = await this.engine.run(path, args, identity, {
+        onReads,
+      });
       outcome = { ok: true, json: JSON.stringify(convexToJson(value)) };
     } catch (error) {
       this.engine.report(entry.path.udfPath, error);
@@ -169,14 +166,4 @@ export class QueryCache {
 function isSame(a: Outcome, b: Outcome): boolean {
   if (a.ok) return b.ok && a.json === b.json;
   return !b.ok && describeError(a.error) === describeError(b.error);
-}
-
-function sortKeys(json: unknown): unknown {
-  if (Array.isArray(json)) return json.map(sortKeys);
-  if (typeof json !== "object" || json === null) return json;
-  return Object.fromEntries(
-    Object.entries(json)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, value]) => [key, sortKeys(value)]),
-  );
 }

@@ -21,21 +21,35 @@ export class Site {
   }: Context<{ Bindings: HttpBindings }>): Promise<Response> {
     const { engine } = this;
     const request = await toRequest(req.raw);
-    const invocation = new Invocation(
-      "http",
-      `${req.method} ${req.path}`,
-      bearerIdentity(req.raw),
-      { request },
-    );
+    const name = `${req.method} ${req.path}`;
+    const identity = bearerIdentity(req.raw);
+    const invocation = new Invocation("action", name, identity);
     engine.counters.functionCalls++;
     this.responses.add(outgoing);
     try {
-      const answer = await engine.httpAction(invocation);
-      await this.answer(invocation, answer, outgoing);
+      const response = await engine.httpAction(invocation, request);
+      if (outgoing.destroyed) {
+        // As on a deployment, this ends the action.
+        throw new Error("The client left before the response's head was sent.");
+      }
+      outgoing.statusCode = response.status;
+      outgoing.setHeaders(response.headers);
+      outgoing.flushHeaders();
+      // Raced once, not for each piece: `failed` keeps everything that waits for
+      // it until the action ends.
+      const drained = drain(response, invocation, outgoing);
+      await Promise.race([drained, invocation.failed]);
     } catch (error) {
-      engine.report(invocation.name, error);
-      this.fail(outgoing, error);
+      engine.report(name, error);
+      if (!outgoing.headersSent && !outgoing.destroyed) {
+        outgoing.statusCode = 500;
+        outgoing.setHeader("content-type", "application/json");
+        const { message: code } = failureOf(error);
+        outgoing.write(JSON.stringify({ code, trace: "" }));
+      }
     } finally {
+      // To the client, a body that fails looks like one that ends.
+      outgoing.end();
       // The action ends with its body. Anything it has not awaited by then
       // never happens.
       engine.finish(invocation);
@@ -48,63 +62,26 @@ export class Site {
   cutConnections(): void {
     for (const outgoing of this.responses) outgoing.socket?.destroy();
   }
+}
 
-  private async answer(
-    invocation: Invocation,
-    response: Response,
-    outgoing: ServerResponse,
-  ): Promise<void> {
-    if (outgoing.destroyed) {
-      // As on a deployment, this ends the action.
-      throw new Error("The client left before the response's head was sent.");
-    }
-    outgoing.statusCode = response.status;
-    outgoing.setHeaders(response.headers);
-    outgoing.flushHeaders();
-    if (response.body !== null) {
-      // Raced once, not for each piece: `failed` keeps everything that waits for
-      // it until the action ends.
-      const drained = this.drain(
-        invocation,
-        response.body.getReader(),
-        outgoing,
-      );
-      await Promise.race([drained, invocation.failed]);
-    }
-    outgoing.end();
-  }
-
-  /**
-   * Takes the body as fast as it comes. What the client has not read yet waits
-   * in memory, so the code is never held back. If the client leaves, nothing
-   * changes.
-   */
-  private async drain(
-    invocation: Invocation,
-    reader: ReadableStreamDefaultReader<Uint8Array>,
-    outgoing: ServerResponse,
-  ): Promise<void> {
-    let sent = 0;
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done || invocation.over) return;
-      if (sent + value.byteLength > MAX_RESPONSE_BYTES) continue;
-      sent += value.byteLength;
-      if (!outgoing.destroyed) outgoing.write(value);
-    }
-  }
-
-  /** To the client, a body that fails looks like one that ends. */
-  private fail(outgoing: ServerResponse, error: unknown): void {
-    if (outgoing.destroyed) return;
-    if (!outgoing.headersSent) {
-      outgoing.statusCode = 500;
-      outgoing.setHeader("content-type", "application/json");
-      outgoing.write(
-        JSON.stringify({ code: failureOf(error).message, trace: "" }),
-      );
-    }
-    outgoing.end();
+/**
+ * Takes the body as fast as it comes. What the client has not read yet waits
+ * in memory, so the code is never held back. If the client leaves, nothing
+ * changes.
+ */
+async function drain(
+  { body }: Response,
+  invocation: Invocation,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const reader = body?.getReader();
+  let sent = 0;
+  for (;;) {
+    const read = await reader?.read();
+    if (read === undefined || read.done || invocation.over) return;
+    if (sent + read.value.byteLength > MAX_RESPONSE_BYTES) continue;
+    sent += read.value.byteLength;
+    if (!outgoing.destroyed) outgoing.write(read.value);
   }
 }
 

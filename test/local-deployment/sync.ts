@@ -8,40 +8,30 @@ import { identityOf } from "./identity.js";
 import { CachedQuery, type Outcome, type QueryCache } from "./queries.js";
 
 const PING_MS = 15_000;
-/** Answers to mutations that are kept for clients which send them again. */
-const MAX_ANSWERS = 20_000;
 
 // The messages of the sync protocol, as `convex/browser` sends them.
-type AddQuery = {
+interface AddQuery {
   type: "Add";
   queryId: number;
   udfPath: string;
   args: JSONValue[];
-};
-type QuerySetChange = {
-  type: "ModifyQuerySet";
-  baseVersion: number;
-  newVersion: number;
-  modifications: (AddQuery | { type: "Remove"; queryId: number })[];
-};
-type Call = {
+}
+interface Call {
   type: "Mutation" | "Action";
   requestId: number;
   udfPath: string;
   args: JSONValue[];
-};
-type Authentication = {
-  type: "Authenticate";
-  baseVersion: number;
-  tokenType: "User" | "Admin" | "None";
-  value?: string;
-};
+}
 type ClientMessage =
   | { type: "Connect"; sessionId: string }
+  | {
+      type: "ModifyQuerySet";
+      newVersion: number;
+      modifications: (AddQuery | { type: "Remove"; queryId: number })[];
+    }
+  | { type: "Authenticate"; baseVersion: number; value?: string }
   | { type: "Event" }
-  | QuerySetChange
-  | Call
-  | Authentication;
+  | Call;
 
 /** The query set, identity and commit that a client's results belong to. */
 interface StateVersion {
@@ -59,7 +49,6 @@ function encodeTs(ts: bigint): string {
 
 /** All connected clients. It makes sure that they see the same commits. */
 export class SyncHub {
-  private readonly sessions = new Set<SyncSession>();
   private readonly due = new Set<SyncSession>();
   private readonly answers = new Map<string, Promise<object>>();
   private isSettling = false;
@@ -71,17 +60,12 @@ export class SyncHub {
 
   connect(socket: WebSocket): void {
     const session = new SyncSession(this, socket);
-    this.sessions.add(session);
+    const pings = setInterval(() => session.send({ type: "Ping" }), PING_MS);
     socket.on("close", () => {
-      this.sessions.delete(session);
+      clearInterval(pings);
       this.due.delete(session);
       session.close();
     });
-  }
-
-  /** Ends all connections, as a network would. Clients try again by themselves. */
-  dropAll(): void {
-    for (const session of this.sessions) session.drop();
   }
 
   /** Pushes to the session once all results are up to date. */
@@ -116,14 +100,8 @@ export class SyncHub {
    * connection was lost: clients send unanswered mutations again.
    */
   once(key: string, run: () => Promise<object>): Promise<object> {
-    let answer = this.answers.get(key);
-    if (answer === undefined) {
-      this.answers.set(key, (answer = run()));
-      if (this.answers.size > MAX_ANSWERS) {
-        const [oldest] = this.answers.keys();
-        this.answers.delete(oldest!);
-      }
-    }
+    const answer = this.answers.get(key) ?? run();
+    this.answers.set(key, answer);
     return answer;
   }
 
@@ -146,7 +124,6 @@ interface Subscription {
 
 /** One connection of a client. */
 class SyncSession {
-  private readonly pings: NodeJS.Timeout;
   private sessionId = "";
   private identity: UserIdentity | null = null;
   /** What the client has been told. */
@@ -163,8 +140,6 @@ class SyncSession {
     private readonly hub: SyncHub,
     private readonly socket: WebSocket,
   ) {
-    this.pings = setInterval(() => this.send({ type: "Ping" }), PING_MS);
-    this.pings.unref();
     // "close" follows.
     socket.on("error", () => {});
     socket.on("message", (data: Buffer) => {
@@ -178,13 +153,12 @@ class SyncSession {
   }
 
   close(): void {
-    clearInterval(this.pings);
-    for (const query of this.queries.values()) this.release(query);
-    this.queries.clear();
+    for (const queryId of this.queries.keys()) this.unsubscribe(queryId);
   }
 
-  drop(): void {
-    this.socket.terminate();
+  send(message: object): void {
+    if (this.socket.readyState !== this.socket.OPEN) return;
+    this.socket.send(JSON.stringify(message));
   }
 
   /** Sends what has changed since the last time. All results must be valid. */
@@ -202,12 +176,9 @@ class SyncSession {
         outcome.ok
           ? `{"type":"QueryUpdated","queryId":${queryId},"value":${outcome.json},"logLines":[],"journal":null}`
           : JSON.stringify({
-              type: "QueryFailed",
-              queryId,
+              ...{ type: "QueryFailed", queryId, logLines: [], journal: null },
               errorMessage: outcome.failure.message,
               errorData: outcome.failure.data,
-              logLines: [],
-              journal: null,
             }),
       );
     }
@@ -228,10 +199,26 @@ class SyncSession {
         this.sessionId = message.sessionId;
         return;
       case "ModifyQuerySet":
-        this.modifyQuerySet(message);
+        for (const change of message.modifications) {
+          if (change.type === "Add") {
+            this.hub.engine.counters.functionCalls++;
+            this.subscribe(change);
+          } else {
+            this.unsubscribe(change.queryId);
+            this.removed.add(change.queryId);
+          }
+        }
+        this.asked.querySet = message.newVersion;
+        this.owe();
         return;
       case "Authenticate":
-        this.authenticate(message);
+        this.identity = message.value ? identityOf(message.value) : null;
+        this.asked.identity = message.baseVersion + 1;
+        for (const { query, told } of [...this.queries.values()]) {
+          this.unsubscribe(query.queryId);
+          this.subscribe(query, told);
+        }
+        this.owe();
         return;
       case "Mutation":
         // A client's mutations run in the order in which it sent them.
@@ -243,23 +230,7 @@ class SyncSession {
     }
   }
 
-  private modifyQuerySet({ modifications, newVersion }: QuerySetChange): void {
-    for (const change of modifications) {
-      if (change.type === "Add") {
-        this.hub.engine.counters.functionCalls++;
-        this.queries.set(change.queryId, this.subscribe(change));
-      } else {
-        const query = this.queries.get(change.queryId);
-        if (query !== undefined) this.release(query);
-        this.queries.delete(change.queryId);
-        this.removed.add(change.queryId);
-      }
-    }
-    this.asked.querySet = newVersion;
-    this.owe();
-  }
-
-  private subscribe(query: AddQuery): Subscription {
+  private subscribe(query: AddQuery, told: Outcome | null = null): void {
     const { engine, cache } = this.hub;
     const changed = () => this.hub.tell(this);
     let entry: CachedQuery;
@@ -272,49 +243,29 @@ class SyncSession {
       entry = new CachedQuery("", path, {}, null);
       entry.outcome = { ok: false, error, failure: failureOf(error) };
     }
-    return { query, entry, changed, told: null };
+    this.queries.set(query.queryId, { query, entry, changed, told });
   }
 
-  private release({ entry, changed }: Subscription): void {
-    this.hub.cache.unsubscribe(entry, changed);
-  }
-
-  private authenticate({ baseVersion, value }: Authentication): void {
-    try {
-      this.identity = value === undefined ? null : identityOf(value);
-    } catch (error) {
-      const { message } = error as Error;
-      this.send({
-        ...{ type: "AuthError", error: message, baseVersion },
-        authUpdateAttempted: true,
-      });
-      return;
-    }
-    this.asked.identity = baseVersion + 1;
-    for (const [queryId, subscription] of this.queries) {
-      this.release(subscription);
-      const { query, told } = subscription;
-      this.queries.set(queryId, { ...this.subscribe(query), told });
-    }
-    this.owe();
+  private unsubscribe(queryId: number): void {
+    const subscription = this.queries.get(queryId);
+    if (subscription === undefined) return;
+    this.queries.delete(queryId);
+    this.hub.cache.unsubscribe(subscription.entry, subscription.changed);
   }
 
   private async call({ type, requestId, udfPath, args }: Call): Promise<void> {
-    const kind = type === "Mutation" ? "mutation" : "action";
+    const { engine } = this.hub;
     const { identity } = this;
+    const kind = type === "Mutation" ? "mutation" : "action";
     const run = async (): Promise<object> => {
       try {
-        const { value, ts } = await this.hub.engine.callPublic(
+        const { value, ts } = await engine.callPublic(
           kind,
           udfPath,
           args[0],
           identity,
         );
-        return {
-          success: true,
-          result: convexToJson(value),
-          ts: kind === "mutation" ? encodeTs(ts!) : undefined,
-        };
+        return { success: true, result: convexToJson(value), ts: encodeTs(ts) };
       } catch (error) {
         const { message: result, data: errorData } = failureOf(error);
         return { success: false, result, errorData };
@@ -333,10 +284,5 @@ class SyncSession {
   private owe(): void {
     this.owed = true;
     this.hub.tell(this);
-  }
-
-  private send(message: object): void {
-    if (this.socket.readyState !== this.socket.OPEN) return;
-    this.socket.send(JSON.stringify(message));
   }
 }
