@@ -1,6 +1,7 @@
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, vi } from "vitest";
-import { projectPath, startParts } from "../local-deployment/demo-parts.js";
+import { startParts } from "../local-deployment/demo-parts.js";
+import { projectPath } from "../local-deployment/functions.js";
 import { sources } from "../support/sources.js";
 import { launchBrowser } from "./chromium.js";
 

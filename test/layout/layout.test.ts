@@ -68,7 +68,7 @@ test("client, browser and component meet only in shared, protocol and time; src 
 test("no two files share a name", () => {
   /** Folders in which Convex goes by the name of a file, apps that are copied as they are, and names that tools ask for. */
   const asked =
-    /^src\/component\/|\/(convex|app|fixture|retrier)\/|^(bench|test\/package)\/apps\/|\/(index|main|App|vite\.config)\.tsx?$/;
+    /^src\/component\/|\/(convex|app|retrier)\/|^(bench|test\/package)\/apps\/|\/(index|main|App|vite\.config)\.tsx?$/;
   const named = new Map<string, string[]>();
   for (const file of files.filter((file) => !asked.test(file))) {
     const others = named.get(basename(file)) ?? [];

@@ -1,11 +1,8 @@
 /** What the demo consists of: a model, a deployment and a page, in this process. */
-import { fileURLToPath } from "node:url";
 import { createServer, mergeConfig, type InlineConfig } from "vite";
 import { startDeployment, type DeploymentOptions } from "./deployment.js";
+import { projectPath } from "./functions.js";
 import { startModel, type ModelOptions } from "./model/model-server.js";
-
-export const projectPath = (path: string) =>
-  fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 export interface DemoParts {
   /** Null: the one that the environment names. */
@@ -31,8 +28,7 @@ export async function startParts({ model, deployment, vite }: DemoParts) {
       process.env.VITE_MODEL_URL = fake.baseURL;
     }
     const backend = await startDeployment({
-      functionsDir: projectPath("example/convex"),
-      components: { persistentTextStreaming: projectPath("src/component") },
+      functionsDir: "example/convex",
       ...deployment,
     });
     endings.push(() => backend.stop());

@@ -19,9 +19,9 @@ export { localToken } from "./identity.js";
 export type { Counters } from "./counters.js";
 
 export interface DeploymentOptions {
-  /** The folder of the app's functions. */
+  /** The folder of the app's functions: a path in this repository, or an absolute one. */
   functionsDir: string;
-  /** The components by their name in the app, each a folder of its functions. */
+  /** The components by their name in the app, each a folder of its functions. Default: this repository's. */
   components?: Record<string, string>;
   /** Where clients connect: the `url` of a `ConvexReactClient`. Default: any free port. */
   port?: number;

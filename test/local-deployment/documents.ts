@@ -68,7 +68,7 @@ export class Groups<Item> {
 }
 
 /** A field with a value, as a key. Values that are equal have equal keys. The field "" is for all documents. */
-export function keyOf(field: string, value: Value | undefined): string {
+function keyOf(field: string, value: Value | undefined): string {
   if (field === "" || value === undefined) return field;
   return typeof value === "string"
     ? `${field}|"${value}`

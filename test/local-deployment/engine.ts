@@ -50,6 +50,8 @@ import { checkTransferable } from "./value-limits.js";
  * faults. The interfaces below list the internals that it uses.
  */
 
+const OURS = { persistentTextStreaming: "src/component" };
+
 /** What is counted for each transaction. Writes only count if it commits. */
 const READS = ["documentsRead", "bytesRead"] as const;
 const WRITES = ["documentsWritten", "bytesWritten"] as const;
@@ -142,7 +144,7 @@ export class Engine {
   private journal: Journal | null = null;
 
   static async start(
-    { functionsDir, components, data }: DeploymentOptions,
+    { functionsDir, components = OURS, data }: DeploymentOptions,
     log: (line: string) => void,
   ): Promise<Engine> {
     const engine = new Engine(log);

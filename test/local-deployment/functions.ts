@@ -1,12 +1,17 @@
 import { readdir } from "node:fs/promises";
-import { join, sep } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join, resolve, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type {
   Crons,
   GenericSchema,
   HttpRouter,
   SchemaDefinition,
 } from "convex/server";
+
+const repository = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A path in this repository, or an absolute one. */
+export const projectPath = (path: string) => resolve(repository, path);
 
 /** Where a function is: its component ("" for the app itself), and its path there, e.g. `chat:send`. */
 export interface FunctionPath {
@@ -49,12 +54,13 @@ export class FunctionFolder {
     wrap: Wrap,
   ): Promise<FunctionFolder> {
     const folder = new FunctionFolder();
-    const files = await readdir(directory, { recursive: true });
+    const root = projectPath(directory);
+    const files = await readdir(root, { recursive: true });
     for (const file of files.sort()) {
       const fileName = file.split(sep).join("/");
       if (!isModule(fileName)) continue;
       const name = fileName.replace(/\.[jt]s$/, "");
-      const url = pathToFileURL(join(directory, file)).href;
+      const url = pathToFileURL(join(root, file)).href;
       const module = { ...((await import(/* @vite-ignore */ url)) as Module) };
       for (const [exportName, value] of Object.entries(module)) {
         if (!isRegisteredFunction(value)) continue;

@@ -5,14 +5,13 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { startDeployment } from "./deployment.js";
 import { attempts } from "./retrier/jobs.js";
 
-const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const retrier = import.meta.resolve("@convex-dev/action-retrier/convex.config");
 
 test("an attempt that is killed or throws in mid-stream is continued by the next", async () => {
   const deployment = await startDeployment({
-    functionsDir: folder("retrier"),
+    functionsDir: "test/local-deployment/retrier",
     components: {
-      persistentTextStreaming: folder("../../src/component"),
+      persistentTextStreaming: "src/component",
       actionRetrier: fileURLToPath(new URL(".", retrier)),
     },
     log: () => {},
@@ -39,10 +38,14 @@ test("an attempt that is killed or throws in mid-stream is continued by the next
       { timeout: 10_000, interval: 5 },
     );
   await becomes({ text: "Killed. ", status: "streaming" });
-  deployment.faults.killActions();
+  const { faults } = deployment;
+  faults.killActions();
+  // A scheduled mutation whose commit is refused runs again.
+  faults.set({ refuseCommits: 2, only: "run:heartbeat" });
   // The retrier looks after a dead job every ten seconds or so.
   deployment.setClock(20_000);
   const text = "Killed. After 8: thrown. After 25: done.";
   const status = "done";
   await becomes({ text, status }, { status, length: text.length });
+  expect(faults.set({}).refuseCommits).toBe(0);
 });

@@ -1,5 +1,4 @@
 // @vitest-environment node
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { story } from "../support/story.js";
 import {
@@ -7,9 +6,6 @@ import {
   startDeployment,
   type LocalDeployment,
 } from "./deployment.js";
-
-const folder = (path: string) =>
-  fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 const METHODS = ["log", "info", "warn", "error", "debug"] as const;
 const SECRET = "open-sesame";
@@ -24,8 +20,7 @@ beforeAll(async () => {
     });
   }
   deployment = await startDeployment({
-    functionsDir: folder("test/support/app"),
-    components: { persistentTextStreaming: folder("src/component") },
+    functionsDir: "test/support/app",
     log: (line) => lines.push(line),
   });
 });

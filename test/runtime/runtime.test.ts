@@ -1,6 +1,5 @@
 // @vitest-environment node
 /** Endings with real SDKs, on the `AbortController` and `fetch` of Convex's runtime. */
-import { fileURLToPath } from "node:url";
 import {
   afterAll,
   beforeAll,
@@ -18,6 +17,7 @@ import {
   type Model,
 } from "../local-deployment/model/model-server.js";
 import { appended } from "./app/chat.js";
+import { events } from "./app/http.js";
 import { writers } from "./app/writers.js";
 
 let model: Model;
@@ -27,7 +27,6 @@ beforeAll(async () => {
 });
 afterAll(() => model.close());
 
-const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const until = async (condition: () => boolean) => {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 };
@@ -36,8 +35,7 @@ const until = async (condition: () => boolean) => {
 async function setUp({ onTestFinished }: TestContext) {
   const log: string[] = [];
   const deployment = await startDeployment({
-    functionsDir: folder("app"),
-    components: { persistentTextStreaming: folder("../../src/component") },
+    functionsDir: "test/runtime/app",
     log: (line) => log.push(line),
   });
   onTestFinished(() => deployment.stop());
@@ -63,10 +61,35 @@ async function setUp({ onTestFinished }: TestContext) {
   };
 }
 
-test("an action survives an abort of its fetch, but not two", async (context) => {
-  const { post } = await setUp(context);
-  expect((await post("/abort", "once")).ok).toBe(true);
-  expect((await post("/abort", "twice")).ok).toBe(false);
+describe("an HTTP action", () => {
+  const runsOn = ["its fetch is aborted", "its client reads nothing"];
+  const over = Object.keys(events).filter((event) => !runsOn.includes(event));
+
+  test.for(runsOn)("runs on when %s", async (event, context) => {
+    const { deployment, post, over } = await setUp(context);
+    const response = await post("/act", event);
+    await deployment.call("chat:goOn", { streamId: event });
+    await over();
+    expect(await deployment.call("chat:runs", { streamId: event })).toBe(1);
+    await response.body?.cancel();
+  });
+
+  test.for(over)(
+    "is over when %s: its body ends cleanly, the rest never happens",
+    async (event, context) => {
+      const { deployment, post } = await setUp(context);
+      const reader = (await post("/act", event)).body!.getReader();
+      expect((await reader.read()).value?.length).toBe("text".length);
+      if (event === "it is killed") deployment.faults.killActions();
+      expect((await reader.read()).done).toBe(true);
+      // Another from start to end: time enough for anything late.
+      for (const streamId of [event, runsOn[0]!]) {
+        await deployment.call("chat:goOn", { streamId });
+      }
+      await (await post("/act", runsOn[0]!)).text();
+      expect(await deployment.call("chat:runs", { streamId: event })).toBe(0);
+    },
+  );
 });
 
 type End = (deployment: LocalDeployment, streamId: string) => Promise<unknown>;

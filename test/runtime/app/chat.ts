@@ -4,7 +4,16 @@ import type { StreamId } from "../../../src/client/index.js";
 import { streaming } from "../../support/app/chat.js";
 import { writers } from "./writers.js";
 
-export { create, remove, stop, timeOut } from "../../support/app/chat.js";
+export {
+  create,
+  goOn,
+  noteRun,
+  remove,
+  runs,
+  stop,
+  timeOut,
+  wentOn,
+} from "../../support/app/chat.js";
 
 const global = globalThis as { appendedInRuntime?: Record<string, number> };
 /** How much each background writer has appended. The tests run in the same process. */
