@@ -20,7 +20,8 @@ const program = fileURLToPath(import.meta.url);
 export type Tasks = ReturnType<typeof tasksOf>;
 export type Host = BirpcReturn<Tasks> & { url: string; siteUrl: string };
 
-export async function startTarget({ app, component }: Target) {
+export async function startTarget({ app, component, minDelayMs }: Target) {
+  if (minDelayMs !== undefined) process.env.MIN_DELAY_MS = `${minDelayMs}`;
   return await startDeployment({
     functionsDir: app,
     components: { [component.name]: component.folder },
@@ -107,7 +108,7 @@ export async function withHost<Result>(
 
 /** What the forked process does. */
 if (process.argv[1] === program) {
-  const target = targets[process.argv[2] as TargetName];
+  const target: Target = targets[process.argv[2] as TargetName];
   const deployment = await startTarget(target);
   createBirpc<object, Tasks>(tasksOf(deployment, target), {
     post: (message) => process.send?.(message),

@@ -4,8 +4,9 @@
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LocalDeployment } from "../test/local-deployment/deployment.js";
+import { charactersOf } from "./apps/writer.js";
 import { startTarget, tasksOf, type Host } from "./bench-host.js";
-import { following, opening, type FollowingCase } from "./replies.js";
+import { following, opening } from "./replies.js";
 import { targets } from "./targets.js";
 
 const target = targets.ours;
@@ -16,11 +17,11 @@ beforeAll(async () => {
 afterAll(() => deployment.stop());
 
 /** A reply of 2,000 tokens, 8,240 characters: 10 s at 200 tokens a second. */
-const count = (what: Partial<FollowingCase> = {}) =>
-  following(deployment, target, {
-    ...{ tokens: 2000, pace: 5, followers: 1 },
-    ...what,
-  });
+async function count({ tokens = 2000, followers = 1 } = {}) {
+  const what = { tokens, pace: 5, followers };
+  const counted = await following(deployment, target, what);
+  return { ...counted, characters: charactersOf(tokens) };
+}
 
 test("a reply of ten seconds is saved often enough, and no more; its commits read and write little", async () => {
   const reply = await count();
@@ -61,12 +62,9 @@ test("ten followers cost as many queries as one, and ten times the updates", asy
 
 test("a finished reply is read from two documents: the stream and its text", async () => {
   const { url, siteUrl } = deployment;
-  const host = { ...tasksOf(deployment, target), url, siteUrl };
+  const tasks = { ...tasksOf(deployment, target), url, siteUrl };
+  const host = tasks as unknown as Host;
   const chat = { replies: 3, tokens: 2000 };
-  const { documentsRead } = await opening(
-    host as unknown as Host,
-    target,
-    chat,
-  );
+  const { documentsRead } = await opening(host, "ours", chat);
   expect(documentsRead).toBe(2 * 3);
 });

@@ -1,38 +1,18 @@
-/** Figures made of other figures, the size of a package, and the machine. */
+/** Percentiles, prices, sizes, and the machine. */
 import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build, type BuildOptions } from "esbuild";
 import type { Counters } from "../test/local-deployment/deployment.js";
 
-/** The value below which the share `p` (0 to 1) of the values lies. */
+/** The least of the values that the share `p` (0 to 1) of them does not exceed. */
 export function percentile(values: readonly number[], p: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  const index = Math.min(sorted.length - 1, Math.floor(p * sorted.length));
-  return sorted[index] ?? NaN;
+  return sorted[Math.ceil(p * sorted.length) - 1] ?? NaN;
 }
 
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
-}
-
-/** Some results' figures combined, each by itself. */
-export function combined<Name extends string>(
-  results: readonly Record<Name, number>[],
-  combine: (values: number[]) => number,
-): Record<Name, number> {
-  const names = Object.keys(results[0] ?? {}) as Name[];
-  return Object.fromEntries(
-    names.map((name) => [name, combine(results.map((one) => one[name]))]),
-  ) as Record<Name, number>;
-}
-
-/** What more was counted than in another run. */
-export function added<Name extends string>(
-  more: Record<Name, number>,
-  than: Record<Name, number>,
-): Record<Name, number> {
-  return combined([more, than], ([a = 0, b = 0]) => a - b);
 }
 
 /*
@@ -44,14 +24,10 @@ const DOLLARS_PER_FUNCTION_CALL = 2 / 1e6;
 const DOLLARS_PER_BYTE = 0.2 / 1e9;
 
 /** Dollars for a thousand times what was counted, without bytes of index entries. */
-export function costOfThousand({
-  functionCalls,
-  bytesRead,
-  bytesWritten,
-}: Counters): number {
-  const calls = functionCalls * DOLLARS_PER_FUNCTION_CALL;
+export function costOfThousand(counted: Counters): number {
+  const { functionCalls, bytesRead, bytesWritten } = counted;
   const io = (bytesRead + bytesWritten) * DOLLARS_PER_BYTE;
-  return 1000 * (calls + io);
+  return 1000 * (functionCalls * DOLLARS_PER_FUNCTION_CALL + io);
 }
 
 /** An entry with its dependencies, as a browser would get it. */

@@ -12,6 +12,7 @@ import { memory, withHost, type Host, type Memory } from "./bench-host.js";
 import { machine } from "./figures.js";
 import { connect } from "./followers.js";
 import { createStream } from "./replies.js";
+import { units } from "./table.js";
 
 export interface LoadCase {
   /** How many are written at once. */
@@ -38,13 +39,12 @@ interface Sample {
 
 const MAX_LAG_MS = 60_000;
 const sleep = (ms: number) => new Promise((goOn) => setTimeout(goOn, ms));
+const page = makeFunctionReference<"query">("streams:page");
 
-export async function load(
+export const load = (
   what: LoadCase,
   report: (line: string) => void = () => {},
-) {
-  return await withHost("ours", (host) => run(host, what, report));
-}
+) => withHost("ours", (host) => run(host, what, report));
 
 async function run(host: Host, what: LoadCase, report: (line: string) => void) {
   const begin = Date.now();
@@ -76,38 +76,20 @@ async function run(host: Host, what: LoadCase, report: (line: string) => void) {
       report(problems.at(-1)!);
     };
 
-    async function drive() {
-      const url = writeUrl(host, plan);
-      const body = JSON.stringify({ streamId });
-      let response: Response | undefined;
-      while (response === undefined) {
-        // A machine at its limit may break connections.
-        response = await fetch(url, { method: "POST", body }).catch(
-          () => undefined,
-        );
-        if (response === undefined) await sleep(1000);
-      }
-      // The writer was begun by a request whose answer was lost.
-      if (response.status === 205) return;
+    /** Reads over HTTP. It asks again if the machine, at its limit, breaks a connection. */
+    async function read(who: string, drive?: string) {
+      const stream = readStream(`${host.siteUrl}/resume`, { streamId, drive });
       let read = "";
-      const decoder = new TextDecoder();
-      try {
-        for await (const bytes of response.body ?? []) {
-          read += decoder.decode(bytes, { stream: true });
-          arrivals.push({ length: read.length, at: Date.now() });
-        }
-      } catch {
-        return;
+      for await (const piece of stream) {
+        read += piece;
+        if (drive) arrivals.push({ length: read.length, at: Date.now() });
       }
-      check("the driver", read, "done");
+      check(who, read, stream.status);
     }
 
     function follow(client: ConvexReactClient): Promise<void> {
-      const reader = watchStream(
-        client,
-        makeFunctionReference<"query">("streams:page"),
-        { streamId, incremental: true },
-      );
+      const options = { streamId, incremental: true };
+      const reader = watchStream(client, page, options);
       let seen = 0;
       return new Promise((resolve) => {
         reader.subscribe(() => {
@@ -124,20 +106,13 @@ async function run(host: Host, what: LoadCase, report: (line: string) => void) {
       });
     }
 
-    async function resume() {
-      const stream = readStream(`${host.siteUrl}/resume`, { streamId });
-      let read = "";
-      for await (const piece of stream) read += piece;
-      check("readStream", read, stream.status);
-    }
-
     // The followers of a stream are on different connections.
     const each = clients.length > 0 ? what.followers / what.streams : 0;
     const readers = Array.from({ length: each }, (_, i) =>
       follow(clients[(index * each + i) % clients.length]!),
     );
-    if (index < what.resumers) readers.push(resume());
-    await Promise.all([drive(), ...readers]);
+    if (index < what.resumers) readers.push(read("a reader"));
+    await Promise.all([read("the driver", writeUrl(host, plan)), ...readers]);
     const saved = (await host.call("streams:body", { streamId })) as {
       text: string;
       status: string;
@@ -149,11 +124,8 @@ async function run(host: Host, what: LoadCase, report: (line: string) => void) {
 
   async function sample(): Promise<Sample> {
     const at = Math.round((Date.now() - begin) / 1000);
-    const now = {
-      at,
-      readers: await memory(),
-      deployment: await host.memory(),
-    };
+    const readers = await memory();
+    const now = { at, readers, deployment: await host.memory() };
     report(
       `${JSON.stringify({ ...now, streams, lag: lag() })}; ${problems.length} problems`,
     );
@@ -163,14 +135,13 @@ async function run(host: Host, what: LoadCase, report: (line: string) => void) {
   // Run one stream first, so that modules loaded on first use do not count as growth.
   await slot(0, { ...what, tokens: 10 });
   clients = Array.from({ length: what.connections }, () => connect(host.url));
-  const before = await sample();
+  const samples = [await sample()];
   const lasts = what.seconds * 1000;
   const until = Date.now() + lasts;
-  const during: Sample[] = [];
   const sampling = (async () => {
     while (Date.now() < until) {
-      await sleep(Math.max(1000, lasts / 60));
-      during.push(await sample());
+      await sleep(Math.max(1000, lasts / 10));
+      samples.push(await sample());
     }
   })();
   const spread = Math.min((what.tokens / what.burst) * what.pace, lasts) / 2;
@@ -185,8 +156,8 @@ async function run(host: Host, what: LoadCase, report: (line: string) => void) {
   await sampling;
   await Promise.all(clients.map((client) => client.close()));
   clients = [];
-  const after = await sample();
-  return { streams, readings, problems, lag: lag(), before, during, after };
+  samples.push(await sample());
+  return { streams, readings, problems, lag: lag(), samples };
 }
 
 async function main() {
@@ -202,23 +173,23 @@ async function main() {
     .parse()
     .opts<LoadCase>();
   const result = await load(what, (line) => console.error(line));
-  const { before, during, after, lag, problems } = result;
-  const MB = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
-  const row = (when: string, { deployment, readers }: Sample) =>
-    `| ${when} | ${MB(deployment.rss)} | ${MB(deployment.heap)} | ${MB(readers.rss)} | ${MB(readers.heap)} |`;
-  /** Ten of the samples, evenly over the time. */
-  const step = Math.max(1, Math.ceil(during.length / 10));
-  const shown = during.filter((_, i) => i % step === 0);
+  const { streams, readings, lag, problems, samples } = result;
+  const rows = samples.map(({ at, deployment, readers }) => {
+    const sizes = [deployment.rss, deployment.heap, readers.rss, readers.heap];
+    const cells = [
+      `${(at / 60).toFixed(1)} min`,
+      ...sizes.map((size) => units.bytes(size)),
+    ];
+    return `| ${cells.join(" | ")} |`;
+  });
   console.log(`${JSON.stringify(what)}
 ${machine()}, load ${loadavg()[1]?.toFixed(1)}; node ${process.versions.node}
 
-${result.streams} streams, ${result.readings} readings; lag p50 ${lag.p50} ms, p99 ${lag.p99} ms, at most ${lag.max} ms; ${problems.length} problems
+${streams} streams, ${readings} readings; lag p50 ${lag.p50} ms, p99 ${lag.p99} ms, at most ${lag.max} ms; ${problems.length} problems
 
-| when | deployment, RSS | heap | readers, RSS | heap |
+| from before to after all | deployment, RSS | heap | readers, RSS | heap |
 | --- | --: | --: | --: | --: |
-${row("before", before)}
-${shown.map((sample) => row(`${(sample.at / 60).toFixed(1)} min`, sample)).join("\n")}
-${row("after all were deleted", after)}`);
+${rows.join("\n")}`);
   process.exitCode = problems.length > 0 ? 1 : 0;
 }
 

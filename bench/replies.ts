@@ -12,15 +12,9 @@ import {
   type Plan,
 } from "./apps/writer.js";
 import type { Host } from "./bench-host.js";
-import {
-  added,
-  combined,
-  costOfThousand,
-  median,
-  percentile,
-} from "./figures.js";
+import { costOfThousand, median, percentile } from "./figures.js";
 import { connect, follow } from "./followers.js";
-import type { Target } from "./targets.js";
+import { targets, type Target, type TargetName } from "./targets.js";
 
 const MINUTE_MS = 60_000;
 const wallClock = () => performance.timeOrigin + performance.now();
@@ -85,7 +79,7 @@ export async function following(
   deployment: LocalDeployment,
   target: Target,
   { tokens, pace, followers: count }: FollowingCase,
-): Promise<Counters & { characters: number }> {
+): Promise<Counters> {
   deployment.counters.reset();
   const streamId = (await deployment.call("streams:create")) as string;
   const clients = Array.from({ length: count }, () => connect(deployment.url));
@@ -105,7 +99,7 @@ export async function following(
     checkLength(progress.characters, tokens);
   }
   await Promise.all(clients.map((client) => client.close()));
-  return { ...counters, characters: charactersOf(tokens) };
+  return counters;
 }
 
 /** What driving a reply takes (ms), while commits take `commitDelay`. */
@@ -133,14 +127,13 @@ export async function driving(
 /** What it costs to open a chat of complete replies on one connection, and how long it takes (ms). */
 export async function opening(
   host: Host,
-  target: Target,
+  name: TargetName,
   { replies, tokens }: { replies: number; tokens: number },
-): Promise<Counters & { took: number }> {
+) {
   const streamIds: string[] = [];
   for (let i = 0; i < replies; i++) {
     const streamId = await createStream(host);
-    const plan = { tokens, pace: 5, stopClock: true };
-    await drive(host, streamId, plan);
+    await drive(host, streamId, { tokens, pace: 5, stopClock: true });
     streamIds.push(streamId);
   }
   await host.atRest();
@@ -149,52 +142,53 @@ export async function opening(
   const client = connect(host.url);
   await Promise.all(
     streamIds.map((streamId) =>
-      follow(client, target.follower, streamId).ended(),
+      follow(client, targets[name].follower, streamId).ended(),
     ),
   );
-  const took = performance.now() - begin;
+  const allThere = performance.now() - begin;
   await client.close();
-  return { ...(await host.counters()), took };
+  const { documentsRead, bytesRead, bytesPushed } = await host.counters();
+  return { documentsRead, bytesRead, bytesPushed, allThere };
 }
 
 /** Many streams are written at once, and each is followed. */
 export async function many(
   host: Host,
-  target: Target,
-  { streams, ...plan }: { streams: number; tokens: number; pace: number },
+  name: TargetName,
+  streams: number,
+  plan: Plan,
 ) {
-  const readers = await Promise.all(
+  const followed = await Promise.all(
     Array.from({ length: streams }, async () => {
       const streamId = await createStream(host);
       const client = connect(host.url);
-      const reader = follow(client, target.follower, streamId);
-      await reader.reached(0);
+      const follower = follow(client, targets[name].follower, streamId);
+      await follower.reached(0);
       /** When it had how much. */
       const steps: { characters: number; at: number }[] = [];
-      reader.onProgress = ({ characters }) =>
-        steps.push({ characters, at: wallClock() });
-      return { streamId, client, reader, steps };
+      return { streamId, client, follower, steps };
     }),
   );
   await host.reset();
   const computed = await host.computed();
   const begin = performance.now();
   await Promise.all(
-    readers.map(async ({ streamId, reader }, i) => {
+    followed.map(async ({ streamId, follower, steps }, i) => {
+      follower.onProgress = ({ characters }) =>
+        steps.push({ characters, at: wallClock() });
       // Within four seconds: connections made all at once would be refused, and retried seconds later.
       await pause((i * 4000) / streams);
       await drive(host, streamId, plan);
-      await reader.ended();
+      await follower.ended();
     }),
   );
-  const took = performance.now() - begin;
+  const allComplete = performance.now() - begin;
   const { commits } = await host.counters();
   const cpu = (await host.computed()) - computed;
   const memory = await host.peakMemory();
-  /** From each token's append to its arrival at the follower. */
   const lags: number[] = [];
   let lost = 0;
-  for (const { streamId, reader, steps, client } of readers) {
+  for (const { streamId, client, follower, steps } of followed) {
     const { times } = await host.record(streamId);
     let end = 0;
     let step = 0;
@@ -203,65 +197,58 @@ export async function many(
       while ((steps[step]?.characters ?? Infinity) < end) step++;
       lags.push((steps[step]?.at ?? NaN) - (times[i] ?? NaN));
     }
-    lost += end - reader.progress.characters;
+    lost += end - follower.progress.characters;
     await client.close();
   }
   return {
-    commitsPerSecond: commits / (took / 1000),
+    ...{ allComplete, cpu, memory, lost },
+    commitsPerSecond: commits / (allComplete / 1000),
     lagP50: median(lags),
     lagP99: percentile(lags, 0.99),
-    took,
-    cpu,
-    memory,
-    lost,
   };
-}
-
-/**
- * The hook's reader on a subscription, `readStream` over HTTP, or `readStream` where
- * responses arrive only when they are complete, as in React Native and behind a
- * proxy that buffers.
- */
-export type ReadBy = "subscription" | "readStream" | "long-polls";
-
-interface MinuteCase {
-  tokens: number;
-  pace: number;
-  readers: number;
-  by: ReadBy;
 }
 
 /** What all readers together add to the cost of a stream, for each minute of writing. */
 export async function minute(
   withReaders: Host,
   withoutThem: Host,
-  what: MinuteCase,
+  name: TargetName,
+  plan: Plan,
+  readers: number,
 ) {
-  const minutes = ((what.tokens - 1) * what.pace) / MINUTE_MS;
   // By the real clock, so at the same time.
   const [read, unread] = await Promise.all([
-    written(withReaders, what),
-    written(withoutThem, { ...what, readers: 0 }),
+    written(
+      withReaders,
+      plan,
+      Array.from({ length: readers }, () => targets[name].follower),
+    ),
+    written(withoutThem, plan),
   ]);
-  const counters = combined(
-    [added(read, unread)],
-    ([count = 0]) => count / minutes,
-  );
-  return { ...counters, cost: costOfThousand(counters) };
+  const minutes = ((plan.tokens - 1) * plan.pace) / MINUTE_MS;
+  const perMinute = added(read, unread, minutes);
+  const { queryRuns, functionCalls, documentsRead, bytesRead, bytesPushed } =
+    perMinute;
+  return {
+    ...{ queryRuns, functionCalls, documentsRead, bytesRead, bytesPushed },
+    costOfMinutes: costOfThousand(perMinute),
+  };
 }
 
-/** Everything that is counted while a stream is written and read. */
+/** Everything that is counted while a new stream is written and read, and after. */
 async function written(
   host: Host,
-  { tokens, pace, readers, by }: MinuteCase,
+  plan: Plan,
+  readBy: Target["follower"][] = [],
+  create?: string,
 ): Promise<Counters> {
-  const streamId = await createStream(host);
+  const streamId = await createStream(host, create);
   await host.reset();
-  const reading = Array.from({ length: readers }, () =>
-    read(host, streamId, by),
-  );
-  await drive(host, streamId, { tokens, pace });
-  for (const length of await Promise.all(reading)) checkLength(length, tokens);
+  const reading = readBy.map((kind) => read(host, streamId, kind));
+  await drive(host, streamId, plan);
+  for (const length of await Promise.all(reading)) {
+    checkLength(length, plan.tokens);
+  }
   await host.atRest();
   return await host.counters();
 }
@@ -273,28 +260,44 @@ const whole: Fetch = async (url, init) => {
 };
 
 /** Reads a stream to its end. Returns its length. */
-async function read(host: Host, streamId: string, by: ReadBy) {
-  let characters = 0;
-  if (by === "subscription") {
+async function read(host: Host, streamId: string, kind: Target["follower"]) {
+  let length = 0;
+  if (kind === "readStream" || kind === "long-polls") {
+    const options = { streamId, fetch: kind === "readStream" ? fetch : whole };
+    const texts = readStream(`${host.siteUrl}/resume`, options);
+    for await (const text of texts) length += text.length;
+  } else {
     const client = connect(host.url);
-    const follower = follow(client, "pages", streamId);
+    const follower = follow(client, kind, streamId);
     await follower.ended();
     await client.close();
-    ({ characters } = follower.progress);
-  } else {
-    const options = { streamId, fetch: by === "readStream" ? fetch : whole };
-    const texts = readStream(`${host.siteUrl}/resume`, options);
-    for await (const text of texts) characters += text.length;
+    length = follower.progress.characters;
   }
-  return characters;
+  return length;
 }
 
+/** What more was counted than in another run, for each of some minutes. */
+function added(more: Counters, than: Counters, minutes = 1): Counters {
+  const counts = Object.entries(more) as [keyof Counters, number][];
+  return Object.fromEntries(
+    counts.map(([name, count]) => [name, (count - than[name]) / minutes]),
+  ) as Counters;
+}
+
+/** The counters that show something while nothing is written. */
+const waited = ({
+  functionCalls,
+  documentsRead,
+  bytesRead,
+  bytesWritten,
+}: Counters) => ({ functionCalls, documentsRead, bytesRead, bytesWritten });
+
 /** What a writer's silence of five minutes adds to a reply with one follower. */
-export async function silence(host: Host): Promise<Counters> {
+export async function silence(host: Host) {
   const reply = { tokens: 2, followers: 1 };
   const quick = await host.following({ ...reply, pace: 5 });
   const slow = await host.following({ ...reply, pace: 5 * MINUTE_MS });
-  return added(slow, quick);
+  return waited(added(slow, quick));
 }
 
 /** What happens in so many minutes on the deployment's clock. */
@@ -305,9 +308,7 @@ async function lasting(host: Host, minutes: number, step: number) {
     await host.setClock(passed * MINUTE_MS);
     await host.atRest();
   }
-  const counters = await host.counters();
-  await host.setClock(0);
-  return counters;
+  return waited(await host.counters());
 }
 
 /** 500 streams that are created and never written, until they have timed out. */
@@ -323,13 +324,8 @@ export const emptyDay = (host: Host) => lasting(host, 24 * 60, 60);
  * seconds, before or after the reply ends.
  */
 export const fallback = (pace: number) => async (host: Host) => {
-  const counted = async (create: string) => {
-    const streamId = await createStream(host, create);
-    await host.reset();
-    await drive(host, streamId, { tokens: 2, pace });
-    await host.atRest();
-    return host.counters();
-  };
-  const without = await counted("create");
-  return added(await counted("createWithFallback"), without);
+  const plan = { tokens: 2, pace };
+  const without = await written(host, plan);
+  const withIt = await written(host, plan, [], "createWithFallback");
+  return waited(added(withIt, without));
 };

@@ -1,15 +1,15 @@
 /** What is measured, section by section, and the rows that come of it. */
-import type { Counters } from "../test/local-deployment/deployment.js";
+import { charactersOf } from "./apps/writer.js";
 import { withHost, type Host } from "./bench-host.js";
 import {
   beside,
   clicks,
+  growing,
   heap,
-  long,
   rendering,
-  type Shown,
+  type ReactVersion,
 } from "./browser.js";
-import { combined, costOfThousand, median, sizeOf } from "./figures.js";
+import { costOfThousand, median, sizeOf } from "./figures.js";
 import {
   driving,
   emptyDay,
@@ -19,19 +19,25 @@ import {
   opening,
   silence,
   unwritten,
-  type ReadBy,
 } from "./replies.js";
-import { rowsOf, type Row, type Unit } from "./table.js";
-import { targets, type TargetName } from "./targets.js";
+import type { Figure, Row } from "./table.js";
+import type { TargetName } from "./targets.js";
 
-export interface Scope {
-  /** Leaves out what takes long. */
-  quick: boolean;
-  /** Says what is going on. */
-  report: (line: string) => void;
+type FigureName = keyof typeof figures;
+type Measured = Partial<Record<FigureName, number>>;
+/** Measures something in a fresh process. */
+type Measure = (host: Host, name: TargetName) => Promise<Measured>;
+
+interface Section {
+  title: string;
+  targets: readonly TargetName[];
+  /** How often each is measured. The median counts. Default: once. */
+  rounds?: number;
+  /** Whether all are measured at once, because they mostly wait. */
+  together?: boolean;
+  /** By what is done, in words. */
+  cases: Record<string, Measure>;
 }
-
-type Section = (scope: Scope) => AsyncIterable<Row>;
 
 /** Milliseconds from token to token, of a fast model and of a usual one. */
 const FAST = 5;
@@ -39,389 +45,334 @@ const USUAL = 1000 / 60;
 
 const CLAIM =
   "A commit claims the stream before the model is asked, so that two tabs or a retry do not run it twice. The published package only reads the status.";
-const OTHERS =
-  "The machine had other work, which moves these times by up to a factor of two: compare what the same takes alone.";
 const PACE =
   "At this pace a sentence takes longer than `minDelayMs`, so both packages save once per sentence, this one also at line breaks. A follower also asks again where a page ends.";
+const BESIDE = {
+  unit: "ms",
+  noise: 0.25,
+  reason:
+    "The machine had other work, which moves these times by up to a factor of two: compare what the same takes alone.",
+} as const;
+const SIZE = {
+  unit: "bytes",
+  reason:
+    "This is the code for stop, resume, exactly-once saving and incremental followers. The backend's part is never sent to a browser.",
+} as const;
 
-const figure = <Name extends string>(
-  name: Name,
-  metric: string,
-  unit: Unit,
-  rest: Pick<Row, "reason" | "better" | "noise"> = {},
-) => ({ name, metric, unit, ...rest });
+/** In the order of the tables' rows. */
+const figures = {
+  commits: { metric: "commits", unit: "count" },
+  queryRuns: { metric: "query runs", unit: "count", reason: PACE },
+  functionCalls: { metric: "function calls", unit: "count", reason: PACE },
+  documentsRead: { metric: "documents read", unit: "count" },
+  bytesRead: {
+    metric: "bytes read",
+    unit: "bytes",
+    reason:
+      "A chunk is a page of about 500 characters that grows in place, and each commit reads it. The published package's many small chunks cost more from the second page on.",
+  },
+  bytesWritten: {
+    metric: "bytes written",
+    unit: "bytes",
+    reason:
+      "Each commit rewrites the newest page, and a finished reply is packed into as few documents as possible. That is what makes reading cheap.",
+  },
+  bytesPushed: {
+    metric: "bytes pushed",
+    unit: "bytes",
+    reason:
+      "Each page says where it starts and where the next one does, about 25 bytes.",
+  },
+  perCharacter: { metric: "bytes pushed per character", unit: "perCharacter" },
+  cost: { metric: "price of 1,000 replies", unit: "dollars" },
+  costOfMinutes: { metric: "price of 1,000 minutes", unit: "dollars" },
 
-// What several sections count.
-const commits = figure("commits", "commits", "count");
-const runs = figure("queryRuns", "query runs", "count", { reason: PACE });
-const calls = figure("functionCalls", "function calls", "count", {
-  reason: PACE,
-});
-const documents = figure("documentsRead", "documents read", "count");
-const bytesRead = figure("bytesRead", "bytes read", "bytes");
-const bytesWritten = figure("bytesWritten", "bytes written", "bytes");
-const bytesPushed = figure("bytesPushed", "bytes pushed", "bytes");
+  firstByte: { metric: "request to first byte", unit: "ms", reason: CLAIM },
+  appendP50: { metric: "an append waits, p50", unit: "ms" },
+  appendP99: { metric: "an append waits, p99", unit: "ms" },
+  appendMax: {
+    metric: "an append waits, at most",
+    unit: "ms",
+    reason:
+      "The longest of a thousand waits is a pause of the process, garbage collection for one.",
+  },
+  beyond: {
+    metric: "at 200 tokens/s: ms beyond the model's own",
+    unit: "ms",
+    reason: `${CLAIM} The response ends only after the last text and the status are saved.`,
+  },
+  tokensPerSecond: {
+    metric: "tokens, if the writer never pauses",
+    unit: "perSecond",
+    better: "more",
+  },
+  allThere: { metric: "until all are there", unit: "ms" },
 
-/**
- * Measures something for one name after the other, some `times`, and combines the
- * values of each figure. In turn, so that other work of the machine affects all names.
- */
-async function inTurn<Name extends string, Figure extends string>(
-  names: readonly Name[],
-  times: number,
-  measure: (name: Name) => Promise<Record<Figure, number>>,
-  combine = median,
-): Promise<Record<Name, Record<Figure, number>>> {
-  const rounds: Record<Name, Record<Figure, number>>[] = [];
-  for (let i = 0; i < times; i++) {
-    const round = {} as (typeof rounds)[number];
-    for (const name of names) round[name] = await measure(name);
-    rounds.push(round);
-  }
-  return Object.fromEntries(
-    names.map((name) => [
-      name,
-      combined(
-        rounds.map((round) => round[name]),
-        combine,
-      ),
-    ]),
-  ) as (typeof rounds)[number];
-}
-
-/** The median of some `times` for each target, each in a fresh process. */
-const each = <Name extends TargetName, Figure extends string>(
-  names: readonly Name[],
-  times: number,
-  measure: (host: Host, name: Name) => Promise<Record<Figure, number>>,
-) =>
-  inTurn(names, times, (name) => withHost(name, (host) => measure(host, name)));
-
-async function* following({ quick, report }: Scope) {
-  const perCharacter = figure(
-    "perCharacter",
-    "bytes pushed per character",
-    "perCharacter",
-  );
-  const cost = figure("cost", "price of 1,000 replies", "dollars");
-  const ofCrowd = [runs, calls, perCharacter, cost];
-  const ofOne = [
-    commits,
-    runs,
-    calls,
-    documents,
-    {
-      ...bytesRead,
-      reason:
-        "A chunk is a page of about 500 characters that grows in place, and each commit reads it. The published package's many small chunks cost more from the second page on.",
-    },
-    {
-      ...bytesWritten,
-      reason:
-        "Each commit rewrites the newest page, and a finished reply is packed into as few documents as possible. That is what makes reading cheap.",
-    },
-    perCharacter,
-    cost,
-  ];
-  const number = (count: number) => count.toLocaleString("en");
-  for (const [tokens, pace, followers] of [
-    [200, FAST, 1],
-    [2000, FAST, 1],
-    [8000, FAST, 1],
-    [50_000, FAST, 1],
-    [2000, USUAL, 1],
-    [2000, FAST, 10],
-    [2000, FAST, 100],
-    [2000, FAST, 1000],
-  ] as const) {
-    if (quick && (tokens > 8000 || followers > 10)) continue;
-    const isCrowd = followers > 1;
-    const title = `${number(tokens)} tokens at ${Math.round(1000 / pace)}/s${isCrowd ? `, ${number(followers)} followers` : ""}`;
-    report(`following: ${title}`);
-    const results = await each(
-      ["ours", "dropIn", "published", "agent"],
-      1,
-      async (host) => {
-        const result = await host.following({ tokens, pace, followers });
-        const perCharacter = result.bytesPushed / result.characters;
-        return { ...result, perCharacter, cost: costOfThousand(result) };
-      },
-    );
-    const figures = isCrowd ? ofCrowd : ofOne;
-    yield* rowsOf("Following a reply", title, results, figures);
-  }
-}
-
-async function* drive({ quick, report }: Scope) {
-  const tokens = quick ? 400 : 1000;
-  for (const delay of [0, 20, 100]) {
-    const what = `commits of ${delay} ms`;
-    report(`driving: ${what}`);
-    const results = await each(
-      ["ours", "published"],
-      quick ? 1 : 3,
-      async (host) => {
-        // The first of these also load everything.
-        const firstBytes: number[] = [];
-        for (let i = 0; i < 13; i++) {
-          const short = await driving(host, delay, { tokens: 1, pace: 0 });
-          firstBytes.push(short.firstByte);
-        }
-        const paced = await driving(host, delay, { tokens, pace: FAST });
-        const eager = { tokens: 2 * tokens, pace: 0 };
-        const { tokensPerSecond: speed } = await driving(host, delay, eager);
-        return { ...paced, firstByte: median(firstBytes.slice(3)), speed };
-      },
-    );
-    yield* rowsOf("Driving a reply", what, results, [
-      figure("firstByte", "request to first byte", "ms", { reason: CLAIM }),
-      figure("appendP50", "an append waits, p50", "ms"),
-      figure("appendP99", "an append waits, p99", "ms"),
-      figure("appendMax", "an append waits, at most", "ms", {
-        reason:
-          "The longest of a thousand waits is a pause of the process, garbage collection for one.",
-      }),
-      figure("beyond", `${tokens} tokens at 200/s: ms beyond that`, "ms", {
-        reason: `${CLAIM} The response ends only after the last text and the status are saved.`,
-      }),
-      figure("speed", "tokens, if the writer never pauses", "perSecond", {
-        better: "more",
-      }),
-    ]);
-  }
-}
-
-async function* open({ quick, report }: Scope) {
-  const replies = 50;
-  const tokens = quick ? 500 : 2000;
-  const what = `${replies} replies of ${tokens.toLocaleString("en")} tokens`;
-  report(`opening: ${what}`);
-  const results = await each(["ours", "dropIn", "published"], 1, (host, name) =>
-    opening(host, targets[name], { replies, tokens }),
-  );
-  yield* rowsOf("Opening a chat", what, results, [
-    documents,
-    bytesRead,
-    {
-      ...bytesPushed,
-      reason:
-        "Each page says where it starts and where the next one does, about 25 bytes.",
-    },
-    figure("took", "until all are there", "ms"),
-  ]);
-}
-
-async function* hook({ quick, report }: Scope) {
-  const names = ["ours", "dropIn", "published"] as const;
-  const section = "The hook in Chromium";
-  for (const [speed, tokens] of [
-    [60, quick ? 100 : 500],
-    [500, quick ? 500 : 2000],
-  ] as const) {
-    const what = `${speed} tokens a second`;
-    report(`hook: ${what}`);
-    const results = await each(names, quick ? 1 : 3, (host, name) =>
-      rendering(host, name, tokens, 1000 / speed),
-    );
-    yield* rowsOf(section, what, results, [
-      figure("renders", "renders per 1,000 tokens", "count"),
-      figure("scripts", "main thread in scripts, per 1,000 tokens", "ms", {
-        reason:
-          "Each update waits for the next frame, so that fast replies and slow pages render less. At this pace every token is an update, and the wait costs 0.07 ms of scripts.",
-      }),
-      figure("mainThread", "main thread in all, per 1,000 tokens", "ms", {
-        reason:
-          "Mostly painting, once per frame in both. Two runs of the same package differ by as much.",
-      }),
-    ]);
-  }
-  const replies = quick ? 3 : 10;
-  const what = `${replies} replies of 8,000 tokens`;
-  report(`hook: ${what}`);
-  const results = await each(names, 1, async (host, name) => ({
-    heap: await heap(host, name, replies, 8000),
-  }));
-  const heapOfPage = figure("heap", "heap of the page", "bytes", {
+  renders: { metric: "renders per 1,000 tokens", unit: "count" },
+  scripts: {
+    metric: "main thread in scripts, per 1,000 tokens",
+    unit: "ms",
+    reason:
+      "Each update waits for the next frame, so that fast replies and slow pages render less. At this pace every token is an update, and the wait costs 0.07 ms of scripts.",
+  },
+  mainThread: {
+    metric: "main thread in all, per 1,000 tokens",
+    unit: "ms",
+    reason:
+      "Mostly painting, once per frame in both. Two runs of the same package differ by as much.",
+  },
+  heap: {
+    metric: "heap of the page",
+    unit: "bytes",
     noise: 0.05,
     reason:
       "The reader keeps a copy of each text, so that a component that mounts again shows it at once.",
-  });
-  yield* rowsOf(section, what, results, [heapOfPage]);
-}
+  },
+  beside: { metric: "time it takes", ...BESIDE },
+  click: { metric: "p95 until it is rendered", ...BESIDE },
+  mainThreadBeside: {
+    metric: "main thread in all, per 1,000 tokens",
+    ...BESIDE,
+  },
 
-async function* busy({ quick, report }: Scope) {
-  const row = (what: string, metric: string, values: Row["values"]): Row => ({
-    ...{ section: "Beside a reply", what, metric, unit: "ms", values },
-    ...{ noise: 0.25, reason: OTHERS },
-  });
-  /** The best of some rounds for each hook: other work of the machine only adds to it. */
-  async function best<Name extends Shown>(
-    what: string,
-    hooks: readonly Name[],
-    measure: (host: Host, hook: Name) => Promise<number>,
-  ): Promise<Record<Name, number>> {
-    const figures = await inTurn(
-      hooks,
-      quick ? 1 : 2,
-      async (hook) => {
-        report(`beside: ${what}, ${hook}`);
-        const took = await withHost("ours", (host) => measure(host, hook));
-        return { took };
-      },
-      (values) => Math.min(...values),
-    );
-    return Object.fromEntries(
-      hooks.map((hook) => [hook, figures[hook].took]),
-    ) as Record<Name, number>;
-  }
-  for (const react of ["18.3", "19"] as const) {
-    const measured = `React ${react}`;
-    for (const how of ["transition", "deferred value"] as const) {
-      const { alone, loop, ours, published } = await best(
-        `${how}, ${measured}`,
-        ["alone", "loop", "ours", "published"],
-        (host, hook) => beside(host, hook, how, 5, react),
-      );
-      const what = `a ${how} of 300 ms; alone ${alone.toFixed(0)} ms, beside a bare loop ${loop.toFixed(0)} ms`;
-      yield row(what, `time it takes, ${measured}`, { ours, published });
-    }
-    const { loop, ours, published } = await best(
-      `clicks, ${measured}`,
-      ["loop", "ours", "published"],
-      (host, hook) => clicks(host, hook, 20, react),
-    );
-    const what = `a click beside a reply whose rendering takes 100 ms; beside a bare loop ${loop.toFixed(0)} ms`;
-    yield row(what, `p95, ${measured}`, { ours, published });
-  }
-  for (const [what, length] of [
-    ["nothing", 0],
-    ["5 MB, 100,000 lines", 5e6],
-  ] as const) {
-    const { ours, published, lines } = await best(
-      what,
-      ["ours", "published", "lines"],
-      (host, hook) => long(host, hook, length),
-    );
-    const metric = "main thread in all, per 1,000 tokens";
-    yield row(`${what} shown before`, metric, { ours, published });
-    yield row(`${what} shown before`, `${metric}, as lines`, { ours: lines });
-  }
-}
+  commitsPerSecond: {
+    metric: "commits a second",
+    unit: "perSecond",
+    reason:
+      "This package also saves at line breaks, so that lists, tables and code do not wait for a full stop.",
+  },
+  lagP50: {
+    metric: "append to follower, p50",
+    unit: "ms",
+    reason:
+      "Commits are 400 ms apart, because each commit, and each update it causes, is a billed call. The slowest characters arrive no later.",
+  },
+  lagP99: { metric: "append to follower, p99", unit: "ms" },
+  allComplete: { metric: "until all are complete", unit: "ms" },
+  cpu: {
+    metric: "CPU time of the deployment",
+    unit: "ms",
+    reason:
+      "There are fewer commits, but each one also checks the claim, the offset and the deadline, and the writer reads the status of its stream once a second.",
+  },
+  memory: { metric: "memory of the deployment", unit: "bytes", noise: 0.15 },
+  lost: { metric: "characters lost", unit: "count" },
 
-async function* crowd({ quick, report }: Scope) {
-  const streams = quick ? 50 : 200;
-  const tokens = quick ? 120 : 300;
-  const what = `${streams} streams of ${tokens} tokens at 60/s, each followed`;
-  report(`many: ${what}`);
-  const plan = { streams, tokens, pace: USUAL };
-  const results = await each(
-    ["ours", "published"],
-    quick ? 1 : 3,
-    (host, name) => many(host, targets[name], plan),
-  );
-  yield* rowsOf("Many at once", what, results, [
-    figure("commitsPerSecond", "commits a second", "perSecond", {
-      reason:
-        "This package also saves at line breaks, so that lists, tables and code do not wait for a full stop.",
-    }),
-    figure("lagP50", "append to follower, p50", "ms", {
-      reason:
-        "Commits are 400 ms apart, because each commit, and each update it causes, is a billed call. The slowest characters arrive no later.",
-    }),
-    figure("lagP99", "append to follower, p99", "ms"),
-    figure("took", "until all are complete", "ms"),
-    figure("cpu", "CPU time of the deployment", "ms", {
-      reason:
-        "There are fewer commits, but each one also checks the claim, the offset and the deadline, and the writer reads the status of its stream once a second.",
-    }),
-    figure("memory", "memory of the deployment", "bytes", { noise: 0.15 }),
-    figure("lost", "characters lost", "count"),
-  ]);
-}
+  minified: { metric: "minified", ...SIZE },
+  gzip: { metric: "and gzip", ...SIZE },
+  brotli: { metric: "and brotli", ...SIZE },
+} satisfies Record<string, Figure>;
 
-async function* reading({ quick, report }: Scope) {
-  const seconds = quick ? 10 : 60;
-  for (const [title, pace, readers] of [
-    ["60 tokens a second, one reader", USUAL, 1],
-    ["200 tokens a second, one reader", FAST, 1],
-    ["200 tokens a second, ten readers", FAST, 10],
-    ["silence, one reader", seconds * 1000, 1],
-  ] as const) {
-    report(`reading: ${title}`);
-    const tokens = 1 + Math.round((seconds * 1000) / pace);
-    const measure = (by: ReadBy) =>
-      withHost("ours", (read) =>
-        withHost("ours", (unread) =>
-          minute(read, unread, { tokens, pace, readers, by }),
-        ),
-      );
-    const [ours, resumed, polled] = await Promise.all([
-      measure("subscription"),
-      measure("readStream"),
-      measure("long-polls"),
-    ]);
-    yield* rowsOf("Reading for a minute", title, { ours, resumed, polled }, [
-      calls,
-      runs,
-      documents,
-      bytesRead,
-      bytesPushed,
-      figure("cost", "price of 1,000 minutes", "dollars"),
-    ]);
-  }
-}
-
-/** What a silent stream costs, with its reader and its writer. */
-async function* waiting({ report }: Scope) {
-  for (const [what, measure] of [
-    ["5 minutes of silence in a reply, one follower", silence],
-    ["500 streams that nobody writes, until they time out", unwritten],
-    ["a day without streams", emptyDay],
-    ["a fallback of a reply that ends first", fallback(5)],
-    ["a fallback of a reply that outlasts it", fallback(4000)],
-  ] as [string, (host: Host) => Promise<Counters>][]) {
-    report(`waiting: ${what}`);
-    const ours = { ...(await withHost("ours", measure)) };
-    yield* rowsOf("While nothing is written", what, { ours }, [
-      calls,
-      documents,
-      bytesRead,
-      bytesWritten,
-    ]);
-  }
-}
-
-async function* size({ report }: Scope) {
-  report("size");
-  const source = (path: string) => new URL(`../src/${path}`, import.meta.url);
-  const published = (path: string) =>
-    new URL(import.meta.resolve(`persistent-text-streaming-published${path}`));
-  const reason =
-    "This is the code for stop, resume, exactly-once saving and incremental followers. The backend's part is never sent to a browser.";
-  for (const [what, ours, theirs] of [
-    ["the backend's entry", source("client/index.ts"), published("")],
-    ["the hook's entry", source("react/index.ts"), published("/react")],
-  ] as const) {
-    const results = {
-      ours: await sizeOf(ours),
-      published: await sizeOf(theirs),
+/** What one reply and its followers cost. */
+const following =
+  (tokens: number, pace: number, followers = 1): Measure =>
+  async (host) => {
+    const counted = await host.following({ tokens, pace, followers });
+    const { bytesPushed, ...others } = counted;
+    const { queryRuns, functionCalls } = others;
+    return {
+      // The rest does not depend on how many follow.
+      ...(followers === 1 ? others : { queryRuns, functionCalls }),
+      perCharacter: bytesPushed / charactersOf(tokens),
+      cost: costOfThousand(counted),
     };
-    yield* rowsOf("Size", what, results, [
-      figure("minified", "minified", "bytes", { reason }),
-      figure("gzip", "and gzip", "bytes", { reason }),
-      figure("brotli", "and brotli", "bytes", { reason }),
-    ]);
-  }
+  };
+
+/** What driving a reply takes, while commits take `delay` (ms). */
+const drivingAt =
+  (delay: number, tokens: number): Measure =>
+  async (host) => {
+    const drive = (tokens: number, pace: number) =>
+      driving(host, delay, { tokens, pace });
+    const firstBytes: number[] = [];
+    // The first three also load everything.
+    for (let i = -3; i < 10; i++) {
+      const { firstByte } = await drive(1, 0);
+      if (i >= 0) firstBytes.push(firstByte);
+    }
+    const { tokensPerSecond } = await drive(2 * tokens, 0);
+    const paced = await drive(tokens, FAST);
+    return { ...paced, firstByte: median(firstBytes), tokensPerSecond };
+  };
+
+/** What readers add in a minute, or a shorter time. */
+const readingFor =
+  (time: number, pace: number, readers: number): Measure =>
+  (host, name) =>
+    withHost("ours", (unread) => {
+      const plan = { tokens: 1 + Math.round(time / pace), pace };
+      return minute(host, unread, name, plan, readers);
+    });
+
+/** Other work of a page beside a reply. */
+const besideReply = (react: ReactVersion): Section["cases"] => ({
+  [`a transition of 300 ms, React ${react}`]: (host, name) =>
+    beside(host, name, "transition", react),
+  [`a deferred value of 300 ms, React ${react}`]: (host, name) =>
+    beside(host, name, "deferred value", react),
+  [`a click, each rendering of the reply takes 100 ms, React ${react}`]: (
+    host,
+    name,
+  ) => clicks(host, name, react),
+});
+
+const source = (path: string) => new URL(`../src/${path}`, import.meta.url);
+const published = (path: string) =>
+  new URL(import.meta.resolve(`persistent-text-streaming-published${path}`));
+
+/** @param quick Leaves out what takes long. */
+export function sectionsFor(quick = false): Record<string, Section> {
+  const rounds = quick ? 1 : 3;
+  const tokens = quick ? 400 : 1000;
+  const long = quick ? 500 : 2000;
+  const streams = quick ? 50 : 200;
+  const replies = quick ? 3 : 10;
+  const time = quick ? 10_000 : 60_000;
+  return {
+    following: {
+      title: "Following a reply",
+      targets: ["ours", "dropIn", "published", "agent"],
+      cases: {
+        "200 tokens at 200/s": following(200, FAST),
+        "2,000 tokens at 200/s": following(2000, FAST),
+        "8,000 tokens at 200/s": following(8000, FAST),
+        ...(!quick && { "50,000 tokens at 200/s": following(50_000, FAST) }),
+        "2,000 tokens at 60/s": following(2000, USUAL),
+        "2,000 tokens at 200/s, 10 followers": following(2000, FAST, 10),
+        ...(!quick && {
+          "2,000 tokens at 200/s, 100 followers": following(2000, FAST, 100),
+          "2,000 tokens at 200/s, 1,000 followers": following(2000, FAST, 1000),
+        }),
+      },
+    },
+    driving: {
+      title: "Driving a reply",
+      targets: ["ours", "published"],
+      rounds,
+      cases: {
+        "commits of 0 ms": drivingAt(0, tokens),
+        "commits of 20 ms": drivingAt(20, tokens),
+        "commits of 100 ms": drivingAt(100, tokens),
+      },
+    },
+    opening: {
+      title: "Opening a chat",
+      targets: ["ours", "dropIn", "published"],
+      cases: {
+        [`50 replies of ${long.toLocaleString("en")} tokens`]: (host, name) =>
+          opening(host, name, { replies: 50, tokens: long }),
+      },
+    },
+    hook: {
+      title: "The hook in Chromium",
+      targets: ["ours", "dropIn", "published"],
+      rounds,
+      cases: {
+        "60 tokens a second": (host, name) =>
+          rendering(host, name, tokens / 2, USUAL),
+        "500 tokens a second": (host, name) => rendering(host, name, long, 2),
+        [`${replies} replies of 8,000 tokens`]: (host, name) =>
+          heap(host, name, replies, 8000),
+      },
+    },
+    beside: {
+      title: "Beside a reply",
+      targets: ["alone", "loop", "ours", "lines", "published"],
+      rounds: quick ? 1 : 2,
+      cases: {
+        ...besideReply("18.3"),
+        ...besideReply("19"),
+        "nothing shown before": (host, name) => growing(host, name, 0),
+        "5 MB, 100,000 lines shown before": (host, name) =>
+          growing(host, name, 5e6),
+      },
+    },
+    many: {
+      title: "Many at once",
+      targets: ["ours", "published"],
+      rounds,
+      cases: {
+        [`${streams} streams of 300 tokens at 60/s, each followed`]: (
+          host,
+          name,
+        ) => many(host, name, streams, { tokens: 300, pace: USUAL }),
+      },
+    },
+    reading: {
+      title: "Reading for a minute",
+      targets: ["ours", "resumed", "polled"],
+      together: true,
+      cases: {
+        "60 tokens a second, one reader": readingFor(time, USUAL, 1),
+        "200 tokens a second, one reader": readingFor(time, FAST, 1),
+        "200 tokens a second, ten readers": readingFor(time, FAST, 10),
+        "silence, one reader": readingFor(time, time, 1),
+      },
+    },
+    waiting: {
+      title: "While nothing is written",
+      targets: ["ours"],
+      cases: {
+        "5 minutes of silence in a reply, one follower": silence,
+        "500 streams that nobody writes, until they time out": unwritten,
+        "a day without streams": emptyDay,
+        "a fallback of a reply that ends first": fallback(5),
+        "a fallback of a reply that outlasts it": fallback(4000),
+      },
+    },
+    saving: {
+      title: "The least time between two saves",
+      targets: ["after400ms", "after1s", "after2s", "after5s"],
+      together: true,
+      cases: {
+        "a reply of 2,000 tokens at 60/s": following(2000, USUAL),
+        "two replies of 900 tokens at once": async (host, name) => {
+          const plan = { tokens: 900, pace: USUAL };
+          const { lagP50, lagP99 } = await many(host, name, 2, plan);
+          return { lagP50, lagP99 };
+        },
+      },
+    },
+    size: {
+      title: "Size",
+      targets: ["ours", "published"],
+      cases: {
+        "the backend's entry": (_, name) =>
+          sizeOf(name === "ours" ? source("client/index.ts") : published("")),
+        "the hook's entry": (_, name) =>
+          sizeOf(
+            name === "ours" ? source("react/index.ts") : published("/react"),
+          ),
+      },
+    },
+  };
 }
 
-export const sections: Record<string, Section> = {
-  following,
-  driving: drive,
-  opening: open,
-  hook,
-  beside: busy,
-  many: crowd,
-  reading,
-  waiting,
-  size,
-};
+/** Measures everything of a section. */
+export async function rowsOf(section: Section): Promise<Row[]> {
+  const { title, targets: names, rounds = 1, together, cases } = section;
+  const rows: Row[] = [];
+  for (const [what, measure] of Object.entries(cases)) {
+    const results: Partial<Record<TargetName, Measured[]>> = {};
+    // In turn, so that other work of the machine affects all of them.
+    const turns = together ? [names] : names.map((name) => [name]);
+    for (const turn of Array.from({ length: rounds }, () => turns).flat()) {
+      console.error(`… ${title}: ${what}, ${turn.join(", ")}`);
+      const measured = turn.map(async (name) => {
+        const result = await withHost(name, (host) => measure(host, name));
+        (results[name] ??= []).push(result);
+      });
+      await Promise.all(measured);
+    }
+    for (const figure of Object.keys(figures) as FigureName[]) {
+      const values: Row["values"] = {};
+      for (const name of names) {
+        const all = results[name]?.flatMap((result) => result[figure] ?? []);
+        if (all?.length) values[name] = median(all);
+      }
+      if (Object.keys(values).length === 0) continue;
+      rows.push({ section: title, what, ...figures[figure], values });
+    }
+  }
+  return rows;
+}

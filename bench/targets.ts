@@ -16,31 +16,54 @@ export function versionOf(name: string): string {
     .version;
 }
 
-export type TargetName =
-  "ours" | "resumed" | "polled" | "dropIn" | "published" | "agent";
-
+/** An app, and how its streams are read. */
 export interface Target {
   title: string;
   app: string;
   /** The name of the component in the app, and the folder of its functions. */
   component: { name: string; folder: string };
-  /** What a follower runs: this package's reader, page by page or not; what `useQuery` runs; the agent's deltas. */
-  follower: "pages" | "reader" | "useQuery" | "deltas";
+  /**
+   * This package's reader, page by page or not; `readStream`, also where responses
+   * arrive only when they are complete, as in React Native and behind a proxy that
+   * buffers; what `useQuery` runs; the agent's deltas.
+   */
+  follower:
+    "pages" | "reader" | "readStream" | "long-polls" | "useQuery" | "deltas";
+  /** `flush.minDelayMs`, if it is not the default. */
+  minDelayMs?: number;
 }
 
-const ours = {
+const ours: Omit<Target, "title"> = {
   app: here("./apps/ours"),
   component: {
     name: "persistentTextStreaming",
     folder: here("../src/component"),
   },
+  follower: "pages",
 };
 
-export const targets: Record<TargetName, Target> = {
-  ours: { ...ours, title: "this package, `incremental`", follower: "pages" },
-  resumed: { ...ours, title: "this package, `readStream`", follower: "pages" },
-  polled: { ...ours, title: "this package, long-polls", follower: "pages" },
+/** In the order of the tables' columns. */
+export const targets = {
+  // A page with other things to do, and a reply beside them.
+  alone: { ...ours, title: "no reply" },
+  loop: { ...ours, title: "a bare loop" },
+  ours: { ...ours, title: "this package, `incremental`" },
+  lines: { ...ours, title: "this package, as lines" },
+  resumed: {
+    ...ours,
+    title: "this package, `readStream`",
+    follower: "readStream",
+  },
+  polled: {
+    ...ours,
+    title: "this package, long-polls",
+    follower: "long-polls",
+  },
   dropIn: { ...ours, title: "this package, as a drop-in", follower: "reader" },
+  after400ms: { ...ours, title: "`minDelayMs` 400", minDelayMs: 400 },
+  after1s: { ...ours, title: "1,000", minDelayMs: 1000 },
+  after2s: { ...ours, title: "2,000", minDelayMs: 2000 },
+  after5s: { ...ours, title: "5,000", minDelayMs: 5000 },
   published: {
     title: `published ${versionOf("persistent-text-streaming-published")}`,
     app: here("./apps/published"),
@@ -59,4 +82,6 @@ export const targets: Record<TargetName, Target> = {
     },
     follower: "deltas",
   },
-};
+} satisfies Record<string, Target>;
+
+export type TargetName = keyof typeof targets;

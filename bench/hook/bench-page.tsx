@@ -10,22 +10,22 @@ import {
   useLayoutEffect,
   useMemo,
   useState,
-  type ReactNode,
 } from "react";
 import { createRoot } from "react-dom/client";
 import { useStream, useStreamLines } from "../../src/react/index.js";
+import type { TargetName } from "../targets.js";
 
 const body = makeFunctionReference<"query">("streams:body");
 const page = makeFunctionReference<"query">("streams:page");
 
-const hooks = {
-  ours: (url: URL, id: string) =>
+type Hook = (url: URL, id: string) => { text: string };
+const hooks: Partial<Record<TargetName, Hook>> = {
+  ours: (url, id) =>
     useStream(page, url, true, id, { incremental: true as never }),
-  dropIn: (url: URL, id: string) => useStream(body, url, true, id),
-  published: (url: URL, id: string) =>
-    usePublished(body as never, url, true, id as never),
+  dropIn: (url, id) => useStream(body, url, true, id),
+  published: (url, id) => usePublished(body as never, url, true, id as never),
   /** What an app writes that wants nothing but the text. */
-  loop: (url: URL, id: string) => {
+  loop: (url, id) => {
     const [text, setText] = useState("");
     useEffect(() => {
       void (async () => {
@@ -37,29 +37,34 @@ const hooks = {
         }
       })();
     }, [url, id]);
-    return { text, status: "streaming" };
+    return { text };
   },
-  lines: (url: URL, id: string) => {
-    const body = hooks.ours(url, id);
+  lines: (url, id) => {
+    const body = useStream(page, url, true, id, { incremental: true as never });
     useStreamLines(body, (line) => line);
     return body;
   },
 };
 
-export type HookName = keyof typeof hooks;
 export type How = "transition" | "deferred value";
-/** `url` is the HTTP action's. */
-export type Reply = { hook: HookName; id: string; url: string };
+interface Reply {
+  hook: TargetName;
+  id: string;
+  /** The HTTP action's. */
+  url: string;
+  /** Shows how long the text is, not the text. */
+  lengthOnly?: boolean;
+}
 
-export interface Bench {
+interface Bench {
   connect(deployment: string): void;
-  /** Shows a reply below those that are there. Resolves with how often it was rendered, when it is complete. */
-  complete(reply: Reply, characters: number): Promise<number>;
-  /** Shows the length of a reply, a button and other components. */
-  showBeside(reply: Reply | null): void;
-  /** Resolves when that much of the reply is shown (UTF-16 code units). */
+  /** Shows a reply, a button and other components, below those that are there. */
+  show(reply: Reply | null): void;
+  /** Resolves when that much of the newest reply is shown (UTF-16 code units). */
   reached(length: number): Promise<void>;
-  /** Makes each rendering of the reply take so long (ms). */
+  /** How often replies were rendered. */
+  renders: number;
+  /** Makes each rendering of a reply take so long (ms). */
   slowDown(time: number): void;
   /** How long (ms) each click on the button took until it was rendered. */
   clicks: number[];
@@ -77,20 +82,21 @@ const spend = (time: number) => {
   while (performance.now() - start < time);
 };
 
-interface MessageProps {
-  reply: Reply;
-  onRender: (body: { text: string; status: string }) => void;
-  lengthOnly?: boolean;
-}
+let newest: Reply | null;
+let length = 0;
+let onLength = () => {};
 
-function Message({ reply, onRender, lengthOnly = false }: MessageProps) {
+function Message({ reply }: { reply: Reply }) {
   // The published hook starts anew with each new URL object.
   const url = useMemo(() => new URL(reply.url), [reply.url]);
-  const useHook = hooks[reply.hook];
-  const body = useHook(url, reply.id);
+  const { text } = hooks[reply.hook]!(url, reply.id);
   spend(slowness);
-  useLayoutEffect(() => onRender(body));
-  return <p>{lengthOnly ? body.text.length : body.text}</p>;
+  useLayoutEffect(() => {
+    bench.renders++;
+    if (reply === newest) length = text.length;
+    onLength();
+  });
+  return <p>{reply.lengthOnly ? text.length : text}</p>;
 }
 
 const Item = memo(function Item({ value }: { value: number }) {
@@ -130,44 +136,22 @@ function Button() {
 }
 
 let client: ConvexReactClient;
-let length = 0;
-let onLength = () => {};
-
-function render(children: ReactNode): void {
-  const place = document.body.appendChild(document.createElement("div"));
-  createRoot(place).render(
-    <ConvexProvider client={client}>{children}</ConvexProvider>,
-  );
-}
 
 globalThis.bench = {
+  renders: 0,
   clicks: [],
   connect: (deployment) => void (client = new ConvexReactClient(deployment)),
   slowDown: (time) => void (slowness = time),
-  complete(reply, characters) {
-    let renders = 0;
-    return new Promise((resolve) => {
-      const onRender: MessageProps["onRender"] = ({ text, status }) => {
-        renders++;
-        if (status === "done" && text.length === characters) {
-          // Later renders count, too.
-          setTimeout(() => resolve(renders), 300);
-        }
-      };
-      render(<Message reply={reply} onRender={onRender} />);
-    });
-  },
-  showBeside(reply) {
-    const onRender: MessageProps["onRender"] = ({ text }) => {
-      length = text.length;
-      onLength();
-    };
-    render(
-      <>
+  show(reply) {
+    newest = reply;
+    length = 0;
+    const place = document.body.appendChild(document.createElement("div"));
+    createRoot(place).render(
+      <ConvexProvider client={client}>
         <Button />
-        {reply && <Message reply={reply} onRender={onRender} lengthOnly />}
+        {reply && <Message reply={reply} />}
         <Others />
-      </>,
+      </ConvexProvider>,
     );
   },
   reached: (wanted) =>

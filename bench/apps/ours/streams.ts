@@ -16,6 +16,7 @@ import {
 } from "../../../src/client/index.js";
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
 import { streamsApp } from "../streams.js";
+import { meeting } from "../writer.js";
 
 const components = componentsGeneric() as unknown as {
   persistentTextStreaming: ComponentApi;
@@ -23,8 +24,10 @@ const components = componentsGeneric() as unknown as {
 
 const FALLBACK_MS = 2000;
 
+const { MIN_DELAY_MS } = process.env;
 const streaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
+  MIN_DELAY_MS ? { flush: { minDelayMs: Number(MIN_DELAY_MS) } } : {},
 );
 
 export const { create, body, http } = streamsApp(streaming);
@@ -84,6 +87,7 @@ export const remove = mutationGeneric({
   returns: v.null(),
   handler: async (ctx, { streamId }) => {
     await streaming.deleteStream(ctx, streamId as StreamId);
+    meeting.records.delete(streamId);
     return null;
   },
 });
