@@ -69,7 +69,7 @@ function writeUrl(options: Record<string, number> = {}): string {
   const search = Object.entries(how).map(([name, n]) => [name, String(n)]);
   return `${deployment.siteUrl}/write?${new URLSearchParams(search)}`;
 }
-const resumeUrl = () => `${deployment.siteUrl}/resume`;
+const resumeUrl = () => `${deployment.siteUrl}/write`;
 
 const create = async () => (await deployment.call("chat:create")) as string;
 const call = (name: string, streamId: string) =>

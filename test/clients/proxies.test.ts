@@ -86,7 +86,7 @@ describe.each([
       onTestFinished(() => warned.mockRestore());
       const base = await proxy();
       const streamId = await client.mutation(create, {});
-      const path = `/stories?sentences=${SENTENCES}&delay=20`;
+      const path = `/write?sentences=${SENTENCES}&delay=20`;
       if (!drive) {
         const body = JSON.stringify({ streamId });
         void fetch(siteUrl + path, { method: "POST", body })
@@ -116,7 +116,7 @@ test("a reply of more than 20 MiB, where Convex stops sending, is read whole", a
   const streamId = await client.mutation(create, {});
   const drive = `${siteUrl}/write?sentences=700000&size=100000`;
   let all = "";
-  const text = readStream(`${siteUrl}/resume`, { streamId, drive });
+  const text = readStream(`${siteUrl}/write`, { streamId, drive });
   for await (const piece of text) all += piece;
   // Compared here, because `expect` would print it.
   expect(all === whole).toBe(true);

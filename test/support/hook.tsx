@@ -1,7 +1,6 @@
 /** What the hook's tests share: a client, a page that shows a stream, and a history of all it ever showed. */
 import { render, waitFor } from "@testing-library/react";
 import { ConvexProvider, ConvexReactClient } from "convex/react";
-import { StrictMode, type ReactNode } from "react";
 import { expect, inject } from "vitest";
 import { WebSocket } from "ws";
 import type { StreamState } from "../../src/shared.js";
@@ -29,41 +28,34 @@ export function writeUrl(options: Record<string, string | number> = {}): URL {
   return new URL(`/write?${search}`, deployment.siteUrl);
 }
 
-export interface Mounted {
-  history: History;
-  /** Renders again, with these changes. */
-  update(changes: Partial<ReaderProps>): void;
-  /** Waits until the reader shows this. */
-  shows(text: string, status: StreamState["status"]): Promise<void>;
-}
-
+/** Shows a stream. */
 export function mount(
   client: ConvexReactClient,
   props: ReaderProps,
   { strict = false } = {},
-): Mounted {
+) {
   const history = new History();
-  let current = props;
-  const tree = (): ReactNode => {
-    const page = (
-      <ConvexProvider client={client}>
-        <ReaderView {...current} history={history} />
-      </ConvexProvider>
-    );
-    return strict ? <StrictMode>{page}</StrictMode> : page;
-  };
-  const view = render(tree());
+  const view = () => <ReaderView {...props} history={history} />;
+  const { rerender } = render(view(), {
+    wrapper: ({ children }) => (
+      <ConvexProvider client={client}>{children}</ConvexProvider>
+    ),
+    reactStrictMode: strict,
+  });
   return {
     history,
-    update(changes) {
-      current = { ...current, ...changes };
-      view.rerender(tree());
+    /** Renders again, with these changes. */
+    update(changes: Partial<ReaderProps>) {
+      props = { ...props, ...changes };
+      rerender(view());
     },
-    async shows(text, status) {
+    /** Waits until the reader shows this. */
+    async shows(text: string, status: StreamState["status"]) {
+      const length = text.length;
       await waitFor(
         () => {
           expect(history.last.status).toBe(status);
-          expect(history.last.text.length).toBe(text.length);
+          expect(history.last.text.length).toBe(length);
         },
         { timeout: 20_000 },
       );

@@ -38,9 +38,9 @@ export function network(
     body: unknown;
   }[] = [];
   vi.stubGlobal("fetch", async (url: string, init: RequestInit = {}) => {
-    const { signal, body, method = "GET" } = init;
+    const { signal, method = "GET" } = init;
     const headers = new Headers(init.headers);
-    requests.push({ method, url: new URL(url), headers, body });
+    requests.push({ method, url: new URL(url), headers, body: init.body });
     const trouble = troubles(requests.length - 1);
     if (trouble === "lost") throw new TypeError("Failed to fetch");
     if (typeof trouble === "object" && "status" in trouble) {
@@ -50,9 +50,7 @@ export function network(
         headers: retryAfter ? { "Retry-After": retryAfter } : {},
       });
     }
-    const client = new AbortController();
-    signal?.addEventListener("abort", () => client.abort());
-    const response = await server(url, { ...init, signal: client.signal });
+    const response = await server(url, init);
     if (trouble === "unanswered") throw new TypeError("Failed to fetch");
     const { status } = response;
     const seen = { status, headers: new Headers(response.headers) };
@@ -60,10 +58,10 @@ export function network(
       seen.headers.delete(trouble.hides);
     }
     if (response.body === null) return new Response(null, seen);
-    const arriving = new Response(
-      carried(response.body, client, trouble),
-      seen,
-    );
+    const connection = connectionWith(trouble, signal);
+    // The server does not notice when it breaks.
+    const body = response.body.pipeThrough(connection, { preventCancel: true });
+    const arriving = new Response(body, seen);
     const isWhole =
       trouble === "heldBack" || trouble === "bodiless" || trouble === "clipped";
     if (!isWhole) return arriving;
@@ -77,40 +75,29 @@ export function network(
   return { requests };
 }
 
-/** A body as it arrives over the network. */
-function carried(
-  body: ReadableStream<Uint8Array>,
-  client: AbortController,
+/** What a body passes through on its way. */
+function connectionWith(
   trouble: Trouble | undefined,
-): ReadableStream<Uint8Array> {
-  const [how, limit] =
-    typeof trouble === "object" && !("hides" in trouble)
-      ? (Object.entries(trouble)[0] as [string, number])
-      : ["", Infinity];
-  const reader = body.getReader();
-  let sent = 0;
-  return new ReadableStream<Uint8Array>({
+  signal: AbortSignal | null | undefined,
+): TransformStream<Uint8Array, Uint8Array> {
+  let [how, left] = ["", Infinity];
+  if (typeof trouble === "object" && !("hides" in trouble)) {
+    [[how, left]] = Object.entries(trouble) as [[string, number]];
+  }
+  return new TransformStream({
     start(controller) {
-      client.signal.addEventListener("abort", () => {
-        try {
-          controller.error(new DOMException("It was aborted.", "AbortError"));
-        } catch {
-          // It has ended already.
-        }
-      });
+      signal?.addEventListener("abort", () =>
+        controller.error(new DOMException("It was aborted.", "AbortError")),
+      );
     },
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (client.signal.aborted) return;
-      if (done) return controller.close();
-      const part = value.subarray(0, limit - sent);
-      sent += part.length;
+    transform(bytes, controller) {
+      const part = bytes.subarray(0, left);
+      left -= part.length;
       if (part.length > 0) controller.enqueue(part);
-      if (sent < limit) return;
+      if (left > 0) return;
       if (how === "deadAfter") return new Promise(() => {});
-      // The server does not notice.
-      if (how === "cutAfter") controller.error(new TypeError("terminated"));
-      else controller.close();
+      if (how === "endAfter") return controller.terminate();
+      controller.error(new TypeError("terminated"));
     },
   });
 }

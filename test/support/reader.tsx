@@ -15,22 +15,16 @@ export interface ReaderProps {
   driven: boolean;
   streamId: string | undefined;
   incremental?: boolean;
-  /** Another query than the one that fits `incremental`. */
-  query?: typeof chat.body;
   authToken?: string;
   headers?: Record<string, string>;
 }
 
-interface ViewProps extends ReaderProps {
-  history: History;
-}
-
-export function ReaderView(props: ViewProps) {
+export function ReaderView(props: ReaderProps & { history: History }) {
   const { url, driven, streamId, history, authToken, headers } = props;
   const incremental = props.incremental ?? false;
   // New objects at every render, as an app writes them.
   const shown = useStream(
-    (props.query ?? (incremental ? chat.page : chat.body)) as typeof chat.page,
+    (incremental ? chat.page : chat.body) as typeof chat.page,
     url && new URL(url),
     driven,
     streamId as StreamId | undefined,

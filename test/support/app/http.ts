@@ -1,150 +1,99 @@
 import {
-  httpActionGeneric as httpAction,
   httpRouter,
   makeFunctionReference,
+  type GenericActionCtx,
 } from "convex/server";
 import type { UIMessageChunk } from "ai";
 import { encodeUIMessageStream } from "../../../src/ai/index.js";
-import type { StreamId } from "../../../src/client/index.js";
+import type { WriteCall } from "../../../src/client/index.js";
 import { story, tokens } from "../story.js";
 import { lineStreaming, streaming } from "./chat.js";
 
-const cors = {
-  "Access-Control-Allow-Origin": "*",
-  "Access-Control-Allow-Headers": "Content-Type, Authorization, X-Extra",
-};
 const noteRequest = makeFunctionReference<"mutation">("chat:noteRequest");
 const noteRun = makeFunctionReference<"mutation">("chat:noteRun");
 const wentOn = makeFunctionReference<"query", { streamId: string }, boolean>(
   "chat:wentOn",
 );
 
+const pause = (ms: number) => new Promise((goOn) => setTimeout(goOn, ms));
+const optionsOf = ({ url }: Request) => {
+  const { searchParams } = new URL(url);
+  return (name: string) => Number(searchParams.get(name) ?? NaN);
+};
+
 /**
- * Writes a story. The URL says how: `sentences`, `delay` (ms between tokens),
- * `size` (of a token, in UTF-16 code units; 5 if not given),
- * `failAt` (token at which the writer throws), `hang` (token after which it
- * waits for its signal), `gate` (token before which it waits for `chat:goOn`),
- * `status` (answers that, and writes nothing), `bom` (the text begins with
- * U+FEFF).
+ * Writes tokens. The URL says how: `delay` (ms after each), `failAt` (the token at which
+ * the writer throws), `hang` (the one before which it waits for its signal), `gate` (the
+ * one before which it waits for `chat:goOn`).
  */
-const write = httpAction(async (ctx, request) => {
-  const url = new URL(request.url);
-  const option = (name: string) => Number(url.searchParams.get(name) ?? NaN);
-  const { streamId } = (await request.json()) as { streamId: StreamId };
-  await ctx.runMutation(noteRequest, {
-    streamId,
-    authorization: request.headers.get("Authorization") ?? "",
-    extra: request.headers.get("X-Extra") ?? "",
-  });
-  const status = option("status");
-  if (status > 0) return new Response("refused", { status, headers: cors });
-
-  const text =
-    (url.searchParams.has("bom") ? "\uFEFF" : "") + story(option("sentences"));
-  const response = await streaming.stream(
-    ctx,
-    request,
-    streamId,
-    async (writerCtx, _request, _streamId, append, signal) => {
-      await writerCtx.runMutation(noteRun, { streamId });
-      const size = option("size") || undefined;
-      for (const [i, token] of tokens(text, size).entries()) {
-        if (i === option("failAt")) throw new Error("The model broke off.");
-        if (i === option("hang")) {
-          await new Promise((resolve) =>
-            signal.addEventListener("abort", resolve),
-          );
-        }
-        while (
-          i === option("gate") &&
-          !signal.aborted &&
-          !(await writerCtx.runQuery(wentOn, { streamId }))
-        ) {
-          await new Promise((r) => setTimeout(r, 20));
-        }
-        await append(token);
-        const delay = option("delay");
-        if (delay > 0) await new Promise((r) => setTimeout(r, delay));
-      }
-    },
-  );
-  for (const [name, value] of Object.entries(cors)) {
-    response.headers.set(name, value);
+async function* written(
+  tokens: string[],
+  // As registerRoutes has it.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  ctx: GenericActionCtx<any>,
+  { streamId, request, signal }: WriteCall,
+) {
+  await ctx.runMutation(noteRun, { streamId });
+  const option = optionsOf(request);
+  for (const [i, token] of tokens.entries()) {
+    if (i === option("failAt")) throw new Error("The model broke off.");
+    if (i === option("hang")) {
+      await new Promise((goOn) => signal.addEventListener("abort", goOn));
+    }
+    while (i === option("gate") && !signal.aborted) {
+      if (await ctx.runQuery(wentOn, { streamId })) break;
+      await pause(20);
+    }
+    yield token;
+    if (option("delay") > 0) await pause(option("delay"));
   }
-  return response;
-});
-
-/** Sends what is saved of a stream, then what comes. */
-const resume = httpAction(async (ctx, request) => {
-  const streamId = new URL(request.url).searchParams.get("streamId");
-  const response = await streaming.resume(ctx, request, streamId as StreamId);
-  for (const [name, value] of Object.entries(cors)) {
-    response.headers.set(name, value);
-  }
-  return response;
-});
-
-const preflight = httpAction(() =>
-  Promise.resolve(new Response(null, { headers: cors })),
-);
+}
 
 const http = httpRouter();
-http.route({ path: "/write", method: "POST", handler: write });
-http.route({ path: "/write", method: "OPTIONS", handler: preflight });
-http.route({ path: "/resume", method: "GET", handler: resume });
-http.route({ path: "/resume", method: "OPTIONS", handler: preflight });
+export default http;
+
+/** Writes a story of `sentences`, in tokens of `size` (UTF-16 code units; 5 if not given). */
 streaming.registerRoutes(http, {
-  path: "/stories",
-  authorize: "public",
-  write: async function* (_ctx, { request }) {
-    const search = new URL(request.url).searchParams;
-    const delay = Number(search.get("delay") ?? 0);
-    for (const token of tokens(story(Number(search.get("sentences"))))) {
-      yield token;
-      if (delay > 0) await new Promise((r) => setTimeout(r, delay));
-    }
+  path: "/write",
+  authorize: async (ctx, { streamId, request: { headers }, operation }) => {
+    if (operation === "read") return;
+    await ctx.runMutation(noteRequest, {
+      streamId,
+      authorization: headers.get("Authorization") ?? "",
+      extra: headers.get("X-Extra") ?? "",
+    });
+  },
+  write(ctx, call) {
+    const option = optionsOf(call.request);
+    const text = story(option("sentences"));
+    return written(tokens(text, option("size") || undefined), ctx, call);
   },
 });
 
-/**
- * Writes replies for the AI SDK's `useChat`. The URL says which: `reply` (the
- * text), `failAt` (the character at which the writer throws), `gate` (the
- * character before which it waits for `chat:goOn`), `tool` (asks for a tool).
- */
+/** Writes a `reply` for the AI SDK's `useChat`, character by character, or asks for a `tool`. */
 lineStreaming.registerRoutes(http, {
   path: "/chat",
   authorize: "public",
-  write: async function* (ctx, { request, streamId, signal }) {
-    await ctx.runMutation(noteRun, { streamId });
-    const search = new URL(request.url).searchParams;
-    const gate = Number(search.get("gate") ?? NaN);
-    const failAt = Number(search.get("failAt") ?? NaN);
+  write(ctx, call) {
+    const { searchParams } = new URL(call.request.url);
+    const reply = [...(searchParams.get("reply") ?? "")];
+    const id = "1";
     async function* chunks(): AsyncGenerator<UIMessageChunk, void> {
       yield { type: "start" };
       yield { type: "start-step" };
-      if (search.has("tool")) {
-        yield {
-          type: "tool-input-available",
-          toolCallId: "call",
-          toolName: "place",
-          input: {},
-        };
+      if (searchParams.has("tool")) {
+        const tool = { toolCallId: "call", toolName: "place", input: {} };
+        yield { type: "tool-input-available", ...tool };
       } else {
-        yield { type: "text-start", id: "1" };
-        for (const [i, delta] of [...(search.get("reply") ?? "")].entries()) {
-          if (i === failAt) throw new Error("The model broke off.");
-          while (i === gate && !signal.aborted) {
-            if (await ctx.runQuery(wentOn, { streamId })) break;
-            await new Promise((r) => setTimeout(r, 20));
-          }
-          yield { type: "text-delta", id: "1", delta };
+        yield { type: "text-start", id };
+        for await (const delta of written(reply, ctx, call)) {
+          yield { type: "text-delta", id, delta };
         }
-        yield { type: "text-end", id: "1" };
+        yield { type: "text-end", id };
       }
       yield { type: "finish-step" };
       yield { type: "finish" };
     }
-    yield* encodeUIMessageStream(chunks());
+    return encodeUIMessageStream(chunks());
   },
 });
-export default http;
