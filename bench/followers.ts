@@ -1,4 +1,5 @@
 /** Readers of one stream, each with its own connection, like browsers. */
+import { EventEmitter, once } from "node:events";
 import {
   ConvexReactClient,
   type ConvexReactClientOptions,
@@ -29,31 +30,23 @@ export interface Progress {
 }
 
 /** A follower keeps a subscription, the one that its package keeps. */
-class Follower {
+class Follower extends EventEmitter<{ progress: [Progress] }> {
   progress: Progress = { has: -1, characters: 0, ended: false };
-  private readonly waiting = new Set<() => void>();
-
-  /** Called with every result of its present subscription. */
-  onProgress: (progress: Progress) => void = () => {};
 
   /** Resolves when it has so much, and its present subscription has been answered. */
   async reached(has: number): Promise<void> {
-    const done = () => this.progress.ended || this.progress.has >= has;
-    while (!done()) {
-      await new Promise<void>((goOn) => this.waiting.add(goOn));
+    while (!this.progress.ended && this.progress.has < has) {
+      await once(this, "progress");
     }
   }
 
-  async ended(): Promise<void> {
-    await this.reached(Infinity);
-  }
+  ended = () => this.reached(Infinity);
 
-  update(progress: Progress): void {
+  /** Called with every result of its present subscription. */
+  update = (progress: Progress): void => {
     this.progress = progress;
-    this.onProgress(progress);
-    for (const goOn of this.waiting) goOn();
-    this.waiting.clear();
-  }
+    this.emit("progress", progress);
+  };
 }
 
 export function follow(
@@ -62,23 +55,13 @@ export function follow(
   streamId: string,
 ): Follower {
   const follower = new Follower();
-  const update = (progress: Progress) => follower.update(progress);
-  const onBody = (body: Body) => update(progressOf(body));
-  switch (kind) {
-    case "pages":
-      watchStream(overheard(client, onBody), page, {
-        streamId,
-        incremental: true,
-      });
-      break;
-    case "reader":
-      watchStream(overheard(client, onBody), body, { streamId });
-      break;
-    case "useQuery":
-      subscribe(client, body, { streamId }, onBody);
-      break;
-    case "deltas":
-      followDeltas(client, streamId, update);
+  const onBody = (body: Body) => follower.update(progressOf(body));
+  if (kind === "deltas") followDeltas(client, streamId, follower.update);
+  else if (kind === "useQuery") subscribe(client, body, { streamId }, onBody);
+  else {
+    const incremental = kind === "pages";
+    const options = { streamId, incremental };
+    watchStream(overheard(client, onBody), incremental ? page : body, options);
   }
   return follower;
 }

@@ -174,8 +174,9 @@ export async function many(
   const begin = performance.now();
   await Promise.all(
     followed.map(async ({ streamId, follower, steps }, i) => {
-      follower.onProgress = ({ characters }) =>
-        steps.push({ characters, at: wallClock() });
+      follower.on("progress", ({ characters }) =>
+        steps.push({ characters, at: wallClock() }),
+      );
       // Within four seconds: connections made all at once would be refused, and retried seconds later.
       await pause((i * 4000) / streams);
       await drive(host, streamId, plan);

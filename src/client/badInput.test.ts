@@ -7,6 +7,7 @@ import {
   setUp,
   setUpStream,
   textOf,
+  writes,
 } from "../../test/support/setup.js";
 import { PersistentTextStreaming, type StreamId } from "./index.js";
 
@@ -35,12 +36,15 @@ async function written(text: string) {
 }
 
 /** Values that are not the id of a stream. */
-const ids: [string, (app: Awaited<ReturnType<typeof written>>) => unknown][] = [
+const ids: [string, (app: ReturnType<typeof setUp>) => unknown][] = [
   ["an empty string", () => ""],
   ["a zero byte", () => "\0"],
   ["10 MB", () => "x".repeat(10_000_000)],
-  ["an id of another table", async (a) => (await a.chunks(a.streamId))[0]?._id],
-  ["an id of the wrong letter", ({ streamId }) => streamId.slice(0, -1) + "!"],
+  ["an id of another table", async (app) => (await tables(app)).chunks[0]?._id],
+  [
+    "an id of the wrong letter",
+    async ({ create }) => (await create()).slice(0, -1) + "!",
+  ],
   [
     "an id of a deleted stream",
     async ({ t, create, streaming, finishScheduled }) => {
@@ -57,9 +61,9 @@ const ids: [string, (app: Awaited<ReturnType<typeof written>>) => unknown][] = [
 ];
 
 test.each(ids)("what names no stream: %s", async (what, idOf) => {
-  const setup = await written("Saved.");
-  const id = (await idOf(setup)) as StreamId;
-  const app = { ...setup, ...setup.byId };
+  const app = setUp();
+  await settled(app.generate(await app.create(), writes("Saved.")));
+  const id = (await idOf(app)) as StreamId;
   const before = await tables(app);
   for (const response of [
     await app.respond(id, neverRuns),

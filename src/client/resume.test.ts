@@ -386,7 +386,7 @@ test.each([
     const cost = { queries: 0, mutations: 0, documents: 0 };
     const response = await act((ctx) =>
       streaming.resume(
-        metered(ctx, cost).ctx,
+        metered(ctx, cost),
         new Request("https://app.test/"),
         streamId,
       ),

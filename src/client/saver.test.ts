@@ -420,7 +420,7 @@ describe("what it costs", () => {
         }
       };
       const writing = act(
-        (ctx) => streaming.generate(metered(ctx, cost).ctx, streamId, writer),
+        (ctx) => streaming.generate(metered(ctx, cost), streamId, writer),
         () => (latency > 0 ? sleep(latency) : undefined),
       );
       await settled(writing);

@@ -121,26 +121,23 @@ export function setUp(
     /** The `ctx` of an action that adds up its calls, and notes the documents of its largest query. */
     metered: (
       ctx: ActionCtx,
-      cost = { queries: 0, mutations: 0, documents: 0 },
-    ) => {
-      const metered: Pick<ActionCtx, "runQuery" | "runMutation"> = {
-        runQuery: async (query, ...args) => {
-          cost.queries++;
-          const metrics = await t.query(async (queryCtx) => {
-            await queryCtx.runQuery(query, ...args);
-            return queryCtx.meta.getTransactionMetrics();
-          });
-          const { used } = metrics.documentsRead;
-          cost.documents = Math.max(cost.documents, used);
-          return ctx.runQuery(query, ...args);
-        },
-        runMutation: (mutation, ...args) => {
-          cost.mutations++;
-          return ctx.runMutation(mutation, ...args);
-        },
-      };
-      return { cost, ctx: metered };
-    },
+      cost: { queries: number; mutations: number; documents: number },
+    ): Pick<ActionCtx, "runQuery" | "runMutation"> => ({
+      runQuery: async (query, ...args) => {
+        cost.queries++;
+        const metrics = await t.query(async (queryCtx) => {
+          await queryCtx.runQuery(query, ...args);
+          return queryCtx.meta.getTransactionMetrics();
+        });
+        const { used } = metrics.documentsRead;
+        cost.documents = Math.max(cost.documents, used);
+        return ctx.runQuery(query, ...args);
+      },
+      runMutation: (mutation, ...args) => {
+        cost.mutations++;
+        return ctx.runMutation(mutation, ...args);
+      },
+    }),
 
     /** All the text, and one of the six statuses. */
     body: (streamId: StreamId) =>
@@ -164,12 +161,6 @@ export function setUp(
         }
       ).runInComponent("persistentTextStreaming", run),
 
-    chunks: (streamId: StreamId) =>
-      app.inComponent(async (ctx) => {
-        const all = await ctx.db.query("chunks").collect();
-        return all.filter((chunk) => String(chunk.streamId) === streamId);
-      }),
-
     finishScheduled: () =>
       finishDue(t, () =>
         app.inComponent((ctx) =>
@@ -188,8 +179,6 @@ export async function setUpStream(options?: PersistentTextStreamingOptions) {
     app.respond(streamId, writer, faults);
   return {
     ...app,
-    /** The functions that take the id of a stream. */
-    byId: app,
     streamId,
     respond,
     /** What the reader of a response has seen so far. */
