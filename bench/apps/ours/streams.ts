@@ -24,10 +24,10 @@ const components = componentsGeneric() as unknown as {
 
 const FALLBACK_MS = 2000;
 
-const { MIN_DELAY_MS } = process.env;
+const minDelayMs = Number(process.env.MIN_DELAY_MS ?? 400);
 const streaming = new PersistentTextStreaming(
   components.persistentTextStreaming,
-  MIN_DELAY_MS ? { flush: { minDelayMs: Number(MIN_DELAY_MS) } } : {},
+  { flush: { minDelayMs, maxDelayMs: Math.max(minDelayMs, 1000) } },
 );
 
 export const { create, body, http } = streamsApp(streaming);
