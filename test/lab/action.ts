@@ -155,8 +155,8 @@ export class Action implements Owner {
 
 /** An action that asked for the stream to be written. */
 export class Caller extends Action {
-  /** How `generate` ended, if it had the claim. */
-  generated: "resolved" | "rejected" | null = null;
+  /** Whether `generate` has told it that it wrote the stream. */
+  hasResolved = false;
 
   constructor(
     deployment: Deployment,

@@ -230,8 +230,8 @@ export class Run {
     const generated = caller
       .run((ctx) => streaming.generate(ctx, streamId, writer, { takeOver }))
       .then(
-        (wrote) => (caller.generated = wrote ? "resolved" : null),
-        () => (caller.generated = "rejected"),
+        (wrote) => (caller.hasResolved = wrote),
+        () => {},
       )
       .then(() => caller.end());
     await Promise.race([generated, caller.over]);

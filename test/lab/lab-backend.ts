@@ -41,7 +41,6 @@ export interface Change {
   by: Action | null;
   what: string;
   args: Args;
-  result: unknown;
   /** Who held the claim afterwards. */
   holder: Action | null;
   /** Null: the stream is gone. */
@@ -156,7 +155,7 @@ export class Deployment {
       if (claimed && holders.at(-1)?.action !== by) {
         holders.push({ action: by, at: clock.time });
       }
-      await this.record(getFunctionName(reference), by, args, result);
+      await this.record(getFunctionName(reference), by, args);
       return result;
     });
   }
@@ -172,14 +171,13 @@ export class Deployment {
     name: string,
     by: Action | null,
     args: Args = {},
-    result: unknown = null,
   ): Promise<void> {
     const { clock, changes, holders, streamId, t } = this;
     const tail = await t.query(api.lib.tail, { streamId });
     const what = name.replace("lib:", "");
     const holder = holders.at(-1)?.action ?? null;
     const times = { at: clock.time, wall: Date.now() };
-    changes.push({ ...times, by, what, args, result, holder, tail });
+    changes.push({ ...times, by, what, args, holder, tail });
     for (const listener of this.listeners) listener();
   }
 

@@ -30,8 +30,6 @@ export class Manuscript {
   length = 0;
   readonly arrivals: { at: number; end: number }[] = [];
   started = false;
-  /** How much was saved when it began. */
-  start = 0;
   /** How and when its function ended. */
   ended: "returned" | "threw" | "was stopped" | null = null;
   endedAt = Infinity;
@@ -117,7 +115,7 @@ export class Manuscript {
     let how: Manuscript["ended"] = "was stopped";
     try {
       let known = await startOffset();
-      this.start = this.length = this.taken = known;
+      this.length = this.taken = known;
       for (const [i, text] of this.texts.entries()) {
         if (i === this.throwsAt) throw new Error("429 Too many requests.");
         const rest = text.slice(known);
