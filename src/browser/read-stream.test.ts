@@ -459,14 +459,15 @@ describe("where responses do not arrive in pieces", () => {
     expect(warned).toHaveBeenCalledOnce();
   });
 
-  test.each<[string, Trouble]>([
-    ["keeps a U+FEFF at its beginning", "bodiless"],
-    ["that loses its last character did not lose a U+FEFF", "clipped"],
-  ])("a long-poll %s", async (_, trouble) => {
+  test.each<[string, Trouble, string]>([
+    ["keeps a U+FEFF at its beginning", "bodiless", "\uFEFFA text."],
+    ["may lose its last character", "clipped", "A text."],
+    ["may end inside its last character", "clipped", "A 字"],
+    ["keeps a U+FFFD at its end", "bodiless", "A \uFFFD"],
+  ])("a long-poll %s", async (_, trouble, saved) => {
     const { write, read } = await setUpReading((i) =>
       i === 1 ? trouble : "bodiless",
     );
-    const saved = trouble === "clipped" ? "A text." : "\uFEFFA text.";
     await write(saved);
     expect(await read().end()).toBe(saved);
   });

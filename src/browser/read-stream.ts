@@ -162,7 +162,7 @@ class Reading {
   private tail: number | null;
   /** Whether responses cannot be read in pieces here. */
   private polls = false;
-  /** The offset at which a long-poll's text was one code unit short. */
+  /** The offset of a long-poll whose text may have lost its last character. */
   private shortAt = -1;
   private left = new AbortController();
   /** Ends the current wait. */
@@ -428,19 +428,20 @@ class Reading {
 
   /**
    * The text of a long-poll. `text()` removes a U+FEFF at its beginning, but a
-   * connection may also lose the last character. So the first time the text is one
-   * short, it is requested again.
+   * connection may also lose the last character, or end inside it, which `text()`
+   * shows as U+FFFD. So the first time the text is one short or ends with U+FFFD, it
+   * is requested again.
    */
   private whole(text: string, { start, next }: Answer): string {
     const missing = next - start - text.length;
-    if (missing === 0) return text;
-    if (missing === 1) {
-      if (this.shortAt === start) return `\uFEFF${text}`;
-      this.shortAt = start;
-    }
+    const isClipped =
+      missing === 1 || (missing === 0 && text.endsWith("\uFFFD"));
+    if (isClipped && this.shortAt !== start) this.shortAt = start;
+    else if (missing === 0) return text;
+    else if (missing === 1) return `\uFEFF${text}`;
     // Longer than announced: a `fetch` that decodes UTF-8 as Latin-1.
     throw new Error(
-      `A response has ${text.length} code units of text instead of ${next - start}.`,
+      `A response with ${next - start} code units of text arrived damaged, with ${text.length}.`,
     );
   }
 
