@@ -279,8 +279,9 @@ function startOf(
   }
   const wanted = { live: live !== null };
   const isGiven = given.from !== undefined || given.tail !== undefined;
-  const offsets = isGiven ? [] : searchParams.getAll(wire.offset);
-  const tails = isGiven ? [] : searchParams.getAll(wire.tail);
+  const inUrl = (name: string) => (isGiven ? [] : searchParams.getAll(name));
+  const offsets = inUrl(wire.offset);
+  const tails = inUrl(wire.tail);
   if (
     offsets.length + tails.length > 1 ||
     (given.from !== undefined && given.tail !== undefined)
@@ -289,12 +290,12 @@ function startOf(
   }
   const tail = given.tail ?? (tails[0] === undefined ? null : digits(tails[0]));
   if (given.tail !== undefined || tails.length > 0) {
-    return tail !== null && isOffset(tail)
+    return isOffset(tail)
       ? { start: { tail }, ...wanted }
       : `A tail must be a whole number of 0 or more: how much of the end of the text to start with (UTF-16 code units). The request has ${given.tail ?? shown(url)}.`;
   }
   const from = given.from ?? parseOffset(offsets[0] ?? "-1");
-  return from !== null && isOffset(from)
+  return isOffset(from)
     ? { start: { from }, ...wanted }
     : `An offset must be a whole number of 0 or more (UTF-16 code units). The request has ${given.from ?? shown(url)}.`;
 }

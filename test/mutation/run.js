@@ -10,7 +10,7 @@ import process from "node:process";
 /** The tests of each source, the quickest first. The others have all tests of their folder. */
 const tests = {
   "client/flush": ["flush", "endings", "saver"],
-  "client/follow": ["resume"],
+  "client/follow": ["resume", "durable/durable"],
   "client/hook-api": ["routes"],
   "client/index": ["index", "badInput", "write", "resume", "endings"],
   "client/options": ["badInput", "endings"],
