@@ -13,7 +13,6 @@ import {
   errorsLogged,
   fired,
   setUp,
-  setUpStream,
   textOf,
   writes,
 } from "../../test/support/setup.js";
@@ -450,20 +449,6 @@ describe("signs of life", () => {
     await app.after(60);
     expect(await jobs()).toHaveLength(1);
   });
-});
-
-test("a result that cannot be saved does not cost the text", async () => {
-  const errors = errorsLogged().mockClear();
-  const { generate, streamId, t, streaming } = await setUpStream();
-  const writing = generate(async (append) => {
-    await append("Text.");
-    return { at: new Date() };
-  });
-  expect(await settled(writing)).toBe(true);
-  const info = await t.query((ctx) => streaming.getStreamInfo(ctx, streamId));
-  expect(info).toMatchObject({ status: "done", length: 5 });
-  expect(info?.result).toBeUndefined();
-  expect(errors).toHaveBeenCalledOnce();
 });
 
 test("a generator's return is the result, over HTTP too", async () => {
