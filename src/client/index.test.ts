@@ -9,7 +9,7 @@ import {
   writes,
 } from "../../test/support/setup.js";
 import { sleep } from "../time.js";
-import { PersistentTextStreaming } from "./index.js";
+import { PersistentTextStreaming, type StreamId } from "./index.js";
 
 useClock();
 afterEach(() => vi.restoreAllMocks());
@@ -213,6 +213,14 @@ test("queries, mutations and actions can call the methods; to stop or delete twi
   await act((ctx) => streaming.deleteStream(ctx, other));
   await act((ctx) => streaming.abortStream(ctx, other));
   expect(await status()).toBe("error");
+  const gone = { text: "", status: "error" };
+  const body = (from?: number) =>
+    act((ctx) => streaming.getStreamBody(ctx, other, from));
+  expect(await body()).toEqual(gone);
+  const page = { ...gone, from: 3, next: 3, claimed: false };
+  expect(await body(3)).toEqual(page);
+  const noId = act((ctx) => streaming.deleteStream(ctx, "x" as StreamId));
+  await expect(noId).rejects.toThrow("Expected ID");
 });
 
 test("the component and the options can be read off the instance", () => {

@@ -397,6 +397,7 @@ describe("invalid options throw a TypeError that says what is expected", () => {
     ["an origin after a space", origins(" app://x.test"), /browsers/],
     ["an origin in capitals", origins("https://X.test"), /browsers/],
     ["an origin with a star", origins("https://*.test"), /browsers/],
+    ["an origin without a host", origins("file://"), /browsers/],
     ["an origin with a path", origins("app://x.test/chat"), /browsers/],
     ["an origin in an array", origins(["app://x.test"]), /browsers/],
   ];

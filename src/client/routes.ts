@@ -223,8 +223,8 @@ function allowOrigin(
   }
   // The response depends on the origin, so caches must keep one for each.
   headers.append("Vary", "Origin");
-  const origin = request.headers.get("Origin") ?? "none";
-  if (origins.has(origin)) {
+  const origin = request.headers.get("Origin");
+  if (origin !== null && origins.has(origin)) {
     headers.set("Access-Control-Allow-Origin", origin);
   }
   return response;
@@ -359,6 +359,7 @@ function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
 function isOrigin(origin: unknown): origin is string {
   return holds(() => {
     const { protocol, host } = new URL(origin as string);
-    return `${protocol}//${host}` === origin && !host.includes("*");
+    const isHost = host !== "" && !host.includes("*");
+    return isHost && `${protocol}//${host}` === origin;
   });
 }
