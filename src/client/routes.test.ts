@@ -1,9 +1,7 @@
 import { corsRouter } from "convex-helpers/server/cors";
-import { convexTest } from "convex-test";
 import {
   anyApi,
   type ApiFromModules,
-  defineSchema,
   type GenericDataModel,
   type GenericQueryCtx,
   httpActionGeneric,
@@ -13,8 +11,12 @@ import {
 import { ConvexError } from "convex/values";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { settled, useClock } from "../../test/support/clock.js";
-import { components, errorsLogged, textOf } from "../../test/support/setup.js";
-import { register } from "../test.js";
+import {
+  components,
+  errorsLogged,
+  setUp,
+  textOf,
+} from "../../test/support/setup.js";
 import {
   PersistentTextStreaming,
   type RegisterRoutesOptions,
@@ -96,30 +98,22 @@ function router() {
   return http;
 }
 
-function setUp() {
-  const t = convexTest({
-    schema: defineSchema({}),
-    modules: {
-      "./_generated/api.ts": () => Promise.resolve({}),
-      "./chat.ts": () => Promise.resolve(chat),
-      "./http.ts": () => Promise.resolve({ default: router() }),
-    },
-  });
-  register(t);
-  return t;
-}
-type App = ReturnType<typeof setUp>;
-type User = ReturnType<App["withIdentity"]>;
+const modules = {
+  "./chat.ts": () => Promise.resolve(chat),
+  "./http.ts": () => Promise.resolve({ default: router() }),
+};
+type User = ReturnType<ReturnType<typeof setUp>["t"]["withIdentity"]>;
 
-let t: App;
+let t: ReturnType<typeof setUp>["t"];
 let ann: User;
 let streamId: StreamId;
 beforeEach(async () => {
   errorsLogged();
   seen.length = 0;
-  t = setUp();
+  const app = setUp(undefined, modules);
+  t = app.t;
   ann = t.withIdentity({ name: "ann" });
-  streamId = await t.mutation((ctx) => streaming.createStream(ctx));
+  streamId = await app.create();
 });
 afterEach(() => {
   vi.restoreAllMocks();
@@ -172,6 +166,7 @@ describe("the routes", () => {
   const send = (body: string | null, headers = {}) =>
     ann.fetch("/chat", { method: "POST", body, headers });
   const open = (query: string) => t.fetch(`/open${query}`);
+  const own = (id: string) => t.fetch(`/own?streamId=${id}`);
   const large = (id: number) => `{"streamId":"${"x".repeat(id)}"}`;
   const proto = '{"__proto__":{"streamId":"x"}}';
   const length = { "Content-Length": "10000000" };
@@ -190,11 +185,8 @@ describe("the routes", () => {
   /** Every kind of request that writes nothing, and its answer. */
   const requests: [string, number, RegExp | null, () => Promise<Response>][] = [
     ["POST with no body", 400, /JSON.*empty/, () => send(null)],
-    ["POST with an empty body", 400, /empty/, () => send("")],
     ["POST with a form", 400, /not JSON: "id=x/, () => send("id=x&other=1")],
-    ["POST with half of its JSON", 400, /not JSON/, () => send('{"streamId":')],
     ["POST with null", 400, /is null/, () => send("null")],
-    ["POST with a number", 400, /is 7/, () => send("7")],
     ["POST with an array", 400, /Array/, () => send("[]")],
     ["POST with no id", 400, /its streamId is undefined/, () => send("{}")],
     ["POST with a number for an id", 400, /7/, () => send('{"streamId":7}')],
@@ -215,23 +207,12 @@ describe("the routes", () => {
     ["another's id", 403, others, () => ann.fetch("/chat?streamId=x")],
     ["a bad offset", 400, /number/, () => open("?streamId=x&offset=-2")],
     ["POST by a stranger", 403, others, () => post(t)],
-    ["GET by a stranger", 403, others, () => get(t)],
     ["POST by a follower", 403, others, () => post(as("bob"))],
     ["GET by a follower", 200, null, () => get(as("bob"), "/chat", HEAD)],
     ["a rule that is broken", 500, wrong, () => post(as("broken"))],
     ["a rule that returns false", 500, wrong, () => post(as("careless"))],
-    [
-      "a function refuses",
-      403,
-      /^No key/,
-      () => post(t, "/own", keyed("read")),
-    ],
-    [
-      "the longest id",
-      403,
-      /^No key/,
-      () => t.fetch(`/own?streamId=${"x".repeat(100)}`),
-    ],
+    ["a function refuses", 403, /^No key/, () => post(t, "/own", keyed("get"))],
+    ["the longest id", 403, /^No key/, () => own("x".repeat(100))],
     ["one allows", 200, null, () => get(t, "/own", keyed("read", HEAD))],
     ["one returns false", 500, wrong, () => get(t, "/own", keyed("false"))],
     ["one throws", 500, wrong, () => post(t, "/own", keyed("boom"))],
@@ -367,7 +348,6 @@ describe("invalid options throw a TypeError that says what is expected", () => {
   });
   const cases: [string, unknown, RegExp][] = [
     ["no options", undefined, /takes options, \{ path, write, authorize \}/],
-    ["options that are text", "/chat", /takes options/],
     ["no path", without("path"), /must begin with a slash/],
     ["a path that is empty", { ...good, path: "" }, /such as "\/chat"/],
     ["a path without a slash", { ...good, path: "chat" }, /it is "chat"/],
@@ -383,13 +363,11 @@ describe("invalid options throw a TypeError that says what is expected", () => {
     ["write that is an action", { ...good, write: query }, /a Convex function/],
     ["no authorize", without("authorize"), /internal\.chat\.authorizeStream/],
     ["authorize: null", { ...good, authorize: null }, /is null/],
-    ["authorize: true", { ...good, authorize: true }, /is true/],
     ["authorize: Public", { ...good, authorize: "Public" }, /"public"/],
     ["authorize: {}", { ...good, authorize: {} }, /a reference/],
     ["a query for authorize", { ...good, authorize: query }, /not a reference/],
     ["half a reference", { ...good, authorize: anyApi["chat"] }, /reference/],
     ["origins as text", { ...good, allowedOrigins: "*" }, /an array/],
-    ["an origin that is unset", origins(undefined), /is undefined/],
     ["an origin with a slash", origins("https://x.test/"), /without a path/],
     ["an origin without a scheme", origins("x.test"), /"https:/],
     ["an origin with its port", origins("https://x.test:443"), /browsers send/],
