@@ -3,25 +3,15 @@ import { expectTypeOf, test } from "vitest";
 import type { StreamBody, StreamPage } from "../shared.js";
 import type { UseStreamOptions } from "./index.js";
 
-type Plain = FunctionReference<
+type Query<Args, Result> = FunctionReference<
   "query",
   "public",
-  { streamId: string },
-  StreamBody
+  Args & { streamId: string },
+  Result
 >;
-type Paged = FunctionReference<
-  "query",
-  "public",
-  { streamId: string; from?: number },
-  StreamBody | StreamPage
->;
-
-type Stripped = FunctionReference<
-  "query",
-  "public",
-  { streamId: string; from?: number },
-  StreamBody
->;
+type Plain = Query<object, StreamBody>;
+type Paged = Query<{ from?: number }, StreamBody | StreamPage>;
+type Stripped = Query<{ from?: number }, StreamBody>;
 
 test("incremental needs a query that takes `from` and says where its text starts", () => {
   expectTypeOf<{ incremental: true }>().not.toExtend<

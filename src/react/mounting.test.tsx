@@ -10,7 +10,7 @@ import {
   useEffect,
   useState,
 } from "react";
-import { createRoot } from "react-dom/client";
+import { createRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { chat, newClient, writeUrl } from "../../test/support/hook.js";
@@ -27,6 +27,7 @@ import {
 let client: ConvexReactClient;
 let streamId: string;
 let logged: string[];
+let root: Root | undefined;
 beforeEach(async () => {
   client = newClient();
   streamId = await client.mutation(chat.create, {});
@@ -34,6 +35,9 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   cleanup();
+  root?.unmount();
+  root = undefined;
+  vi.unstubAllGlobals();
   vi.restoreAllMocks();
   await client.close();
 });
@@ -47,6 +51,15 @@ function Reply(props: {
   const follower = useStreamBody(chat.body, streamId);
   props.seen?.push([body.status, body.text, follower.text]);
   return <p data-loading={body.isLoading}>{body.text}</p>;
+}
+
+/** Shows something as an app does, whose updates React may render in slices. */
+function showSliced(app: React.ReactNode) {
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
+  const place = document.createElement("div");
+  root = createRoot(place);
+  root.render(app);
+  return place;
 }
 
 const page = (reply: React.ReactNode) => (
@@ -140,7 +153,6 @@ function spend(time: number) {
 }
 
 test("50 readers show the same in every frame, those that a transition mounts too", async () => {
-  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
   const url = writeUrl({ sentences: 60, delay: 4 });
   let mountMore = () => {};
   function One() {
@@ -155,9 +167,7 @@ test("50 readers show the same in every frame, those that a transition mounts to
     }, []);
     return Array.from({ length: count }, (_, i) => <One key={i} />);
   }
-  const place = document.createElement("div");
-  const root = createRoot(place);
-  root.render(
+  const place = showSliced(
     <ConvexProvider client={client}>
       <All />
     </ConvexProvider>,
@@ -177,21 +187,16 @@ test("50 readers show the same in every frame, those that a transition mounts to
     { timeout: 20_000 },
   );
   expect(frames.filter((shown) => shown.size > 1)).toEqual([]);
-  root.unmount();
-  vi.unstubAllGlobals();
 });
 
 test("deferred lines: each is parsed once, and every render has those of its own body", async () => {
-  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
   const all = Array.from({ length: 60 }, (_, i) => `line ${i}`);
   const parsed: string[] = [];
   const parse = (line: string) => {
     parsed.push(line);
     return line;
   };
-  const renders: { text: string; lines: readonly string[] }[] = [];
-  const note = (text: string, lines: readonly string[]) =>
-    void renders.push({ text, lines });
+  const renders: [text: string, lines: readonly string[]][] = [];
   let arrive = (_: StreamState) => {};
   const Line = memo(function Line({ line }: { line: string }) {
     spend(6);
@@ -207,12 +212,10 @@ test("deferred lines: each is parsed once, and every render has those of its own
     }, []);
     const deferred = useDeferredValue(body);
     const lines = useStreamLines(deferred, parse);
-    note(deferred.text, lines);
+    renders.push([deferred.text, lines]);
     return lines.map((line) => <Line key={line} line={line} />);
   }
-  const place = document.createElement("div");
-  const root = createRoot(place);
-  root.render(
+  const place = showSliced(
     <StrictMode>
       <Lines />
     </StrictMode>,
@@ -227,15 +230,12 @@ test("deferred lines: each is parsed once, and every render has those of its own
   const shown = () => place.querySelectorAll("li").length;
   await waitFor(() => expect(shown()).toBe(all.length), { timeout: 20_000 });
   expect(parsed).toEqual(all);
-  for (const { text, lines } of renders) {
+  for (const [text, lines] of renders) {
     expect(text).toBe(lines.map((line) => `${line}\n`).join(""));
   }
-  root.unmount();
-  vi.unstubAllGlobals();
 });
 
 test("a request waits for the effects of the commit in which it is wanted: they may sign the user in", async () => {
-  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
   const latest = { token: "" };
   const sent: unknown[] = [];
   const fetch = (_: string, { headers }: RequestInit) => {
@@ -259,14 +259,11 @@ test("a request waits for the effects of the commit in which it is wanted: they 
     });
     return <p>{token}</p>;
   }
-  const root = createRoot(document.createElement("div"));
-  root.render(<ConvexProvider client={client} children={<Page />} />);
+  showSliced(<ConvexProvider client={client} children={<Page />} />);
   // Later updates are not rendered synchronously.
   for (const token of ["", " ", "  ", "   ", "new"]) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     update(token);
   }
   await waitFor(() => expect(sent).toEqual(["Bearer new"]));
-  root.unmount();
-  vi.unstubAllGlobals();
 });

@@ -32,133 +32,92 @@ const requests = async (id = streamId) =>
 
 /** A component that drives the stream, and how the stream is written. */
 const drive = (
-  writing: Parameters<typeof writeUrl>[0] | URL,
-  props: Partial<ReaderProps> = {},
+  writing: Parameters<typeof writeUrl>[0],
+  props: Partial<ReaderProps>,
   options: { strict?: boolean } = {},
 ) => {
-  const url = writing instanceof URL ? writing : writeUrl(writing);
+  const url = writeUrl(writing);
   return mount(client, { url, driven: true, streamId, ...props }, options);
 };
 
-/** A reader that has shown some of the text and not yet all. */
-async function inMidStream(
-  props: Partial<ReaderProps> = {},
-  sentences = 40,
-  options = {},
-) {
-  const reader = drive({ sentences, delay: 2 }, props, options);
-  await waitFor(() =>
-    expect(reader.history.last.text.length).toBeGreaterThan(100),
-  );
-  expect(reader.history.last.text.length).toBeLessThan(story(sentences).length);
-  return reader;
-}
-
 describe.each([{ incremental: false }, { incremental: true }])(
-  "with incremental: $incremental",
+  "with incremental: $incremental, a stream",
   ({ incremental }) => {
-    describe("a driven stream", () => {
-      test("shows the text as it arrives, at most once a frame, with one request, under StrictMode too", async () => {
-        let frames = 0;
-        let counting = true;
-        const count = () => {
-          frames++;
-          if (counting) requestAnimationFrame(count);
-        };
-        requestAnimationFrame(count);
-        // Not even one that is cancelled before it is sent.
-        const fetched = vi.spyOn(globalThis, "fetch");
-        // The URL and the headers are new objects at every render.
-        const reader = drive(
-          { sentences: 100, delay: 1 },
-          { incremental, authToken: "secret", headers: { "X-Extra": "more" } },
-          { strict: true },
-        );
-        await reader.shows(story(100), "done");
-        counting = false;
-        expect(fetched).toHaveBeenCalledTimes(1);
-        fetched.mockRestore();
-        const { shown, renders } = reader.history;
-        expect(shown.length).toBeGreaterThan(3);
-        // StrictMode renders twice. 0.1 s of a frame that did not come counts as
-        // one, too: a busy machine.
-        expect(renders / 2).toBeLessThanOrEqual(frames + 3);
-        expect(await requests()).toMatchObject([
-          { authorization: "Bearer secret", extra: "more" },
-        ]);
-      });
-
-      test("is not disturbed by renders at any time, with a token that changes", async () => {
-        const reader = drive(
-          { sentences: 30, delay: 2 },
-          { incremental, authToken: "0" },
-        );
-        for (let i = 1; reader.history.last.status !== "done"; i++) {
-          reader.update({ authToken: String(i) });
-          await new Promise((resolve) => setTimeout(resolve));
-        }
-        await reader.shows(story(30), "done");
-        expect(await requests()).toHaveLength(1);
-      });
-
-      test("begins when the id is there, and is followed by another, which starts clean", async () => {
-        const reader = drive(
-          { sentences: 40, delay: 2 },
-          { streamId: undefined, incremental },
-        );
-        expect(reader.history.last).toMatchObject(nothing);
-        expect(await requests()).toHaveLength(0);
-        reader.update({ streamId });
-        await waitFor(() => expect(reader.history.last.text).not.toBe(""));
-        const next = await client.mutation(chat.create, {});
-        reader.history.shown.length = 0;
-        reader.update({ streamId: next, url: writeUrl({ sentences: 7 }) });
-        expect(reader.history.last).toMatchObject(nothing);
-        await reader.shows(story(7), "done");
-        expect(await requests(next)).toHaveLength(1);
-        // The first one is still written to its end.
-        const written = { text: story(40), status: "done" };
-        await waitFor(async () =>
-          expect(await client.query(chat.body, { streamId })).toEqual(written),
-        );
-      });
-
-      test("may stop being driven and be driven again", async () => {
-        const reader = await inMidStream({ incremental });
-        reader.update({ driven: false });
-        const before = reader.history.last.text.length;
-        await waitFor(() =>
-          expect(reader.history.last.text.length).toBeGreaterThan(before),
-        );
-        reader.update({ driven: true });
-        await reader.shows(story(40), "done");
-        expect(await requests()).toHaveLength(1);
-      });
-
-      // The fault lab cuts connections and sockets and kills actions, at any moment.
-      test("has all its text when the writer throws", async () => {
-        const failing = { sentences: 10, delay: 1, failAt: 20 };
-        const reader = drive(failing, { incremental });
-        await reader.shows(story(10).slice(0, 100), "error");
-      });
+    test("shows the text as it arrives, at most once a frame, with one request, under StrictMode too", async () => {
+      let frames = 0;
+      let counting = true;
+      const count = () => {
+        frames++;
+        if (counting) requestAnimationFrame(count);
+      };
+      requestAnimationFrame(count);
+      // Not even one that is cancelled before it is sent.
+      const fetched = vi.spyOn(globalThis, "fetch");
+      // The URL and the headers are new objects at every render.
+      const reader = drive(
+        { sentences: 100, delay: 1 },
+        { incremental, authToken: "secret", headers: { "X-Extra": "more" } },
+        { strict: true },
+      );
+      await reader.shows(story(100), "done");
+      counting = false;
+      expect(fetched).toHaveBeenCalledTimes(1);
+      fetched.mockRestore();
+      const { shown, renders } = reader.history;
+      expect(shown.length).toBeGreaterThan(3);
+      // StrictMode renders twice. 0.1 s of a frame that did not come counts as
+      // one, too: a busy machine.
+      expect(renders / 2).toBeLessThanOrEqual(frames + 3);
+      expect(await requests()).toMatchObject([
+        { authorization: "Bearer secret", extra: "more" },
+      ]);
     });
 
-    describe("a follower", () => {
-      test("sees the same text, early or late", async () => {
-        const url = writeUrl({ sentences: 60, delay: 1 });
-        const props = { url, streamId, incremental };
-        const early = mount(client, { ...props, driven: false });
-        const driver = await inMidStream({ url, incremental }, 60);
-        const late = mount(client, { ...props, driven: false });
-        await Promise.all(
-          [early, driver, late].map((reader) =>
-            reader.shows(story(60), "done"),
-          ),
-        );
-        const after = mount(client, { ...props, driven: false });
-        await after.shows(story(60), "done");
-        expect(await requests()).toHaveLength(1);
-      });
+    test("begins when the id is there, and is followed by another, which starts clean", async () => {
+      const reader = drive(
+        { sentences: 40, delay: 2 },
+        { streamId: undefined, incremental },
+      );
+      expect(reader.history.last).toMatchObject(nothing);
+      expect(await requests()).toHaveLength(0);
+      reader.update({ streamId });
+      await waitFor(() => expect(reader.history.last.text).not.toBe(""));
+      const next = await client.mutation(chat.create, {});
+      reader.history.shown.length = 0;
+      reader.update({ streamId: next, url: writeUrl({ sentences: 7 }) });
+      expect(reader.history.last).toMatchObject(nothing);
+      await reader.shows(story(7), "done");
+      expect(await requests(next)).toHaveLength(1);
+      // The first one is still written to its end.
+      const written = { text: story(40), status: "done" };
+      await waitFor(async () =>
+        expect(await client.query(chat.body, { streamId })).toEqual(written),
+      );
+    });
+
+    test("is not disturbed by renders at any time, with a token and a driver that change", async () => {
+      const reader = drive({ sentences: 30, delay: 2 }, { incremental });
+      for (let i = 0; reader.history.last.status !== "done"; i++) {
+        reader.update({ authToken: String(i), driven: i % 2 === 0 });
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      await reader.shows(story(30), "done");
+      expect(await requests()).toHaveLength(1);
+    });
+
+    // The fault lab cuts connections and sockets and kills actions, at any moment.
+    test("reads the same for all, early or late, if its writer throws too", async () => {
+      const written = { sentences: 60, delay: 1, failAt: 200 };
+      const follow = () => drive(written, { driven: false, incremental });
+      const [early, driver] = [follow(), drive(written, { incremental })];
+      await waitFor(() => expect(driver.history.last.text).not.toBe(""));
+      expect(driver.history.last.status).toBe("streaming");
+      const late = follow();
+      for (const reader of [early, driver, late]) {
+        await reader.shows(story(60).slice(0, 1000), "error");
+      }
+      await follow().shows(story(60).slice(0, 1000), "error");
+      expect(await requests()).toHaveLength(1);
     });
   },
 );
