@@ -199,8 +199,7 @@ class Reading {
     this.tail = tail ?? null;
     // React Native's `fetch` resolves when everything has arrived, and then has no
     // body.
-    const isWhole =
-      typeof Response === "function" && !("body" in Response.prototype);
+    const isWhole = !("body" in Response.prototype);
     if (isWhole && options.fetch === undefined) this.poll(UNREADABLE);
   }
 
@@ -254,7 +253,7 @@ class Reading {
         // A lost request to drive may have arrived anyway, so the stream is checked
         // before it is sent again.
         looks = outcome !== "unwritten";
-        if (outcome === "unwritten" && losses === 0) continue;
+        if (!looks) continue;
         losses = this.offset > offset ? 0 : losses + 1;
         if (losses === LOSSES_TO_TELL && typeof outcome === "object") {
           console.warn("A stream cannot be read. Trying again:", outcome.lost);
@@ -283,7 +282,7 @@ class Reading {
     way: Way,
     inbox: Inbox,
   ): AsyncGenerator<string, Outcome> {
-    this.newsAt = now();
+    const openedAt = (this.newsAt = now());
     const main = this.open(way, inbox);
     let probe: Leg | null = null;
     let canProbe = way === "drive" || way === "follow";
@@ -292,6 +291,9 @@ class Reading {
     let lagsSince: number | null = null;
     let isCrowded = false;
     let stopGivingWay = () => {};
+    /** How long to wait for a head. The request may never have arrived. */
+    const untilLate = () =>
+      main.answer === null ? openedAt + ABANDONED_MS - now() : Infinity;
     const patience = () => {
       if (lagsSince !== null) return lagsSince + LAG_MS - now();
       if (probe !== null || !canProbe) return ABANDONED_MS;
@@ -306,7 +308,7 @@ class Reading {
           if (!main.spoke) this.poll("is held back on its way");
           return "again";
         }
-        const event = await inbox.take(patience());
+        const event = await inbox.take(Math.min(patience(), untilLate()));
         this.newsAt = now();
         if (event === "closed") return "ended";
         if (event === "interrupted") {
@@ -319,7 +321,7 @@ class Reading {
         }
         if (event === "silence") {
           if (lagsSince !== null) continue;
-          if (probe !== null || !canProbe) {
+          if (probe !== null || !canProbe || untilLate() <= 0) {
             return { lost: new Error("The request got no response.") };
           }
           if (way === "follow" && this.tail !== null) {
@@ -385,9 +387,9 @@ class Reading {
             return "again";
 
           case "end":
-            if (leg.answer?.isEnd && this.offset >= leg.answer.next) {
-              this.status = leg.answer.status;
-              this.error = leg.answer.error;
+            if (event.answer.isEnd && this.offset >= event.answer.next) {
+              this.status = event.answer.status;
+              this.error = event.answer.error;
               return "ended";
             }
             if (leg === main) {
@@ -551,7 +553,7 @@ class Leg {
           await inbox.post({ leg: this, type: "text", text });
         }
       }
-      void inbox.post({ leg: this, type: "end" });
+      void inbox.post({ leg: this, type: "end", answer });
     } catch (error) {
       if (signal.aborted) return;
       isFinal ||= error instanceof ReadStreamError;
@@ -576,7 +578,7 @@ type Event = { leg: Leg } & (
   | { type: "head"; answer: Answer; hasText: boolean }
   | { type: "text"; text: string }
   | { type: "unreadable" }
-  | { type: "end" }
+  | { type: "end"; answer: Answer }
   | { type: "failed"; error: unknown; isFinal: boolean }
 );
 
@@ -593,7 +595,7 @@ class Inbox {
    * At most one timer, set again when it runs out: on a deployment a cleared timer
    * still counts.
    */
-  private timer: ReturnType<typeof setTimeout> | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private timerEndsAt = 0;
   /** When (ms) the wait for an event ends; Infinity while no one waits. */
   private deadline = Infinity;
@@ -632,13 +634,13 @@ class Inbox {
   }
 
   private setTimer(time: number): void {
-    if (this.timer !== null) {
+    if (this.timer !== undefined) {
       if (this.timerEndsAt <= this.deadline) return;
       clearTimeout(this.timer);
     }
     this.timerEndsAt = now() + time;
     this.timer = setTimeout(() => {
-      this.timer = null;
+      this.timer = undefined;
       if (this.deadline === Infinity) return;
       const left = this.deadline - now();
       if (left > 0) this.setTimer(left);
@@ -648,7 +650,7 @@ class Inbox {
 
   close(): void {
     this.isClosed = true;
-    if (this.timer !== null) clearTimeout(this.timer);
+    clearTimeout(this.timer);
     for (const { taken } of this.events.splice(0)) taken();
     this.wake?.();
   }

@@ -159,6 +159,8 @@ async function reason(response: Response): Promise<string> {
 /**
  * The text of a body, as it arrives, in whole characters. Throws if the connection
  * breaks, and leaves out a character that was split there.
+ *
+ * @param signal The request's own signal, because it keeps a listener.
  */
 export async function* textOf(
   body: ReadableStream<Uint8Array>,

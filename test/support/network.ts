@@ -12,8 +12,10 @@ export type Trouble =
   | "bodiless"
   /** The same, and the last byte is missing. */
   | "clipped"
-  /** The page cannot see this header. */
-  | { hides: string }
+  /** Nothing ever answers. */
+  | "unheard"
+  /** These headers are different. Without a value, the page cannot see one. */
+  | { headers: Record<string, string> }
   /** The answer has this status instead. */
   | { status: number; error?: string; retryAfter?: string }
   /** The connection breaks after so many bytes of the body. */
@@ -43,6 +45,7 @@ export function network(
     requests.push({ method, url: new URL(url), headers, body: init.body });
     const trouble = troubles(requests.length - 1);
     if (trouble === "lost") throw new TypeError("Failed to fetch");
+    if (trouble === "unheard") return new Promise(() => {});
     if (typeof trouble === "object" && "status" in trouble) {
       const { status, error, retryAfter } = trouble;
       return new Response(error ? JSON.stringify({ error }) : null, {
@@ -54,8 +57,10 @@ export function network(
     if (trouble === "unanswered") throw new TypeError("Failed to fetch");
     const { status } = response;
     const seen = { status, headers: new Headers(response.headers) };
-    if (typeof trouble === "object" && "hides" in trouble) {
-      seen.headers.delete(trouble.hides);
+    if (typeof trouble === "object" && "headers" in trouble) {
+      for (const entry of Object.entries(trouble.headers)) {
+        seen.headers.set(...entry);
+      }
     }
     if (response.body === null) return new Response(null, seen);
     const connection = connectionWith(trouble, signal);
@@ -81,7 +86,7 @@ function connectionWith(
   signal: AbortSignal | null | undefined,
 ): TransformStream<Uint8Array, Uint8Array> {
   let [how, left] = ["", Infinity];
-  if (typeof trouble === "object" && !("hides" in trouble)) {
+  if (typeof trouble === "object" && !("headers" in trouble)) {
     [[how, left]] = Object.entries(trouble) as [[string, number]];
   }
   return new TransformStream({
