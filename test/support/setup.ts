@@ -21,7 +21,7 @@ import type { DataModel } from "../../src/component/_generated/dataModel.js";
 import schema from "../../src/component/schema.js";
 import { finishDue, settled } from "./clock.js";
 import { modules as componentModules } from "./component.js";
-import { actionWithLimits, withLimits } from "./with-limits.js";
+import { checked, withLimits } from "./with-limits.js";
 
 export const components = componentsGeneric() as unknown as {
   persistentTextStreaming: ComponentApi;
@@ -197,15 +197,34 @@ export async function setUpStream(options?: PersistentTextStreamingOptions) {
   };
 }
 
+/** A function may have this many operations in flight. */
+const OPERATIONS = 1000;
+
 /** The `ctx` of an action, with the limits of a deployment and the faults that a test asks for. */
-function deployed(
-  action: ActionCtx,
-  faults: Faults = () => undefined,
-): ActionCtx {
-  const ctx = actionWithLimits(action);
+function deployed(ctx: ActionCtx, faults: Faults = () => undefined): ActionCtx {
   // A fake timer calls from the test that moves the clock, not from the action
   // that set it, and convex-test goes by who calls.
   const inAction = AsyncLocalStorage.snapshot();
+  let inFlight = 0;
+  async function operation<T>(run: () => Promise<T>): Promise<T> {
+    if (inFlight >= OPERATIONS) {
+      throw new Error(
+        `Too many concurrent operations in a function (limit: ${OPERATIONS}).`,
+      );
+    }
+    inFlight++;
+    try {
+      return await inAction(run);
+    } finally {
+      inFlight--;
+    }
+  }
+  const mutate = checked<ActionCtx["runMutation"]>((...args) =>
+    ctx.runMutation(...args),
+  );
+  const query = checked<ActionCtx["runQuery"]>((...args) =>
+    ctx.runQuery(...args),
+  );
   let index = 0;
   const runMutation = async (
     mutation: FunctionReference<"mutation", "public" | "internal">,
@@ -213,15 +232,13 @@ function deployed(
   ): Promise<unknown> => {
     const fault = faults({ index: index++, args });
     if (fault === "refused") throw new Error("The commit was refused.");
-    const result: unknown = await inAction(() =>
-      ctx.runMutation(mutation, args),
-    );
+    const result: unknown = await operation(() => mutate(mutation, args));
     if (fault === "lost") throw new Error("The answer was lost.");
     await fault;
     return result;
   };
-  const runQuery: ActionCtx["runQuery"] = (query, ...args) =>
-    inAction(() => ctx.runQuery(query, ...args));
+  const runQuery: ActionCtx["runQuery"] = (...args) =>
+    operation(() => query(...args));
   return { ...ctx, runQuery, runMutation } as ActionCtx;
 }
 
