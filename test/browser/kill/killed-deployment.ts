@@ -1,17 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { JSONValue } from "convex/values";
 import type { DeploymentOptions } from "../../local-deployment/deployment.js";
 
 const program = fileURLToPath(new URL("./killed-process.ts", import.meta.url));
-
-type Documents = Record<string, JSONValue>[];
 
 /** A local deployment that is killed and started again with its data. */
 export class KilledDeployment {
@@ -86,26 +83,4 @@ export class KilledDeployment {
   async actions(): Promise<number> {
     return ((await this.control("open")) as { actions: number }).actions;
   }
-
-  documents(table: string): Promise<Documents> {
-    return savedDocuments(this.data, table);
-  }
-}
-
-/** The documents in a component's table, as a process started now would find them. */
-export async function savedDocuments(
-  data: string,
-  table: string,
-): Promise<Documents> {
-  const journal = await readFile(join(data, "journal.jsonl"), "utf8");
-  const documents = new Map<string, Documents[number] | null>();
-  for (const line of journal.split("\n").slice(0, -1)) {
-    const { writes } = JSON.parse(line) as {
-      writes: { id: string; doc: Documents[number] | null }[];
-    };
-    for (const { id, doc } of writes) {
-      if (id.endsWith(table)) documents.set(id, doc);
-    }
-  }
-  return [...documents.values()].filter((doc) => doc !== null);
 }
