@@ -152,7 +152,7 @@ describe("what HTTP answers", () => {
     expect(ended).toEqual([0]);
     await pass(1000);
     expect(ended).toEqual([0, 2, 3]);
-    answer(hello());
+    answer(streamed().response);
     await pass(3000);
     expect(ended).toEqual([0, 2, 3]);
     for (const stop of stops) stop();

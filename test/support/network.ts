@@ -98,7 +98,11 @@ function connectionWith(
     transform(bytes, controller) {
       const part = bytes.subarray(0, left);
       left -= part.length;
-      if (part.length > 0) controller.enqueue(part);
+      // Packets do not end where characters do.
+      const middle = part.length >> 1;
+      for (const packet of [part.slice(0, middle), part.slice(middle)]) {
+        if (packet.length > 0) controller.enqueue(packet);
+      }
       if (left > 0) return;
       if (how === "deadAfter") return new Promise(() => {});
       if (how === "endAfter") return controller.terminate();
