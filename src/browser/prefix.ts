@@ -16,7 +16,7 @@ export class GrowingText {
     /** The offset where the text starts. */
     public start = 0,
   ) {
-    this.tail = text.length <= 2 * TAIL ? text : text.slice(-TAIL);
+    this.tail = text;
   }
 
   append(piece: string): void {
@@ -59,27 +59,23 @@ interface Known {
  * @param before Another prefix of the same stream, to start with.
  */
 export function createPrefix(before?: Known) {
-  // While a stream is pending, its text is only the query's placeholder.
-  const known = before?.status === "pending" ? undefined : before;
   /** The offset where the text starts: 0, unless only the end is read. */
-  let start = known?.start ?? null;
+  let start: number | null = null;
   /** The text from `start` on, in pieces. */
-  let pieces = new GrowingText(known?.text, start ?? 0);
+  let pieces = new GrowingText();
   /** The whole text from the query, if it is longer than the pieces, or different. */
   let whole = "";
   /** Whether `whole` arrived before anything was saved, so that any text replaces it. */
   let isPlaceholder = false;
-  let saved: StreamStatus = known?.status ?? "pending";
+  let saved: StreamStatus = "pending";
 
   /** Appends the new part of a piece. False if it contradicts the text. */
   function extend(offset: number, text: string): boolean {
     start ??= pieces.start = offset;
     // Text after a gap would show in the wrong place. It will come again.
     if (offset > prefix.end) return true;
-    if (offset < start) {
-      text = text.slice(start - offset);
-      offset = start;
-    }
+    text = text.slice(Math.max(0, start - offset));
+    offset = Math.max(offset, start);
     const overlap = pieces.from(offset - start).slice(0, text.length);
     if (overlap !== text.slice(0, overlap.length)) return false;
     pieces.append(text.slice(overlap.length));
@@ -142,6 +138,7 @@ export function createPrefix(before?: Known) {
 
     /** Adds what another reader of the stream has, unless its text is a different one. */
     adopt(other: Known): void {
+      // While a stream is pending, its text is only the query's placeholder.
       if (other.status === "pending") {
         if (prefix.text === "") prefix.replace(other.text, "pending");
       } else if (other.text && extend(other.start ?? 0, other.text)) compare();
@@ -176,6 +173,6 @@ export function createPrefix(before?: Known) {
       return saved === "pending" && begun ? "streaming" : saved;
     },
   };
-  if (before && !known) prefix.adopt(before);
+  if (before) prefix.adopt(before);
   return prefix;
 }
