@@ -17,6 +17,7 @@ import { afterAll } from "vitest";
 const path = (relative: string) =>
   fileURLToPath(new URL(relative, import.meta.url));
 
+export const packageName = "@convex-dev/persistent-text-streaming";
 export const repository = path("../..");
 
 /** Runs a command. If it fails, its output is the error. */
@@ -71,52 +72,33 @@ export const compilerOptions = {
   noUnusedParameters: true,
 };
 
-const example = path("../../example/convex");
-
 /** Writes what `convex dev` would generate for an app that uses the component. */
 export function generate(app: string): void {
-  const from = join(example, "_generated");
-  for (const file of readdirSync(from)) {
-    const text = readFileSync(join(from, file), "utf8");
-    const convex = join(app, "convex");
-    const api = generatedApi(text, modulesOf(convex), componentsOf(convex));
-    write(app, `convex/_generated/${file}`, file === "api.d.ts" ? api : text);
-  }
-}
-
-/** The example's `api.d.ts` with the modules of another app, and its further components. */
-export function generatedApi(
-  text: string,
-  modules: string[],
-  components: string[] = [],
-): string {
-  const imports = modules.map(
-    (m) => `import type * as ${m} from "../${m}.js";\n`,
-  );
-  const entries = modules.map((m) => `  ${m}: typeof ${m};\n`);
-  return text
-    .replace(/(import type \* as .*\n)+/, imports.join(""))
-    .replace(/(?<=ApiFromModules<\{\n)[^}]*/, entries.join(""))
-    .replace(/(?<=const components: \{\n)/, components.join(""));
-}
-
-/** Other components that an app uses. */
-function componentsOf(convex: string): string[] {
-  const config = readFileSync(join(convex, "convex.config.ts"), "utf8");
-  const imports = config.matchAll(
-    /import (?!persistentTextStreaming)(\w+) from "(.+)\/convex\.config"/g,
-  );
-  return [...imports].map(
-    ([, name, from]) =>
-      `  ${name}: import("${from}/_generated/component.js").ComponentApi<"${name}">;\n`,
-  );
-}
-
-/** The names of the files in which Convex looks for functions. */
-export function modulesOf(folder: string): string[] {
-  // Not those with another dot in their name: `convex.config.ts`, `chat.test.ts`.
-  return readdirSync(folder)
+  const convex = join(app, "convex");
+  const generated = path("../../example/convex/_generated");
+  cpSync(generated, join(convex, "_generated"), { recursive: true });
+  const modules = readdirSync(convex)
+    // Not those with another dot in their name: `convex.config.ts`, `chat.test.ts`.
     .filter((file) => /^[^.]+\.ts$/.test(file) && file !== "schema.ts")
     .map((file) => file.slice(0, -".ts".length))
-    .sort();
+    .map((name) => `${name}: typeof import("../${name}.js");`);
+  const config = readFileSync(join(convex, "convex.config.ts"), "utf8");
+  // An app may import the package's own component by any name.
+  const others = config.matchAll(
+    /import (\w+) from "(?!@convex-dev\/persistent)(.+)\/convex\.config/g,
+  );
+  const own = ["", "persistentTextStreaming", packageName];
+  const components = [own, ...others].map(
+    ([, name, from]) =>
+      `${name}: import("${from}/_generated/component.js").ComponentApi<"${name}">;`,
+  );
+  const api = `
+    import type { ApiFromModules, FilterApi, FunctionReference } from "convex/server";
+    declare const fullApi: ApiFromModules<{ ${modules.join(" ")} }>;
+    type Reference<Visibility extends "public" | "internal"> = FunctionReference<any, Visibility>;
+    export declare const api: FilterApi<typeof fullApi, Reference<"public">>;
+    export declare const internal: FilterApi<typeof fullApi, Reference<"internal">>;
+    export declare const components: { ${components.join(" ")} };
+  `;
+  write(app, "convex/_generated/api.d.ts", api);
 }

@@ -3,9 +3,17 @@
  * `// convex/chat.ts`, becomes that file in an app of its page: the quick start with the
  * page's files on top. Other blocks are compiled by themselves, as those in docstrings are.
  */
-import { cpSync, readdirSync, readFileSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, inject, test } from "vitest";
+import {
+  blocks,
+  fileOf,
+  filesIn,
+  snippetsOf,
+  writePages,
+  type Snippet,
+} from "./documents.js";
 import {
   copySources,
   generate,
@@ -17,42 +25,6 @@ import {
 
 const { tarball } = inject("packed");
 
-/** A fenced block of a document, or of a docstring. */
-interface Snippet {
-  /** The document and the line at which the block begins. */
-  where: string;
-  language: string;
-  code: string;
-}
-
-function snippetsOf(file: string): Snippet[] {
-  const text = readFileSync(join(repository, file), "utf8");
-  // In a docstring, each line begins with an asterisk.
-  const fence = /^( *\* |)```(tsx?)\n([^]*?)^ *(?:\* |)```$/gm;
-  return [...text.matchAll(fence)].map((match) => {
-    const [, margin, language = "", code = ""] = match;
-    return {
-      where: `${file}:${text.slice(0, match.index).split("\n").length}`,
-      language,
-      code: margin ? code.replaceAll(/^ *\* ?/gm, "") : code,
-    };
-  });
-}
-
-const filesIn = (folder: string, end: RegExp) =>
-  readdirSync(join(repository, folder), { recursive: true, encoding: "utf8" })
-    .filter((file) => end.test(file))
-    .map((file) => join(folder, file))
-    .sort();
-const guides = [
-  "README.md",
-  "example/README.md",
-  ...filesIn("docs", /^[^/]*\.md$/),
-];
-const blocks = guides.flatMap(snippetsOf);
-const fileOf = ({ code }: Snippet) => /^\/\/ (\S+\.tsx?)\n/.exec(code)?.[1];
-const pageOf = ({ where }: Snippet) => /^docs\/(.+)\.md/.exec(where)?.[1];
-
 /** The guide through the example shows excerpts of it. */
 const isExcerpt = ({ where }: Snippet) => where.startsWith("example/");
 const fragments = [
@@ -61,9 +33,6 @@ const fragments = [
     snippetsOf,
   ),
 ];
-
-const fragmentFile = ({ where, language }: Snippet) =>
-  `fragments/${where.replace(/\W/g, "_")}.${language}`;
 
 let app: string;
 beforeAll(async () => {
@@ -75,22 +44,13 @@ beforeAll(async () => {
     ...["react", "@types/react", "vue", "svelte", "solid-js"],
     ...["vitest", "@edge-runtime/vm", "vite", "@types/node"],
   );
-  const minimal = join(repository, "example/minimal");
-  cpSync(minimal, app, { recursive: true });
+  cpSync(join(repository, "example/minimal"), app, { recursive: true });
   copySources("docs", app);
   generate(app);
-  const files = blocks.filter((block) => pageOf(block) && fileOf(block));
-  for (const page of new Set(files.map((block) => pageOf(block)!))) {
-    const folder = join(app, page);
-    cpSync(minimal, folder, { recursive: true });
-    cpSync(join(app, "shared"), join(folder, "convex"), { recursive: true });
-    for (const block of files.filter((block) => pageOf(block) === page)) {
-      write(folder, fileOf(block)!, block.code);
-    }
-    generate(folder);
-  }
-  for (const snippet of fragments) {
-    write(app, fragmentFile(snippet), `${snippet.code}\nexport {};\n`);
+  writePages(app);
+  for (const { where, language, code } of fragments) {
+    const file = `fragments/${where.replace(/\W/g, "_")}.${language}`;
+    write(app, file, `${code}\nexport {};\n`);
   }
 });
 

@@ -15,6 +15,8 @@ import {
 } from "./old-app.js";
 
 const MINUTE = 60_000;
+/** On an idle machine, waits end much sooner. */
+const PATIENCE = { timeout: 30_000 };
 
 /** The text of a long stream, in as many rows as sentences. */
 const SENTENCES = Array.from(
@@ -94,19 +96,6 @@ test("every stream has its text and status", async () => {
   expect(await bodyOf("streaming")).toMatchObject({ text: TEXT });
 });
 
-test.each([0, 1, 500, 5000, TEXT.length])(
-  "old text can be read from offset %i",
-  async (from) => {
-    const streamId = idOf("streaming");
-    const page = (await app.lib("read", { streamId, from })) as {
-      text: string;
-      from: number;
-    };
-    expect(page.text).toBe(TEXT.slice(page.from));
-    expect(from - page.from).toBeLessThan(2);
-  },
-);
-
 test("a stream that was being written continues", async () => {
   const streamId = idOf("continued");
   await app.add(streamId, "More. ");
@@ -125,7 +114,7 @@ test("a pending stream is claimed and written, a started one is not", async () =
 });
 
 test("a deletion that 0.3 began is finished", async () => {
-  await vi.waitFor(() => expect(rowsOf("deleted")).toEqual([]));
+  await vi.waitFor(() => expect(rowsOf("deleted")).toHaveLength(0), PATIENCE);
   expect(await bodyOf("streaming")).toMatchObject({ text: TEXT });
 });
 
@@ -137,11 +126,11 @@ test("silent streams time out and keep their text; then every stream can be dele
     expect(await bodyOf("pending")).toEqual({ text: "", status: "timeout" });
     const timedOut = { text: TEXT, status: "timeout" };
     expect(await bodyOf("streaming")).toEqual(timedOut);
-  });
+  }, PATIENCE);
   expect(await bodyOf("alive")).toMatchObject({ status: "streaming" });
 
   for (const streamId of ids.values()) await app.remove(streamId);
-  await vi.waitFor(() => expect(savedRows()).toEqual([]));
+  await vi.waitFor(() => expect(savedRows()).toHaveLength(0), PATIENCE);
   for (const name of ids.keys()) {
     expect(await bodyOf(name)).toEqual({ text: "", status: "error" });
   }

@@ -2,10 +2,13 @@
 import {
   PersistentTextStreaming,
   StreamIdValidator,
+  type ChunkAppender,
   type StreamBody,
   type StreamId,
+  type StreamWriter,
 } from "@convex-dev/persistent-text-streaming";
 import type { ComponentApi } from "@convex-dev/persistent-text-streaming/_generated/component.js";
+import type { GenericActionCtx, GenericDataModel } from "convex/server";
 import { v } from "convex/values";
 import { components, internal } from "./_generated/api.js";
 import {
@@ -14,12 +17,30 @@ import {
   internalMutation,
   mutation,
   query,
+  type ActionCtx,
+  type MutationCtx,
+  type QueryCtx,
 } from "./_generated/server.js";
 
 const component: ComponentApi = components.persistentTextStreaming;
-const streaming = new PersistentTextStreaming(component);
 const { lib } = component;
 const args = { streamId: StreamIdValidator };
+
+/** The class with an app's own methods. */
+export class Streaming extends PersistentTextStreaming {
+  constructor() {
+    super(component);
+  }
+  async replace(ctx: MutationCtx, streamId: StreamId): Promise<StreamId> {
+    await ctx.runQuery(this.component.lib.getStreamStatus, { streamId });
+    await this.deleteStream(ctx, streamId);
+    return this.createStream(ctx);
+  }
+}
+const streaming = new Streaming();
+type Body = Awaited<ReturnType<PersistentTextStreaming["getStreamBody"]>>;
+const read = (ctx: QueryCtx | MutationCtx | ActionCtx, streamId: string) =>
+  streaming.getStreamBody(ctx, streamId as StreamId);
 
 export const create = mutation({
   args: {},
@@ -46,7 +67,7 @@ export const remove = mutation({
 export const body = query({
   args,
   handler: async (ctx, { streamId }): Promise<StreamBody> =>
-    streaming.getStreamBody(ctx, streamId as StreamId),
+    read(ctx, streamId),
 });
 
 /** `returns` with 0.3's five statuses, and further fields. */
@@ -61,14 +82,14 @@ export const withModel = query({
   args,
   returns: v.object({ text: v.string(), status, model: v.string() }),
   handler: async (ctx, { streamId }) => ({
-    ...(await streaming.getStreamBody(ctx, streamId as StreamId)),
+    ...(await read(ctx, streamId)),
     model: "small",
   }),
 });
 
 export const notSignedIn = query({
   args,
-  handler: (): StreamBody => {
+  handler: (): Body => {
     throw new Error("Not signed in.");
   },
 });
@@ -78,35 +99,46 @@ export const notFound = query({
   handler: () => null as unknown as StreamBody,
 });
 
-/** Waits before the first token and between the tokens for as long as the URL says. */
-export const write = httpAction(async (ctx, request) => {
-  const url = new URL(request.url);
-  const wait = async (name: string) => {
-    const ms = Number(url.searchParams.get(name) ?? 0);
+/** A model that the URL makes wait before its first token and between its tokens, or fail. */
+class Model {
+  constructor(private readonly search: URLSearchParams) {}
+
+  private async wait(name: string) {
+    const ms = Number(this.search.get(name) ?? 0);
     if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  async write(ctx: Ctx, _: unknown, streamId: StreamId, append: ChunkAppender) {
+    await this.wait("first");
+    for (const token of ["Hello, ", "world. ", "Bye", "."]) {
+      if (this.search.get("failAt") === token) {
+        throw new Error("The model broke off.");
+      }
+      await append(token);
+      await this.wait("gap");
+    }
+    if (!this.search.has("failed")) return;
+    await ctx.runMutation(lib.setStreamStatus, { streamId, status: "error" });
+  }
+}
+
+type Ctx = GenericActionCtx<GenericDataModel>;
+
+/** A writer around a writer, which leaves out what is empty. */
+const filtered =
+  (inner: StreamWriter<Ctx>): StreamWriter<Ctx> =>
+  async (ctx, request, streamId, append) => {
+    const appendText: ChunkAppender = async (text) => {
+      if (text !== "") await append(text);
+    };
+    await inner(ctx, request, streamId, appendText);
   };
-  const { streamId } = (await request.json()) as { streamId: string };
-  const response = await streaming.stream(
-    ctx,
-    request,
-    streamId as StreamId,
-    async (ctx, _request, id, append) => {
-      await wait("first");
-      for (const token of ["Hello, ", "world. ", "Bye", "."]) {
-        if (url.searchParams.get("failAt") === token) {
-          throw new Error("The model broke off.");
-        }
-        await append(token);
-        await wait("gap");
-      }
-      if (url.searchParams.has("failed")) {
-        await ctx.runMutation(lib.setStreamStatus, {
-          streamId: id,
-          status: "error",
-        });
-      }
-    },
-  );
+
+export const write = httpAction(async (ctx, request) => {
+  const model = new Model(new URL(request.url).searchParams);
+  const { streamId } = (await request.json()) as { streamId: StreamId };
+  const writer = filtered(model.write.bind(model));
+  const response = await streaming.stream(ctx, request, streamId, writer);
   response.headers.set("Access-Control-Allow-Origin", "*");
   response.headers.set("Vary", "Origin");
   return response;
@@ -154,7 +186,8 @@ export const add = mutation({
 export const end = mutation({
   args: { ...args, status },
   handler: async (ctx, args) => {
-    await ctx.runMutation(lib.setStreamStatus, args);
+    const nothing: null = await ctx.runMutation(lib.setStreamStatus, args);
+    return nothing;
   },
 });
 
@@ -173,7 +206,7 @@ export const statusOf = query({
 export const inOneGo = internalMutation({
   args: {},
   handler: async (ctx): Promise<string> => {
-    const streamId = await ctx.runMutation(lib.createStream, {});
+    const streamId = await ctx.runMutation(lib.createStream);
     await ctx.runMutation(lib.addChunk, { streamId, text: "A", final: true });
     const { text } = await ctx.runQuery(lib.getStreamText, { streamId });
     await ctx.runMutation(lib.deleteStream, { streamId });

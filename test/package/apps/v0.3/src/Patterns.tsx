@@ -7,16 +7,17 @@ import { useStream } from "@convex-dev/persistent-text-streaming/react";
 import { useEffect, useMemo, useState } from "react";
 import { api } from "../convex/_generated/api.js";
 
-/** An app's own list of the statuses, and maps over them. */
+/** An app's own list of the statuses, and a map over them. */
 type Status = "pending" | "streaming" | "done" | "error" | "timeout";
-const labels: Record<Status, string> = {
-  pending: "Waiting",
-  streaming: "Writing",
-  done: "",
-  error: "Failed",
-  timeout: "Gave up",
-};
-const labelsOfBody: Record<StreamBody["status"], string> = labels;
+type Shown = ReturnType<typeof useStream>;
+const labels: Record<Status | Shown["status"] | StreamBody["status"], string> =
+  {
+    pending: "Waiting",
+    streaming: "Writing",
+    done: "",
+    error: "Failed",
+    timeout: "Gave up",
+  };
 
 const queries = {
   body: api.patterns.body,
@@ -35,6 +36,14 @@ interface Props {
   onBody: (body: StreamBody) => void;
 }
 
+/** An app's own hook around the hook. */
+function useReply(
+  ...args: Parameters<typeof useStream>
+): StreamBody & { label: string } {
+  const body: Shown = useStream(...args);
+  return { ...body, label: labels[body.status] };
+}
+
 /** A message as the examples of 0.3 have it. */
 export function Reply(props: Props) {
   const { siteUrl, search = "" } = props;
@@ -42,14 +51,11 @@ export function Reply(props: Props) {
     () => new URL(`/write${search}`, siteUrl),
     [siteUrl, search],
   );
-  const body: StreamBody = useStream(
-    queries[props.query ?? "body"],
-    url,
-    props.driven,
-    props.streamId as StreamId,
-  );
+  const query = queries[props.query ?? "body"];
+  const id = props.streamId as StreamId;
+  const { label, ...body } = useReply(query, url, props.driven, id);
   props.onBody(body);
-  return <p title={labelsOfBody[body.status]}>{body.text}</p>;
+  return <p title={label}>{body.text}</p>;
 }
 
 /** The same with new objects at each render. */
@@ -72,15 +78,11 @@ export function DrivenForOneRender(props: Props) {
   return <Reply {...props} driven={driven.has(props.streamId)} />;
 }
 
-/** A follower that never drives has no URL to give. */
-export function Follower(props: Props) {
-  const noUrl = null as unknown as URL;
-  const body = useStream(
-    queries[props.query ?? "body"],
-    noUrl,
-    false,
-    (props.streamId || "") as StreamId,
-  );
+/** A follower in an app without types. It never drives, so it has no URL to give. */
+export function Follower(props: any) {
+  const noUrl: any = null;
+  const query: any = queries.body;
+  const body: Shown = useStream(query, noUrl, false, props.streamId || "");
   props.onBody(body);
   return <p>{labels[body.status]}</p>;
 }

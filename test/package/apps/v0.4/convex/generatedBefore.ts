@@ -1,5 +1,10 @@
 /** An app whose generated files are those of 0.3.0: the component spelled out, with five functions. */
-import { PersistentTextStreaming } from "@convex-dev/persistent-text-streaming";
+import {
+  PersistentTextStreaming,
+  type FlushBoundary,
+  type FlushOptions,
+  type PersistentTextStreamingOptions,
+} from "@convex-dev/persistent-text-streaming";
 import type { FunctionReference } from "convex/server";
 
 type Status = "pending" | "streaming" | "done" | "error" | "timeout";
@@ -33,4 +38,8 @@ declare const spelledOut: {
   };
 };
 
-export const streamingOf = () => new PersistentTextStreaming(spelledOut);
+const boundary: FlushBoundary = (buffered) => buffered.endsWith("\n\n");
+const flush: FlushOptions = { boundary, maxChars: 500, maxDelayMs: 300 };
+const options: PersistentTextStreamingOptions = { flush };
+export const streamingOf = () =>
+  new PersistentTextStreaming(spelledOut, options);
