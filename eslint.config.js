@@ -5,6 +5,26 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import globals from "globals";
 import tseslint from "typescript-eslint";
 
+/** The folders of `src`, and what each may import besides itself and the files beside the folders. */
+const parts = {
+  component: [],
+  client: ["component/_generated/"],
+  browser: [],
+  react: ["browser/", "client/"],
+  ai: ["browser/"],
+  durable: ["client/"],
+  fakes: [],
+};
+
+/** Refuses imports that match. */
+const noImports = (files, regex, message, ignores = []) => ({
+  files,
+  ignores,
+  rules: {
+    "no-restricted-imports": ["error", { patterns: [{ regex, message }] }],
+  },
+});
+
 export default defineConfig([
   globalIgnores([
     "dist",
@@ -55,9 +75,28 @@ export default defineConfig([
       "no-restricted-globals": [
         "error",
         ...["queueMicrotask", "setImmediate", "MessageChannel", "Buffer"],
+        ...["WeakRef", "FinalizationRegistry", "require", "__dirname"],
       ],
     },
   },
+  ...Object.entries(parts).map(([part, others]) =>
+    noImports(
+      [`src/${part}/**`],
+      `^\\.\\./(?!${[...others, "\\w+\\.js$"].join("|")})`,
+      "The parts meet only in shared, protocol, validators and time.",
+      ["**/*.test.{ts,tsx}"],
+    ),
+  ),
+  noImports(
+    ["src/**/*.test.{ts,tsx}"],
+    "/(test/(?!support/)|bench/|example/)",
+    "Unit tests share test/support with the other tests, and nothing else.",
+  ),
+  noImports(
+    ["example/**"],
+    "\\.\\./(src|test|bench)/",
+    "The example imports the package by its name, like an app.",
+  ),
   {
     files: ["src/react/**/*.{ts,tsx}", "example/src/**/*.{ts,tsx}"],
     extends: [reactHooks.configs.flat["recommended-latest"]],

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { basename, dirname, join, normalize } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
-// The rules of the house: see CONTRIBUTING.md, "Folders".
+// Rules of the house that ESLint cannot see: see CONTRIBUTING.md, "Folders".
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const files = execFileSync(
@@ -21,49 +21,6 @@ function sourceOf(file: string): string {
     ? readFileSync(join(root, file), "utf8")
     : "";
 }
-
-/** Every import of a file, by the path or package that it names. */
-const imports = files.flatMap((file) => {
-  const named = sourceOf(file).matchAll(
-    /(?:\bfrom|\bimport|\bimport\()\s*["']([^"']+)["']/g,
-  );
-  return [...named].map(([, name = ""]) => ({
-    file,
-    to: name.startsWith(".") ? normalize(join(dirname(file), name)) : name,
-  }));
-});
-
-/** Each folder, and what it may import besides packages and itself. */
-const rules: [folder: string, ...others: string[]][] = [
-  ["src/component/"],
-  ["src/client/", "src/component/_generated/"],
-  ["src/browser/"],
-  ["src/react/", "src/browser/", "src/client/"],
-  ["src/ai/", "src/browser/"],
-  ["src/durable/", "src/client/"],
-  ["src/fakes/"],
-  ["src/", "src/"],
-  // The package by its name alone.
-  ["example/"],
-];
-
-test("client, browser and component meet only in shared, protocol and time; src and the example import nothing from the rest", () => {
-  const broken = imports.filter(({ file, to }) => {
-    const rule = rules.find(([folder]) => file.startsWith(folder));
-    if (rule === undefined || !/^(src|test|bench|example)\//.test(to)) {
-      return false;
-    }
-    const isSrc = file.startsWith("src/");
-    const allowed = [...rule];
-    // Unit tests may import the sources they combine, and what all tests share.
-    if (/\.test\.tsx?$/.test(file)) {
-      allowed.push("test/support/", ...(isSrc ? ["src/"] : []));
-    }
-    const isShared = isSrc && /^src\/\w+\.js$/.test(to);
-    return !isShared && !allowed.some((folder) => to.startsWith(folder));
-  });
-  expect(broken).toEqual([]);
-});
 
 test("no two files share a name", () => {
   /** Folders in which Convex goes by the name of a file, apps that are copied as they are, and names that tools ask for. */
