@@ -1,7 +1,8 @@
 /** The assistant: `useChat` on a saved stream, through reloads, cuts and failures. */
 import { expect, test, vi } from "vitest";
+import { isAccessible } from "./accessibility.js";
 import { contentOf, reaches, type Phase } from "./assistantPage.js";
-import { Chat } from "./chatPage.js";
+import type { Chat } from "./chatPage.js";
 import { useDemo } from "./useDemo.js";
 
 /** Two requests to the model: before the tool is called, and after. */
@@ -14,23 +15,15 @@ const setup = useDemo();
 /** How long the tool takes from now on (ms). */
 const toolTakes = (ms: number) => vi.stubEnv("TIDE_TABLE_MS", String(ms));
 
-const newChat = async () =>
-  Chat.open(await setup.newPage(), `${setup.demo.url}/assistant`);
-
 /** Asks the question, and holds the reply in a phase of it. */
 async function ask(chat: Chat, phase: Phase): Promise<void> {
   const { demo } = setup;
   // The reply is held when its first characters are seen, before its last are written.
-  toolTakes(phase === "calling" ? 4000 : 100);
+  toolTakes(phase === "calling" ? 15_000 : 100);
   await demo.pace(phase === "reasoning" ? 20 : 100);
   await chat.send(QUESTION);
   await reaches(chat, phase);
   await demo.pace(HELD);
-}
-
-async function finish(chat: Chat): Promise<void> {
-  await setup.demo.pace(5000);
-  await chat.becomes("done");
 }
 
 /** The whole reply to the question. */
@@ -49,8 +42,9 @@ async function isWhole(chat: Chat, askedBefore: number) {
   expect(setup.demo.model.asked()).toBe(askedBefore + 2);
 }
 
-test("a reply is reasoning, a tool call, its result and text, one after the other", async () => {
-  const chat = await newChat();
+test("a reply is reasoning, a tool call, its result and text, one after the other; the next one fails", async () => {
+  const chat = await setup.open("/assistant");
+  await isAccessible(chat.page);
   const asked = setup.demo.model.asked();
   toolTakes(500);
   await setup.demo.pace(60);
@@ -62,18 +56,24 @@ test("a reply is reasoning, a tool call, its result and text, one after the othe
   await chat.reply.getByText("Looking it up…").waitFor();
   await reaches(chat, "text");
   expect(await thoughts.getAttribute("open")).toBeNull();
-  await finish(chat);
+  await setup.finish(chat);
   await thoughts.locator("summary").click();
   await chat.reply.getByText("There is a tool for that").waitFor();
+  await isAccessible(chat.page);
   await isWhole(chat, asked);
+
+  await chat.send("The tides in Bristol, but fail half way");
+  await chat.becomes("error");
+  await isAccessible(chat.page);
 });
 
 test.each(["reasoning", "calling", "text"] as const)(
   "a reload in mid-%s: the reply continues",
   async (phase) => {
-    const chat = await newChat();
+    const chat = await setup.open("/assistant");
     const asked = setup.demo.model.asked();
     await ask(chat, phase);
+    await isAccessible(chat.page);
     const before = await contentOf(chat);
     await chat.page.reload();
     // At the same point, unless the tool has finished in the meantime.
@@ -84,13 +84,13 @@ test.each(["reasoning", "calling", "text"] as const)(
         .toBeGreaterThanOrEqual(before.length);
       expect(await chat.status()).toBe("streaming");
     }
-    await finish(chat);
+    await setup.finish(chat);
     await isWhole(chat, asked);
   },
 );
 
 test("connections that are cut again and again: the reply continues, and useChat does not notice", async () => {
-  const chat = await newChat();
+  const chat = await setup.open("/assistant");
   const asked = setup.demo.model.asked();
   const { faults } = setup.demo.deployment;
   await ask(chat, "reasoning");
@@ -106,6 +106,6 @@ test("connections that are cut again and again: the reply continues, and useChat
   await chat.page.getByText("Connection lost.").waitFor();
   expect(await chat.status()).toBe("streaming");
   await chat.page.context().setOffline(false);
-  await finish(chat);
+  await setup.finish(chat);
   await isWhole(chat, asked);
 });

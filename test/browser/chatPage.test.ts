@@ -2,7 +2,6 @@
 import { expect, test } from "vitest";
 import { launchBrowserWithTabs } from "./chromium.js";
 import { Chat } from "./chatPage.js";
-import { randomFrom } from "../support/random.js";
 import { useDemo } from "./useDemo.js";
 
 const LONG = "Tell me a long story";
@@ -12,20 +11,13 @@ const SLOW = 40;
 
 const setup = useDemo();
 
-const newChat = async () => Chat.open(await setup.newPage(), setup.demo.url);
-
 /** A conversation whose reply is being written, slowly enough to do something meanwhile. */
-async function inMidStream() {
-  const chat = await newChat();
+async function inMidStream(opening = setup.open()) {
+  const chat = await opening;
   await setup.demo.pace(SLOW);
   await chat.send(LONG);
   await chat.grows();
   return chat;
-}
-
-async function finish(chat: Chat): Promise<void> {
-  await setup.demo.pace(5000);
-  await chat.becomes("done");
 }
 
 /** The reply is the same after a reload. */
@@ -34,20 +26,6 @@ async function isSaved(chat: Chat): Promise<void> {
   await chat.page.reload();
   await expect.poll(() => chat.text()).toBe(text);
 }
-
-test("a page that is reloaded at random moments continues where it was", async () => {
-  const random = randomFrom(1);
-  const chat = await inMidStream();
-  const asked = setup.demo.model.asked();
-  for (let i = 0; i < 3; i++) {
-    await chat.grows(Math.floor(random() * 200));
-    await chat.page.reload();
-  }
-  await chat.grows(1);
-  await finish(chat);
-  await isSaved(chat);
-  expect(setup.demo.model.asked()).toBe(asked);
-});
 
 test("a backend that stops and starts again: the page says so, and recovers", async () => {
   const chat = await inMidStream();
@@ -67,7 +45,7 @@ test("a backend that stops and starts again: the page says so, and recovers", as
     .toMatch(/Nothing has arrived for a while/);
   await chat.button("Retry").click();
   await chat.grows();
-  await finish(chat);
+  await setup.finish(chat);
   await chat.send(SHORT);
   await chat.becomes("done");
 });
@@ -75,10 +53,8 @@ test("a backend that stops and starts again: the page says so, and recovers", as
 test("a hidden tab, where no frame is painted, has the whole reply", async () => {
   const { context, close } = await launchBrowserWithTabs();
   try {
-    const chat = await Chat.open(await context.newPage(), setup.demo.url);
-    await setup.demo.pace(SLOW);
-    await chat.send(LONG);
-    await chat.grows();
+    const opening = Chat.open(await context.newPage(), setup.demo.url);
+    const chat = await inMidStream(opening);
     const inFront = await context.newPage();
     await inFront.bringToFront();
     await expect
@@ -89,7 +65,7 @@ test("a hidden tab, where no frame is painted, has the whole reply", async () =>
     });
 
     await chat.grows();
-    await finish(chat);
+    await setup.finish(chat);
     expect(await chat.page.title()).not.toBe("A frame was painted");
     await chat.page.bringToFront();
     await isSaved(chat);
@@ -122,7 +98,7 @@ test("Stop takes about a second at most, and all visible text stays", async () =
 });
 
 test("a model that fails half way: its text stays, Retry asks again, and the old reply is one step back", async () => {
-  const chat = await newChat();
+  const chat = await setup.open();
   await chat.send("Bake bread, but fail half way");
   await chat.becomes("error");
   const text = await chat.text();
@@ -144,7 +120,7 @@ test("a model that fails half way: its text stays, Retry asks again, and the old
 });
 
 test("a double click on the trash deletes nothing; two clicks do, and the focus stays on the page", async () => {
-  const chat = await newChat();
+  const chat = await setup.open();
   await chat.send(SHORT);
   await chat.becomes("done");
   const trash = chat.reply.getByRole("button", { name: /Delete/ });
@@ -159,7 +135,7 @@ test("a double click on the trash deletes nothing; two clicks do, and the focus 
 });
 
 test("with the keyboard alone: Enter sends, Shift+Enter makes a new line, Escape stops, the focus stays in the box", async () => {
-  const chat = await newChat();
+  const chat = await setup.open();
   await setup.demo.pace(SLOW);
   const { keyboard } = chat.page;
   const boxHasFocus = () =>

@@ -1,66 +1,48 @@
 /** The README's quick start (example/minimal) with Vite and Next.js: its page, its functions and the real `openai`. */
 import react from "@vitejs/plugin-react";
-import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { createServer } from "vite";
-import {
-  startDeployment,
-  type LocalDeployment,
-} from "../local-deployment/deployment.js";
-import {
-  startModel,
-  type Model,
-} from "../local-deployment/model/model-server.js";
+import type { InlineConfig } from "vite";
+import { startParts } from "../local-deployment/demo-parts.js";
+import { projectPath } from "../local-deployment/functions.js";
 import { sources } from "../support/sources.js";
 import { launchBrowser } from "./chromium.js";
 import { complaintsOf } from "./complaints.js";
 import { serveWithNext } from "./minimal/next.js";
 
-const folder = (path: string) =>
-  fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const vite: InlineConfig = {
+  configFile: false,
+  root: projectPath("test/browser/minimal"),
+  cacheDir: projectPath("node_modules/.vite-minimal"),
+  plugins: [react()],
+  resolve: { alias: sources },
+  server: {
+    port: 0,
+    hmr: false,
+    watch: null,
+    fs: { allow: [projectPath("")] },
+  },
+};
 
-async function serveWithVite(urls: { url: string; siteUrl: string }) {
-  process.env.VITE_CONVEX_URL = urls.url;
-  process.env.VITE_CONVEX_SITE_URL = urls.siteUrl;
-  const vite = await createServer({
-    configFile: false,
-    root: folder("test/browser/minimal"),
-    cacheDir: folder("node_modules/.vite-minimal"),
-    plugins: [react()],
-    resolve: { alias: sources },
-    server: { port: 0, hmr: false, watch: null, fs: { allow: [folder("")] } },
-    logLevel: "warn",
-  });
-  await vite.listen();
-  return { url: vite.resolvedUrls!.local[0]!, close: () => vite.close() };
-}
-
-describe.each([
-  ["Vite", serveWithVite],
-  ["Next.js", serveWithNext],
-] as const)("with %s", (name, serve) => {
-  let model: Model;
-  let deployment: LocalDeployment;
-  let served: Awaited<ReturnType<typeof serve>>;
+describe.each(["Vite", "Next.js"])("with %s", (name) => {
+  let parts: Awaited<ReturnType<typeof startParts>>;
+  let served: { url: string; close?: () => Promise<void> };
   let browser: Browser;
   let page: Page;
   let complaints: string[];
   let posts = 0;
 
   beforeAll(async () => {
-    [model, browser] = await Promise.all([
-      startModel({ tokensPerSecond: 200, firstTokenMs: 50 }),
-      launchBrowser(),
-    ]);
-    process.env.OPENAI_BASE_URL = model.baseURL;
-    process.env.OPENAI_API_KEY = "none-needed";
-    deployment = await startDeployment({
-      functionsDir: folder("example/minimal/convex"),
-      components: { persistentTextStreaming: folder("src/component") },
-      log: () => {},
+    parts = await startParts({
+      model: { tokensPerSecond: 200, firstTokenMs: 50 },
+      deployment: {
+        functionsDir: "example/minimal/convex",
+        log: () => {},
+      },
+      vite,
     });
-    served = await serve(deployment);
+    served = name === "Vite" ? parts : await serveWithNext(parts.deployment);
+    browser = await launchBrowser();
     page = await browser.newPage();
     page.setDefaultTimeout(60_000);
     page.on("request", (request) => {
@@ -75,18 +57,18 @@ describe.each([
   });
   afterAll(async () => {
     await browser?.close();
-    await served?.close();
-    await deployment?.stop();
-    await model?.close();
+    if (served !== parts) await served?.close?.();
+    await parts?.close();
   });
 
   /** The status of the reply in the database. */
   async function status(): Promise<unknown> {
-    const [stream] = (await deployment.call("chat:list")) as {
+    const { deployment } = parts;
+    const [message] = (await deployment.call("chat:list")) as {
       streamId: string;
     }[];
-    if (stream === undefined) return undefined;
-    const { streamId } = stream;
+    if (message === undefined) return undefined;
+    const { streamId } = message;
     const saved = await deployment.call("chat:getStreamBody", { streamId });
     return (saved as { status: string }).status;
   }
@@ -108,7 +90,10 @@ describe.each([
     expect(text).toMatch(/^Why does the sea.*tide/is);
     await page.reload();
     await expect.poll(() => reply.innerText()).toBe(text);
-    expect({ posts, asked: model.asked() }).toEqual({ posts: 1, asked: 1 });
+    expect({ posts, asked: parts.model?.asked() }).toEqual({
+      posts: 1,
+      asked: 1,
+    });
   });
 
   if (name === "Next.js") {

@@ -1,8 +1,9 @@
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, vi } from "vitest";
 import { startParts } from "../local-deployment/demo-parts.js";
 import { projectPath } from "../local-deployment/functions.js";
 import { sources } from "../support/sources.js";
+import { Chat } from "./chatPage.js";
 import { launchBrowser } from "./chromium.js";
 
 const FAST = 400;
@@ -63,12 +64,17 @@ export function useDemo() {
     get demo() {
       return demo!;
     },
-    /** The page of a new user. */
-    async newPage(): Promise<Page> {
+    /** A page of the demo, as a new user opens it. */
+    async open(path = "/"): Promise<Chat> {
       const context = await browser!.newContext();
       context.setDefaultTimeout(60_000);
       contexts.push(context);
-      return await context.newPage();
+      return await Chat.open(await context.newPage(), demo!.url + path);
+    },
+    /** Waits until a reply is complete. */
+    async finish(chat: Chat): Promise<void> {
+      await demo!.pace(5000);
+      await chat.becomes("done");
     },
   };
 }

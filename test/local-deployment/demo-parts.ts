@@ -7,7 +7,8 @@ import { startModel, type ModelOptions } from "./model/model-server.js";
 export interface DemoParts {
   /** Null: the one that the environment names. */
   model: ModelOptions | null;
-  deployment: Omit<DeploymentOptions, "functionsDir" | "components">;
+  /** Default: the example's functions. */
+  deployment: Partial<DeploymentOptions>;
   vite: InlineConfig;
 }
 
