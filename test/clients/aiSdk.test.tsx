@@ -9,26 +9,22 @@ import {
   type UIMessage,
 } from "ai";
 import { ConvexHttpClient } from "convex/browser";
-import { makeFunctionReference } from "convex/server";
-import { StrictMode, useEffect } from "react";
+import { StrictMode } from "react";
 import { afterEach, describe, expect, inject, test } from "vitest";
 import {
   PersistentChatTransport,
   type ChatRequest,
 } from "../../src/ai/index.js";
+import type { StreamId } from "../../src/client/index.js";
 import "../support/patience.js";
+import { chat as functions } from "../support/reader.js";
 
 const [{ url: deploymentUrl, siteUrl }] = inject("deployments");
 const client = new ConvexHttpClient(deploymentUrl, { logger: false });
-const create = makeFunctionReference<"mutation", Record<string, never>, string>(
-  "chat:create",
-);
+const create = () => client.mutation(functions.create, {}) as Promise<string>;
 const change = (name: "goOn" | "stop" | "timeOut", streamId: string) =>
-  client.mutation(makeFunctionReference<"mutation">(`chat:${name}`), {
-    streamId,
-  });
-const runs = (streamId: string): Promise<unknown> =>
-  client.query(makeFunctionReference<"query">("chat:runs"), { streamId });
+  client.mutation(functions[name], { streamId: streamId as StreamId });
+const runs = (streamId: string) => client.query(functions.runs, { streamId });
 afterEach(cleanup);
 
 // Each has its own types, but what the tests use is the same in all.
@@ -45,12 +41,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   /** A page with a chat. `plan`: how replies are written. */
   function openChat(
     plan: Record<string, string>,
-    options: {
-      activeStream?: string;
-      messages?: UIMessage[];
-      answersTools?: boolean;
-      stopsAtUnmount?: boolean;
-    } = {},
+    options: { activeStream?: string; messages?: UIMessage[] } = {},
   ) {
     const requests: ChatRequest[] = [];
     const streams: string[] = [];
@@ -61,7 +52,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       url: `${siteUrl}/chat?${new URLSearchParams(plan)}`,
       send: async (request) => {
         requests.push(request);
-        const streamId = await client.mutation(create, {});
+        const streamId = await create();
         streams.push(streamId);
         return streamId;
       },
@@ -74,8 +65,8 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
       },
     });
     const { result, unmount } = renderHook(
-      () => {
-        const chat = useChat({
+      () =>
+        useChat({
           id: "chat",
           transport,
           resume: options.activeStream !== undefined,
@@ -84,18 +75,8 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
             finishes.push({ isAbort, isError });
           },
           onError: ({ message }) => void errors.push(message),
-          ...(options.answersTools && {
-            sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
-          }),
-        });
-        const { stop } = chat;
-        const { stopsAtUnmount = false } = options;
-        useEffect(
-          () => () => void (stopsAtUnmount && stop()),
-          [stop, stopsAtUnmount],
-        );
-        return chat;
-      },
+          sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls,
+        }),
       { wrapper: StrictMode },
     );
     const chat = () => result.current;
@@ -160,7 +141,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   });
 
   test("a tool's result is sent automatically, and the reply continues in the same message", async () => {
-    const page = openChat({ tool: "", reply: REPLY }, { answersTools: true });
+    const page = openChat({ tool: "", reply: REPLY });
     const { chat, streams, ready } = page;
     page.send();
     const call = { state: "input-available" };
@@ -177,27 +158,23 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
     expect(chat().messages[1]).toMatchObject({ id: streams[0] });
   });
 
-  test("stop() ends the reading, and leaves no request open", async () => {
-    const page = openChat(gated);
-    page.send();
-    const streamId = await page.half();
-    await page.chat().stop();
-    await page.ready();
-    expect(REPLY.startsWith(page.reply())).toBe(true);
-    expect(page.finishes).toEqual([{ isAbort: true, isError: false }]);
-    await page.leavesNoRequestOpen();
-    await change("goOn", streamId);
-  });
-
-  test("a page that is left in mid-stream leaves no request open", async () => {
-    // Version 7 stops by itself.
-    const page = openChat(gated, { stopsAtUnmount: true });
-    page.send();
-    const streamId = await page.half();
-    page.unmount();
-    await page.leavesNoRequestOpen();
-    await change("goOn", streamId);
-  });
+  test.each(["stop()", "stop() as the page is left"])(
+    "%s leaves no request open",
+    async (name) => {
+      const page = openChat(gated);
+      page.send();
+      const streamId = await page.half();
+      const stopping = page.chat().stop();
+      if (name === "stop()") {
+        await stopping;
+        await page.ready();
+        expect(REPLY.startsWith(page.reply())).toBe(true);
+        expect(page.finishes).toEqual([{ isAbort: true, isError: false }]);
+      } else page.unmount();
+      await page.leavesNoRequestOpen();
+      await change("goOn", streamId);
+    },
+  );
 
   test.each(["a page that is reloaded", "another tab"])(
     "%s in mid-stream has one message, whole, and the reply is written once",
@@ -222,7 +199,7 @@ describe.each(versions)("useChat of the AI SDK %s", (_, useChat) => {
   );
 
   test("if a page dies before its request, the next one makes it", async () => {
-    const streamId = await client.mutation(create, {});
+    const streamId = await create();
     await openChat({ reply: REPLY }, { activeStream: streamId }).isWhole();
     expect(await runs(streamId)).toBe(1);
   });

@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   type StreamPage,
@@ -27,9 +26,6 @@ import {
 import { startReactNative } from "./reactNative.js";
 import { servePages } from "./serve.js";
 
-const folder = (path: string) =>
-  fileURLToPath(new URL(`../../${path}`, import.meta.url));
-
 const PATIENCE = { timeout: 300_000, interval: 100 };
 const SENTENCES = 60;
 const WHOLE = story(SENTENCES);
@@ -47,11 +43,7 @@ let scratch: string;
 beforeAll(prepare, 600_000);
 beforeAll(async () => {
   [deployment, served, scratch] = await Promise.all([
-    startDeployment({
-      functionsDir: folder("test/support/app"),
-      components: { persistentTextStreaming: folder("src/component") },
-      log: () => {},
-    }),
+    startDeployment({ functionsDir: "test/support/app", log: () => {} }),
     servePages(),
     mkdtemp(path.join(tmpdir(), "clients-")),
   ]);

@@ -8,16 +8,14 @@ import { join } from "node:path";
 import { createServer } from "vite";
 import { describe, expect, inject, onTestFinished, test, vi } from "vitest";
 import { ConvexHttpClient } from "convex/browser";
-import { makeFunctionReference } from "convex/server";
 import { readStream } from "../../src/browser/index.js";
 import { freePorts, isListening } from "../browser/ports.js";
+import { chat } from "../support/reader.js";
 import { story } from "../support/story.js";
 
 const [{ url, siteUrl }] = inject("deployments");
 const client = new ConvexHttpClient(url, { logger: false });
-const create = makeFunctionReference<"mutation", Record<string, never>, string>(
-  "chat:create",
-);
+const create = () => client.mutation(chat.create, {});
 
 const SENTENCES = 60;
 const FIRST_TEXT_MS = 5000;
@@ -85,7 +83,7 @@ describe.each([
       const warned = vi.spyOn(console, "warn").mockImplementation(() => {});
       onTestFinished(() => warned.mockRestore());
       const base = await proxy();
-      const streamId = await client.mutation(create, {});
+      const streamId = await create();
       const path = `/write?sentences=${SENTENCES}&delay=20`;
       if (!drive) {
         const body = JSON.stringify({ streamId });
@@ -113,7 +111,7 @@ describe.each([
 
 test("a reply of more than 20 MiB, where Convex stops sending, is read whole", async () => {
   const whole = story(700_000);
-  const streamId = await client.mutation(create, {});
+  const streamId = await create();
   const drive = `${siteUrl}/write?sentences=700000&size=100000`;
   let all = "";
   const text = readStream(`${siteUrl}/write`, { streamId, drive });

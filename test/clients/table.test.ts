@@ -1,14 +1,10 @@
 /** docs/clients.md lists every client, with the versions that are installed. */
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { kinds } from "./kinds.js";
 
 const read = (name: string) =>
-  readFileSync(
-    fileURLToPath(new URL(`../../${name}`, import.meta.url)),
-    "utf8",
-  );
+  readFileSync(new URL(`../../${name}`, import.meta.url), "utf8");
 
 /** The version of an installed package, without the patch. */
 function minor(name: string): string {

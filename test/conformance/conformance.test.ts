@@ -1,7 +1,6 @@
 /** The Durable Streams protocol: its published client, and the reading part of its published suite. */
 import { stream, type LiveMode } from "@durable-streams/client";
 import { runConformanceTests } from "@durable-streams/server-conformance-tests";
-import { fileURLToPath } from "node:url";
 import {
   afterAll,
   beforeEach,
@@ -13,10 +12,8 @@ import {
 import { startDeployment } from "../local-deployment/deployment.js";
 import { story } from "../support/story.js";
 
-const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const deployment = await startDeployment({
-  functionsDir: folder("./app"),
-  components: { persistentTextStreaming: folder("../../src/component") },
+  functionsDir: "test/conformance/app",
   log: () => {},
 });
 afterAll(() => deployment.stop());

@@ -6,7 +6,6 @@
  * model.
  */
 import { ConvexClient, ConvexHttpClient } from "convex/browser";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { api } from "../../example/convex/_generated/api.js";
 import { isFinal, type StreamId } from "../../src/client/index.js";
@@ -21,9 +20,6 @@ import {
 
 const { CONVEX_URL, CONVEX_SITE_URL, MODEL_PORT } = process.env;
 const hasFakeModel = CONVEX_URL === undefined || MODEL_PORT !== undefined;
-
-const folder = (path: string) =>
-  fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
 let model: Model | undefined;
 let local: LocalDeployment | undefined;
@@ -40,8 +36,7 @@ beforeAll(async () => {
     process.env.OPENAI_API_KEY = "none-needed";
     process.env.OPENAI_BASE_URL = model?.baseURL;
     local = await startDeployment({
-      functionsDir: folder("example/convex"),
-      components: { persistentTextStreaming: folder("src/component") },
+      functionsDir: "example/convex",
       log: () => {},
     });
   } else if (CONVEX_SITE_URL === undefined) {

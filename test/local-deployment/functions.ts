@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import type {
   Crons,
   GenericSchema,
@@ -8,7 +8,8 @@ import type {
   SchemaDefinition,
 } from "convex/server";
 
-const repository = fileURLToPath(new URL("../..", import.meta.url));
+// In jsdom, Vite would make a URL of the page's server of `new URL("../..", import.meta.url)`.
+const repository = join(import.meta.dirname, "../..");
 
 /** A path in this repository, or an absolute one. */
 export const projectPath = (path: string) => resolve(repository, path);

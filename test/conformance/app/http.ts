@@ -13,7 +13,6 @@ import {
 import type { ComponentApi } from "../../../src/component/_generated/component.js";
 import { serveDurableStream } from "../../../src/durable/index.js";
 import { formatOffset } from "../../../src/protocol.js";
-import { isFinal } from "../../../src/shared.js";
 
 const component = componentsGeneric()
   .persistentTextStreaming as unknown as ComponentApi;
@@ -38,40 +37,37 @@ const read = httpAction(async (ctx, request) => {
 /** How the suite writes streams. The package only serves readers. */
 const write = httpAction(async (ctx, request) => {
   const path = pathOf(request);
-  const headers = new Headers({
-    "Content-Type":
-      request.headers.get("Content-Type") ?? "application/octet-stream",
-  });
-  const contentType = headers.get("Content-Type")!;
+  const contentType =
+    request.headers.get("Content-Type") ?? "application/octet-stream";
   let place = await find(ctx, path);
-  let status = 204;
-  if (request.method === "PUT") {
-    status = place === null ? 201 : 200;
-    if (place === null) {
-      const streamId = await streaming.createStream(ctx);
-      await ctx.runMutation(places.put!, { path, streamId, contentType });
-      place = await find(ctx, path);
-    }
+  const isNew = request.method === "PUT" && place === null;
+  if (isNew) {
+    const streamId = await streaming.createStream(ctx);
+    await ctx.runMutation(places.put!, { path, streamId, contentType });
+    place = await find(ctx, path);
   }
   if (place === null) return new Response(null, { status: 404 });
   const { _id, streamId } = place;
   if (request.method === "DELETE") {
     await streaming.deleteStream(ctx, streamId);
     await ctx.runMutation(places.remove!, { _id });
-    return new Response(null, { status });
+    return new Response(null, { status: 204 });
   }
   // Bytes that are not text become U+FFFD.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const text = decoder.decode(await request.arrayBuffer());
   const final = request.headers.get("Stream-Closed") === "true";
-  if (text !== "")
+  if (text !== "") {
     await ctx.runMutation(lib.addChunk, { streamId, text, final });
-  else if (final) {
+  } else if (final) {
     await ctx.runMutation(lib.setStreamStatus, { streamId, status: "done" });
   }
   const tail = await ctx.runQuery(lib.tail, { streamId });
-  headers.set("Stream-Next-Offset", formatOffset(tail!.offset));
-  if (isFinal(tail!.status)) headers.set("Stream-Closed", "true");
+  const headers = {
+    "Stream-Next-Offset": formatOffset(tail!.offset),
+    ...(final && { "Stream-Closed": "true" }),
+  };
+  const status = request.method === "POST" ? 204 : isNew ? 201 : 200;
   return new Response(null, { status, headers });
 });
 
