@@ -94,6 +94,7 @@ test("connections that are cut again and again: the reply continues, and useChat
   const asked = setup.demo.model.asked();
   const { faults } = setup.demo.deployment;
   await ask(chat, "reasoning");
+  toolTakes(4000);
   faults.cutConnections();
   await setup.demo.pace(40);
   await reaches(chat, "calling");

@@ -44,9 +44,10 @@ export function useDemo() {
     [demo, browser] = await Promise.all([startDemo(), launchBrowser()]);
     // Vite prepares a page on its first request. No test should wait for that.
     const page = await browser.newPage();
+    page.setDefaultTimeout(90_000);
     for (const path of ["/compare", "/assistant", "/"]) {
       await page.goto(demo.url + path);
-      await page.getByRole("button").first().waitFor({ timeout: 90_000 });
+      await page.getByRole("button").first().waitFor();
     }
     await page.close();
   });
