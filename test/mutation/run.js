@@ -19,10 +19,11 @@ const tests = {
   "client/saver": ["write", "saver", "endings"],
   "client/values": ["values"],
   "client/write": ["write", "badInput", "index", "endings"],
-  "component/deadlines": ["client/endings", "lib"],
-  "component/endings": ["client/endings", "lib"],
+  "component/deadlines": ["client/endings", "deadlines"],
+  "component/endings": ["client/endings", "deadlines", "lib"],
   "component/lib": [
     "lib",
+    "deadlines",
     "text",
     "client/endings",
     "client/badInput",
@@ -30,6 +31,7 @@ const tests = {
   ],
   "component/streams": [
     "lib",
+    "deadlines",
     "text",
     "client/endings",
     "client/badInput",
@@ -38,6 +40,7 @@ const tests = {
   "component/text": ["text", "lib", "client/badInput", "componentBadInput"],
   "component/v03": [
     "lib",
+    "deadlines",
     "text",
     "client/endings",
     "client/badInput",
