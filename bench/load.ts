@@ -14,21 +14,18 @@ import { connect } from "./followers.js";
 import { createStream } from "./replies.js";
 import { units } from "./table.js";
 
-export interface LoadCase {
-  /** How many are written at once. */
-  streams: number;
-  /** How many subscriptions follow them, over how many connections. */
-  followers: number;
-  connections: number;
-  /** How many of the streams are also read over HTTP, by `readStream`. */
-  resumers: number;
-  /** The length of a stream, how many tokens arrive at once, and how many ms apart. */
-  tokens: number;
-  burst: number;
-  pace: number;
-  /** For how long (s) a stream that ends is followed by a new one. */
-  seconds: number;
-}
+/** What a run can be told, and what it does if it is not. */
+const OPTIONS = {
+  streams: [500, "written at once"],
+  followers: [2000, "subscriptions that follow them"],
+  connections: [100, "over so many WebSockets"],
+  resumers: [100, "streams that readStream reads, too"],
+  tokens: [300, "of each stream, then it is deleted"],
+  burst: [10, "tokens at once"],
+  pace: [5000, "ms from one burst to the next"],
+  seconds: [1800, "in which a stream that ends is followed by a new one"],
+} as const;
+type LoadCase = Record<keyof typeof OPTIONS, number>;
 
 interface Sample {
   /** Seconds since the beginning. */
@@ -161,17 +158,11 @@ async function run(host: Host, what: LoadCase, report: (line: string) => void) {
 }
 
 async function main() {
-  const what = new Command("npm run load --")
-    .option("--streams <n>", "written at once", Number, 500)
-    .option("--followers <n>", "subscriptions that follow them", Number, 2000)
-    .option("--connections <n>", "over so many WebSockets", Number, 100)
-    .option("--resumers <n>", "streams also read by readStream", Number, 100)
-    .option("--tokens <n>", "of each stream, then it is deleted", Number, 300)
-    .option("--burst <n>", "tokens at once", Number, 10)
-    .option("--pace <ms>", "from one burst to the next", Number, 5000)
-    .option("--seconds <n>", "for so long", Number, 1800)
-    .parse()
-    .opts<LoadCase>();
+  const command = new Command("npm run load --");
+  for (const [name, [value, meaning]] of Object.entries(OPTIONS)) {
+    command.option(`--${name} <n>`, meaning, Number, value);
+  }
+  const what = command.parse().opts<LoadCase>();
   const result = await load(what, (line) => console.error(line));
   const { streams, readings, lag, problems, samples } = result;
   const rows = samples.map(({ at, deployment, readers }) => {

@@ -9,19 +9,13 @@ import {
   type StreamPage,
   type StreamStatus,
 } from "../../src/shared.js";
+import { vStreamStatus } from "../../src/validators.js";
 import { finishDue } from "./clock.js";
 import { withLimits } from "./with-limits.js";
 
 export const modules = import.meta.glob("../../src/component/**/*.ts");
 
-export const statuses: StreamStatus[] = [
-  "pending",
-  "streaming",
-  "done",
-  "error",
-  "timeout",
-  "aborted",
-];
+export const statuses = vStreamStatus.members.map(({ value }) => value);
 
 /** The component by itself, with the limits of a deployment, and hands on its tables. */
 export function setUpComponent() {
