@@ -131,26 +131,9 @@ test("a stream is not taken as done before the database has had time to answer, 
   expect(again.now().status).toBe("streaming");
 });
 
-test("a frame that is lost with a test's clock stops no other reader from showing its text", async () => {
-  const first = await site.watch(() => new Error(), { driven: false });
-  site.answer = { text: "Hello", status: "streaming" };
-  site.client.tell();
-  // A suite goes back to real timers while the reader waits for a frame.
-  vi.useRealTimers();
-  vi.useFakeTimers();
-  first.watching.close();
-  const options = { driven: false, streamId: "next" };
-  const next = await site.watch(() => new Error(), options);
-  await site.say({ text: "Hello world", status: "streaming" });
-  expect(next.now().text).toBe("Hello world");
-});
-
 describe("a component that switches from one reader to another", () => {
   /** What each of the two queries answers. */
-  const answers: Record<"pages" | "whole", unknown> = {
-    pages: undefined,
-    whole: undefined,
-  };
+  const answers: { pages?: unknown; whole?: unknown } = {};
   const query = clientOf(({ from }) => {
     const answer = from === undefined ? answers.whole : answers.pages;
     if (answer instanceof Error) throw answer;
@@ -161,9 +144,10 @@ describe("a component that switches from one reader to another", () => {
     ...{ query: "chat:body", streamId: "stream", url: null, driven: false },
     incremental: true,
   };
+  let response: () => Response;
+  const fetch = vi.fn(() => Promise.resolve(response()));
   const overHttp: Partial<Source> = {
-    ...{ url: "https://app.test/chat", driven: true },
-    fetch: () => Promise.resolve(new Response("One.")),
+    ...{ url: "https://app.test/chat", driven: true, fetch },
   };
   let client: SwitchingComponent["client"];
   let component: SwitchingComponent;
@@ -175,44 +159,40 @@ describe("a component that switches from one reader to another", () => {
   };
   beforeEach(() => {
     client = { watchQuery: (_: never, args: never) => query.watch(args) };
-    Object.assign(answers, { pages: page("One.", 0), whole: undefined });
+    Object.assign(answers, { pages: undefined, whole: undefined });
+    response = () => new Response("One.");
+    fetch.mockClear();
   });
   afterEach(async () => {
     component.unmount();
     await pass(200);
-    expect(component.history.stepBack()).toBeNull();
   });
 
-  test("keeps text that the first reader has not shown yet", async () => {
+  test.each<[string, unknown, unknown]>([
+    ["more text that the first has not shown yet", whole("One. Two."), null],
+    ["more text that only the second has seen", null, whole("One. Two.")],
+    ["the end that only the second has seen", null, whole("One.", "done")],
+  ])("keeps %s", async (_, first, second) => {
+    Object.assign(answers, { pages: page("One.", 0), whole: second });
     component = mount();
-    await pass(200);
-    answers.pages = page("One. Two.", 0);
-    query.tell();
-    thereAndBack();
-    expect(component.history.last.text).toBe("One. Two.");
-  });
-
-  test.each([
-    ["more text", whole("One. Two.")],
-    ["the end", whole("One.", "done")],
-  ])("keeps %s that only the second reader has seen", async (_, seen) => {
-    answers.whole = seen;
-    component = mount();
-    await pass(200);
     // Another component goes on showing the first reader.
-    const other = mount();
+    const others = second ? [mount()] : [];
     await pass(200);
+    if (first) {
+      answers.pages = { ...page("", 0), ...first };
+      query.tell();
+    }
     thereAndBack();
-    await pass(200);
-    expect(component.history.last).toMatchObject(seen);
-    other.unmount();
+    await pass(second ? 200 : 0);
+    expect(component.history.last).toMatchObject((first ?? second) as object);
+    expect(component.history.stepBack()).toBeNull();
+    for (const other of others) other.unmount();
   });
 
   test.each([
     ["not to one that knows better", page("One. Two.", 9), whole("One. Two.")],
     ["to one that knows nothing", undefined, whole("One.", "done")],
   ])("and took the text as done spreads that %s", async (_, answer, shown) => {
-    answers.pages = undefined;
     component = mount(overHttp);
     await pass(5000);
     expect(component.history.last).toMatchObject(whole("One.", "done"));
@@ -225,59 +205,48 @@ describe("a component that switches from one reader to another", () => {
     await pass(200);
     expect(other.history.last).toMatchObject(shown);
     other.unmount();
-    component.history.shown.length = 0;
   });
 
   test("to one that shows text from HTTP has that at once", async () => {
-    const { response, write } = streamed();
-    answers.pages = undefined;
-    const fetch = vi.fn(() => Promise.resolve(response));
-    const first = mount({ ...overHttp, fetch });
-    await write("One.");
+    const body = streamed();
+    response = () => body.response;
+    const first = mount(overHttp);
+    await body.write("One.");
     component = mount({ streamId: "a longer text than that", url: null });
     answers.pages = page("Another text.", 13);
     query.tell();
     await pass(200);
     component.history.shown.length = 0;
-    component.update({ ...overHttp, fetch, streamId: "stream" });
+    component.update({ ...overHttp, streamId: "stream" });
     expect(component.history.shown[0]!.text).toBe("One.");
     component.update({ url: "https://other.test/chat" });
-    await write(" Two.");
+    await body.write(" Two.");
     expect(component.history.last.text).toBe("One. Two.");
     expect(fetch).toHaveBeenCalledOnce();
+    expect(component.history.stepBack()).toBeNull();
     first.unmount();
   });
 
-  test("drives what it drove at first, also if it no longer does a render later", async () => {
-    answers.pages = undefined;
-    const fetch = vi.fn(() => Promise.resolve(new Response("One.")));
-    component = mount({ ...overHttp, fetch });
-    component.update({ driven: false });
+  test.each([
+    ["also if it no longer does a render later", 0, {}],
+    ["not another stream", 200, { streamId: "another" }],
+  ])("drives what it drove at first, %s", async (_, ms, changes) => {
+    component = mount(overHttp);
+    await pass(ms);
+    component.update({ driven: false, ...changes });
     await pass(200);
     expect(fetch).toHaveBeenCalledOnce();
-    component.history.shown.length = 0;
   });
 
   test("to another client, keeps its text", async () => {
-    answers.pages = undefined;
-    const { response, write } = streamed();
-    component = mount({ ...overHttp, fetch: () => Promise.resolve(response) });
-    await write("One. Two.");
-    const { watchQuery } = client;
-    component.update({}, { watchQuery });
+    const body = streamed();
+    response = () => body.response;
+    component = mount(overHttp);
+    await body.write("One. Two.");
+    component.update({}, { watchQuery: client.watchQuery });
     expect(component.history.last).toMatchObject(whole("One. Two."));
     await pass(200);
-  });
-
-  test("to another stream, does not drive that because it drove the first", async () => {
-    const fetch = vi.fn(() => Promise.resolve(new Response("Hi.")));
-    answers.pages = undefined;
-    component = mount({ ...overHttp, fetch });
-    await pass(200);
-    component.update({ streamId: "another", driven: false });
-    await pass(200);
-    expect(fetch).toHaveBeenCalledTimes(1);
-    component.history.shown.length = 0;
+    expect(component.history.stepBack()).toBeNull();
   });
 
   test.each([
@@ -289,11 +258,8 @@ describe("a component that switches from one reader to another", () => {
     "or stays with one, and is answered %i, asks again when the token changes: %i",
     async (status, times) => {
       const headers = { "Content-Type": "text/html" };
-      const fetch = vi.fn(() =>
-        Promise.resolve(new Response(null, { status, headers })),
-      );
-      answers.pages = undefined;
-      component = mount({ ...overHttp, fetch, authToken: "not\nvalid" });
+      response = () => new Response(null, { status, headers });
+      component = mount({ ...overHttp, authToken: "not\nvalid" });
       await pass(200);
       expect(fetch).toHaveBeenCalledTimes(0);
       for (const change of [{ authToken: "old" }, { headers: {} }]) {
@@ -317,10 +283,9 @@ describe("a component that switches from one reader to another", () => {
   test.each([503, 401])(
     "and whose request failed with %d still sends it",
     async (status) => {
-      const pending = { ...page("", 0), status: "pending", claimed: false };
-      Object.assign(answers, { pages: pending });
-      const fetch = vi.fn(() => Promise.resolve(new Response("", { status })));
-      component = mount({ ...overHttp, fetch, authToken: "old" });
+      answers.pages = { ...page("", 0), status: "pending", claimed: false };
+      response = () => new Response("", { status });
+      component = mount({ ...overHttp, authToken: "old" });
       await pass(500);
       expect(fetch).toHaveBeenCalledTimes(1);
       component.update({ args: { session: "new" }, authToken: "new" });
@@ -330,28 +295,26 @@ describe("a component that switches from one reader to another", () => {
   );
 
   test("keeps the end that HTTP had while the database was out of reach", async () => {
-    answers.pages = undefined;
     component = mount(overHttp);
     await pass(5000);
-    expect(component.history.last).toMatchObject(whole("One.", "done"));
     thereAndBack();
     component.update({ incremental: false });
     await pass(200);
     expect(component.history.last).toMatchObject(whole("One.", "done"));
+    expect(component.history.stepBack()).toBeNull();
     answers.whole = whole("One.", "timeout");
     query.tell();
     expect(component.history.last.status).toBe("timeout");
-    component.history.shown.length = 0;
     component.update({ incremental: true });
     expect(component.history.last.status).toBe("timeout");
   });
 
   test("keeps text from HTTP while its query throws", async () => {
-    answers.pages = undefined;
     component = mount(overHttp);
     await pass(200);
     answers.whole = new Error("The app's query threw.");
     component.update({ incremental: false });
     expect(component.thrown).toBeNull();
+    expect(component.history.stepBack()).toBeNull();
   });
 });
