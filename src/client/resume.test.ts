@@ -8,7 +8,6 @@ import {
   readBody,
   setUpStream,
   textOf,
-  writes,
   type ActionCtx,
 } from "../../test/support/setup.js";
 import { sleep } from "../time.js";
@@ -69,31 +68,30 @@ const followed = (
     return all;
   });
 
-test("follows a text that is being written, to its end", async () => {
+test("follows a text that is being written, from anywhere, to its end", async () => {
   const app = await growingStream();
-  const { resume, stop, text } = app;
-  await pass(1000);
+  const { resume, get, stop, text } = app;
   const early = readBody(await resume());
   const inAction = followed(app);
-  await pass(1000);
+  await pass(2000);
   const from = early.seen.text.length;
   const late = readBody(await resume(from));
+  const inLateAction = followed(app, { from });
+  const url = `https://app.test/?streamId=${app.streamId}&tail=3`;
+  const response = await get(url);
+  const start = Number(response.headers.get("Stream-Offset"));
+  expect(start).toBeGreaterThan(3);
+  const tail = readBody(response);
   await pass(3000);
   expect(early.seen.text.length).toBeGreaterThan(from);
   expect(early.seen.closed).toBe(false);
   stop();
   expect(await early.seen.end()).toBe(text());
-  expect(await late.seen.end()).toBe(text().slice(from));
   expect(await settled(inAction)).toBe(text());
-});
-
-test("waits for a stream that has not been started", async () => {
-  const { resume, respond } = await setUpStream();
-  const { seen } = readBody(await resume());
-  await pass(10_000);
-  expect(seen).toMatchObject({ text: "", closed: false });
-  await respond(writes("At last."));
-  expect(await seen.end()).toBe("At last.");
+  for (const rest of [late.seen.end(), settled(inLateAction)]) {
+    expect(await rest).toBe(text().slice(from));
+  }
+  expect(await tail.seen.end()).toBe(text().slice(start));
 });
 
 describe("ends", () => {
@@ -245,19 +243,6 @@ tail=1&tail=2 tail=1&offset=0 live=sse`;
     expect((await asked({ from: 0, tail: 1 })).status).toBe(400);
     expect(await (await asked({ tail: -1 })).text()).toContain("has -1.");
   });
-
-  test("at the tail of a text that grows: the rest follows", async () => {
-    const { get, streamId, stop, text } = await growingStream();
-    await pass(2000);
-    const url = `https://app.test/?streamId=${streamId}&tail=3`;
-    const response = await get(url);
-    const { seen } = readBody(response);
-    await pass(2000);
-    stop();
-    const start = Number(response.headers.get("Stream-Offset"));
-    expect(start).toBeGreaterThan(3);
-    expect(await seen.end()).toBe(text().slice(start));
-  });
 });
 
 describe("the headers", () => {
@@ -355,14 +340,12 @@ describe("live=long-poll", () => {
 });
 
 describe("follow", () => {
-  test("begins at an offset", async () => {
-    const app = await setUpStream();
-    await app.write("Some text.");
-    expect(await followed(app, { from: 5 })).toBe("text.");
-    const from = -1;
-    expect(() =>
-      app.streaming.follow({} as ActionCtx, app.streamId, { from }),
-    ).toThrow(TypeError);
+  test("throws at once if it cannot begin there", async () => {
+    const { streaming, streamId } = await setUpStream();
+    const ctx = {} as ActionCtx;
+    expect(() => streaming.follow(ctx, streamId, { from: -1 })).toThrow(
+      TypeError,
+    );
   });
 
   test("throws if there is no stream, or it is deleted meanwhile", async () => {
