@@ -1,12 +1,9 @@
-import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import * as arbitrary from "../../test/support/arbitraries.js";
 import { deferred, pass, settled, useClock } from "../../test/support/clock.js";
 import {
   errorsLogged,
   fired,
   setUpStream,
-  type Fault,
   type Faults,
 } from "../../test/support/setup.js";
 import { sleep } from "../time.js";
@@ -34,40 +31,6 @@ function watchSaves(onSave: Faults = () => undefined) {
   };
   return { saves, faults };
 }
-
-test("whichever commits fail, the saved text is the appended text, once, in order", async () => {
-  const fault = fc.constantFrom<Fault | undefined>(
-    undefined,
-    undefined,
-    "refused",
-    "lost",
-  );
-  const rare = { boundary: () => false, maxChars: 7 };
-  await fc.assert(
-    fc.asyncProperty(
-      arbitrary.tokens(60),
-      fc.array(fault, { maxLength: 30 }),
-      fc.constantFrom(0, 30, 400),
-      fc.constantFrom("sentence" as const, "line" as const, rare),
-      async (tokens, plan, every, flush) => {
-        const { stream, body } = await setUpStream({ flush });
-        const writing = stream(
-          async (append) => {
-            for (const token of tokens) {
-              await append(token);
-              if (every > 0) await sleep(every);
-            }
-          },
-          // At most four failures in a row: more would stop the writer.
-          ({ index }) => (index % 5 === 4 ? undefined : plan[index]),
-        );
-        const text = tokens.join("");
-        expect(await (await settled(writing)).end()).toBe(text);
-        expect(await body()).toEqual({ text, status: "done" });
-      },
-    ),
-  );
-});
 
 test("a failed batch is sent again soon, with newer text, from the same offset", async () => {
   const { generate, body } = await setUpStream();
