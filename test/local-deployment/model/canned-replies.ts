@@ -1,17 +1,20 @@
 import { readFileSync } from "node:fs";
 import { decodeGenerator, encode } from "gpt-tokenizer/encoding/o200k_base";
 
-export type ChatMessage = {
+export interface ChatMessage {
   role: string;
   /** Null in some messages that call a tool. */
   content: string | null;
-};
+}
 
-export type Reply =
-  /** With `breaks`, only half of the text comes. */
-  | { kind: "text"; text: string; reasoning?: string; breaks?: Break }
+export interface Reply {
+  reasoning?: string;
+  text?: string;
   /** The tool's answer comes with the next request. */
-  | { kind: "call"; reasoning: string; tool: string; input: object };
+  call?: { tool: string; input: object };
+  /** Only half of the text comes. */
+  breaks?: Break | undefined;
+}
 
 /** How a reply may break half way, and the words of a prompt that ask for it, as in "Fail half way". */
 const breaks = {
@@ -30,29 +33,22 @@ const breaks = {
 };
 type Break = keyof typeof breaks;
 
-/** The texts, and the words of a prompt that call for each. The first match wins. */
-const library = [
-  { name: "story", words: ["story", "alice", "novel", "long"] },
-  { name: "python", words: ["python", "sort", "algorithm"] },
-  { name: "code", words: ["code", "typescript", "function", "debounce"] },
-  { name: "table", words: ["table", "planet", "compare", "moons"] },
-  { name: "chinese", words: ["chinese", "中文", "茶", "你好"] },
-  { name: "emoji", words: ["emoji", "weather", "garden"] },
-  { name: "bread", words: ["bread", "recipe", "bake"] },
-  { name: "hello", words: ["hello", "hi", "hey"] },
-  { name: "tides", words: ["tide", "sea", "moon", "ocean", "high water"] },
-].map(({ name, words }) => ({
-  words,
-  text: readFileSync(
-    new URL(`./texts/${name}.md`, import.meta.url),
-    "utf8",
-  ).trim(),
-}));
+/** The words of a prompt that call for each text. The first match wins. */
+const library: Record<string, RegExp> = {
+  story: /\b(story|alice|novel|long)\b/,
+  python: /\b(python|sort|algorithm)s?\b/,
+  code: /\b(code|typescript|function|debounce)s?\b/,
+  table: /\b(table|planet|compare|moons)s?\b/,
+  chinese: /\bchinese\b|中文|茶|你好/,
+  emoji: /\b(emoji|weather|garden)s?\b/,
+  bread: /\b(bread|recipe|bake)s?\b/,
+  hello: /\b(hello|hi|hey)\b/,
+  tides: /\b(tide|sea|moon|ocean|high water)s?\b/,
+};
+/** The texts for all other prompts, in turn. */
+const inTurn = ["tides", "code", "bread", "python", "emoji", "table"] as const;
 
-/** The replies to all other prompts, in turn. */
-const inTurn = ["tides", "code", "bread", "python", "emoji", "table"].map(
-  (name) => textFor(name),
-);
+const PORTS = ["Saint-Malo", "Bristol", "Brest", "Hamburg", "New York"];
 
 /**
  * @param serial The number of replies given before this one.
@@ -66,74 +62,51 @@ export function chooseReply(
 ): Reply {
   const asked = messages.findLast(({ role }) => role === "user")?.content ?? "";
   const prompt = asked.toLowerCase();
-  const text = textFor(prompt) ?? inTurn[serial % inTurn.length] ?? "";
-  const isBroken = /\bhalf way\b/.test(prompt);
-  const reply = {
-    kind: "text" as const,
-    text,
+  const reply: Reply = {
+    text: textFor(prompt, serial),
     breaks: (Object.keys(breaks) as Break[]).find(
-      (how) => isBroken && breaks[how].test(prompt),
+      (how) => /\bhalf way\b/.test(prompt) && breaks[how].test(prompt),
     ),
   };
   if (tools.length === 0) return reply;
   const last = messages.at(-1);
   if (last?.role === "tool") {
-    return { ...reply, text: `${summary(last.content)}\n\n${text}` };
+    return { ...reply, text: `${summary(last.content)}\n\n${reply.text}` };
   }
-  const port = portIn(prompt);
-  if (tools.includes("tideTable") && port !== null) {
+  const port =
+    /\b(tides?|(high|low) water)\b/.test(prompt) &&
+    PORTS.find((port) => prompt.includes(port.toLowerCase()));
+  if (tools.includes("tideTable") && port) {
     return {
-      kind: "call",
-      reasoning: thoughtsBefore(port),
-      tool: "tideTable",
-      input: { port },
+      reasoning: `The question is about the tides at ${port}. I know why there are tides, but not the times and heights of a given day, and a guess could put a boat on the sand. There is a tool for that: tideTable takes the name of a port. I will ask it for ${port} first, and then answer with its figures.`,
+      call: { tool: "tideTable", input: { port } },
     };
   }
-  return { ...reply, reasoning: thoughtsOn(asked) };
-}
-
-export function textFor(prompt: string): string | undefined {
-  return library.find(({ words }) =>
-    words.some((word) =>
-      // No word boundaries between Chinese characters.
-      /^\w+$/.test(word)
-        ? new RegExp(`\\b${word}s?\\b`).test(prompt)
-        : prompt.includes(word),
-    ),
-  )?.text;
-}
-
-const PORTS = ["Saint-Malo", "Bristol", "Brest", "Hamburg", "New York"];
-
-/** The port whose tides a prompt, in lower case, asks for. */
-function portIn(prompt: string): string | null {
-  if (!/\b(tides?|high water|low water)\b/.test(prompt)) return null;
-  return PORTS.find((port) => prompt.includes(port.toLowerCase())) ?? null;
-}
-
-const thoughtsBefore = (port: string) =>
-  `The question is about the tides at ${port}. I know why there are tides, but not the times and heights of a given day, and a guess could put a boat on the sand. There is a tool for that: tideTable takes the name of a port. I will ask it for ${port} first, and then answer with its figures.`;
-
-const thoughtsOn = (prompt: string) =>
-  `I was asked: “${prompt.split("\n", 1)[0]?.slice(0, 80)}”. No tool is needed for this. I should answer directly, put the main point first, and keep the rest short.`;
-
-/** What a tool answered, in a sentence. */
-function summary(content: string | null): string {
-  let result: unknown;
-  try {
-    result = JSON.parse(content ?? "");
-  } catch {
-    result = null;
-  }
-  const { port, tides = [] } = (result ?? {}) as {
-    port?: string;
-    tides?: { kind: string; time: string; metres: number }[];
+  const [line = ""] = asked.split("\n", 1);
+  return {
+    ...reply,
+    reasoning: `I was asked: “${line.slice(0, 80)}”. No tool is needed for this. I should answer directly, put the main point first, and keep the rest short.`,
   };
-  const high = tides.filter(({ kind }) => kind === "high");
-  if (port === undefined || high.length === 0) {
-    return "The table gave nothing that I could use, so here is what I know without it.";
-  }
-  const times = high.map(({ time, metres }) => `**${time}** (${metres} m)`);
+}
+
+/** @param prompt In lower case. */
+export function textFor(prompt: string, serial = 0): string {
+  const name =
+    Object.keys(library).find((name) => library[name]!.test(prompt)) ??
+    inTurn[serial % inTurn.length]!;
+  const file = new URL(`./texts/${name}.md`, import.meta.url);
+  return readFileSync(file, "utf8").trim();
+}
+
+/** What the tool answered, in a sentence. */
+function summary(content: string | null): string {
+  const { port, tides } = JSON.parse(content ?? "") as {
+    port: string;
+    tides: { kind: string; time: string; metres: number }[];
+  };
+  const times = tides
+    .filter(({ kind }) => kind === "high")
+    .map(({ time, metres }) => `**${time}** (${metres} m)`);
   return `The water at ${port} is highest at ${times.join(" and at ")}.`;
 }
 

@@ -84,8 +84,7 @@ export async function startModel({
         const events = batch.map((delta) => protocol.delta(delta));
         await response.write(events.join(""));
       }
-      const isCut = reply.kind === "text" && reply.breaks === "cut";
-      if (isCut) context.env.outgoing.destroy();
+      if (reply.breaks === "cut") context.env.outgoing.destroy();
       else await response.write(endOf(reply, protocol));
       writing--;
     });
@@ -163,9 +162,8 @@ function messages(serial: number, model: string): Protocol {
 }
 
 /** The last event of a reply. */
-function endOf(reply: Reply, protocol: Protocol): string {
-  if (reply.kind === "call") return protocol.end("tool_calls");
-  switch (reply.breaks) {
+function endOf({ call, breaks }: Reply, protocol: Protocol): string {
+  switch (breaks) {
     case "error":
     case "overloaded":
       return protocol.failure;
@@ -175,28 +173,24 @@ function endOf(reply: Reply, protocol: Protocol): string {
     case "end":
       return "";
     default:
-      return protocol.end(reply.breaks ?? "stop");
+      return protocol.end(call ? "tool_calls" : (breaks ?? "stop"));
   }
 }
 
 /** A reply, one token at a time. One that breaks has half of the text. */
 function deltasOf(reply: Reply, serial: number): Delta[] {
-  const thoughts = tokenize(reply.reasoning ?? "").map(
-    (reasoning_content): Delta => ({ reasoning_content }),
-  );
-  if (reply.kind === "call") {
-    const call = { index: 0, id: `call-${serial}`, type: "function" };
-    const begin = { ...call, function: { name: reply.tool, arguments: "" } };
-    const input = tokenize(JSON.stringify(reply.input)).map((piece) => ({
-      index: 0,
-      function: { arguments: piece },
-    }));
-    const calls = [begin, ...input].map((part) => ({ tool_calls: [part] }));
-    return [...thoughts, ...calls];
-  }
-  const text = tokenize(reply.text).map((content): Delta => ({ content }));
-  const share = reply.breaks === undefined ? 1 : 0.5;
-  return [...thoughts, ...text.slice(0, Math.ceil(text.length * share))];
+  const { reasoning = "", text = "", call, breaks } = reply;
+  const thoughts = tokenize(reasoning).map((reasoning_content): Delta => ({
+    reasoning_content,
+  }));
+  const tokens = tokenize(text).map((content): Delta => ({ content }));
+  const share = breaks === undefined ? 1 : 0.5;
+  const said = tokens.slice(0, Math.ceil(tokens.length * share));
+  if (call === undefined) return [...thoughts, ...said];
+  const called = { name: call.tool, arguments: JSON.stringify(call.input) };
+  const id = `call-${serial}`;
+  const tool_calls = [{ index: 0, id, type: "function", function: called }];
+  return [...thoughts, { tool_calls }];
 }
 
 /**
@@ -209,17 +203,14 @@ async function* paced<Item>(
   firstMs: number,
   isGone: () => boolean,
 ): AsyncGenerator<Item[]> {
-  if (firstMs > 0) await setTimeout(firstMs);
-  let sent = 0;
+  await setTimeout(firstMs);
   let due = 1;
   let last = performance.now();
-  while (sent < items.length && !isGone()) {
-    const count = Math.min(Math.floor(due), items.length - sent);
-    if (count > 0) {
-      yield items.slice(sent, sent + count);
-      sent += count;
-      due -= count;
-    }
+  for (let sent = 0; sent < items.length && !isGone();) {
+    const batch = items.slice(sent, sent + Math.floor(due));
+    if (batch.length > 0) yield batch;
+    sent += batch.length;
+    due -= batch.length;
     // Never long, so that a change of pace is felt at once.
     const wait = ((1 - due) / pace.tokensPerSecond) * 1000;
     await setTimeout(Math.min(Math.max(wait, 1), 100));
