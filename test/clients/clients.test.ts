@@ -231,7 +231,9 @@ const events: Event[] = [
   {
     name: "sees the backend restart, and with it the writer die",
     happens: async (cells) => {
-      await deployment.restart({ downMs: 500 });
+      await deployment.down();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await deployment.up();
       // As the cron does after 20 minutes. Two minutes later, the writer can no longer
       // save anything.
       await forEach(async ({ streamId }) => {

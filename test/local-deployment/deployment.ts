@@ -1,4 +1,3 @@
-import { setTimeout } from "node:timers/promises";
 import type { HttpBindings } from "@hono/node-server";
 import type { Value } from "convex/values";
 import { Hono } from "hono";
@@ -15,7 +14,6 @@ import { QueryCache } from "./queries.js";
 import { Site } from "./site.js";
 import { SyncHub } from "./sync.js";
 
-export { localToken } from "./identity.js";
 export type { Counters } from "./counters.js";
 
 export interface DeploymentOptions {
@@ -92,7 +90,7 @@ export class LocalDeployment {
         this.hub.settle();
         this.jobs.committed(writes);
       },
-      query: (path, args, identity) => cache.call(path, args, identity),
+      query: (call) => cache.call(call),
     };
     const api = new Hono().route("/", controls(this));
     this.clients = new Listener(port, api.route("/", clientApi(engine)));
@@ -151,11 +149,10 @@ export class LocalDeployment {
     args: Record<string, Value> = {},
     { component = "" }: { component?: string } = {},
   ): Promise<Value> {
-    const { value } = await this.engine.call(
-      { componentPath: component, udfPath: path },
-      args,
-      null,
-    );
+    const { value } = await this.engine.call({
+      path: { componentPath: component, udfPath: path },
+      ...{ args, identity: null },
+    });
     return value;
   }
 
@@ -182,12 +179,6 @@ export class LocalDeployment {
   async up(): Promise<void> {
     await Promise.all([this.clients.open(), this.actions.open()]);
     await this.jobs.up();
-  }
-
-  async restart({ downMs }: { downMs: number }): Promise<void> {
-    await this.down();
-    await setTimeout(downMs);
-    if (!this.isStopped) await this.up();
   }
 
   /** Ends the deployment. Its data is gone, unless a folder keeps it. */

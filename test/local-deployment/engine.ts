@@ -24,6 +24,7 @@ import {
   FunctionFolder,
   kindOf,
   pathOf,
+  type Call,
   type FunctionKind,
   type FunctionPath,
   type RegisteredFunction,
@@ -74,17 +75,10 @@ interface ConvexGlobal {
   asyncSyscall(op: string, jsonArgs: string): Promise<string>;
 }
 
-type Call = (path: FunctionPath, args: unknown) => Promise<unknown>;
-
 interface Accessor {
-  queryFromPath: Call;
-  mutationFromPath: Call;
-  actionFromPath: Call;
+  fun(path: FunctionPath, args: unknown): Promise<unknown>;
   action(handler: (ctx: ActionCtx) => Promise<void>): Promise<void>;
-  runInComponent(
-    componentPath: string,
-    code: (ctx: unknown) => Promise<void>,
-  ): Promise<void>;
+  runInComponent(componentPath: string, code: () => void): Promise<void>;
   finishInProgressScheduledFunctions(): Promise<void>;
   withIdentity(identity: UserIdentity): Accessor;
 }
@@ -107,23 +101,13 @@ export interface EngineEvents {
   /** Documents have changed. Called before any other transaction can start. */
   committed(writes: Write[]): void;
   /** A call of a query: answered from the cache if possible. */
-  query(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-  ): Promise<Value>;
+  query(call: Call): Promise<Value>;
 }
 
 type AnyReference = FunctionReference<FunctionKind, "public" | "internal">;
-type CallReference = (
-  fn: AnyReference,
-  args?: DefaultFunctionArgs,
-) => Promise<unknown>;
-
-type ActionCtx = Record<
-  "runQuery" | "runMutation" | "runAction",
-  CallReference
->;
+type Args = DefaultFunctionArgs;
+type Run = (fn: AnyReference, args?: Args) => Promise<unknown>;
+type ActionCtx = Record<"runQuery" | "runMutation" | "runAction", Run>;
 
 export class Engine {
   readonly counters = newCounters();
@@ -210,7 +194,7 @@ export class Engine {
   ): Promise<Returned> {
     try {
       const path = this.publicFunction(udfPath, kind);
-      return await this.call(path, jsonToConvex(args), identity);
+      return await this.call({ path, args: jsonToConvex(args), identity });
     } catch (error) {
       this.report(udfPath, error);
       throw error;
@@ -218,29 +202,21 @@ export class Engine {
   }
 
   /** A call from outside, of any function. */
-  async call(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-  ): Promise<Returned> {
+  async call(call: Call): Promise<Returned> {
     this.counters.functionCalls++;
-    switch (this.kindOf(path)) {
-      case "query": {
-        const value = await this.events.query(path, args, identity);
-        return { value, ts: this.ts };
-      }
+    switch (this.kindOf(call.path)) {
+      case "query":
+        return { value: await this.events.query(call), ts: this.ts };
       case "mutation":
-        return await this.remotely(path, () => this.run(path, args, identity));
+        return await this.remotely(call.path, () => this.run(call));
       case "action":
-        return await this.run(path, args, identity);
+        return await this.run(call);
     }
   }
 
   /** Runs a function's code. */
   async run(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
+    { path, args, identity }: Call,
     extras?: Extras,
   ): Promise<Returned> {
     const kind = this.kindOf(path);
@@ -248,7 +224,7 @@ export class Engine {
     if (kind === "query") this.counters.queryRuns++;
     try {
       const value = await this.perform(invocation, (accessor) =>
-        accessor[`${kind}FromPath`](path, args),
+        accessor.fun(path, args),
       );
       return { value: value as Value, ts: invocation.ts };
     } finally {
@@ -322,10 +298,7 @@ export class Engine {
   /** Records a scheduled function's new state, in a separate transaction. */
   async setState(job: Job, state: JobState): Promise<void> {
     await this.outside(() =>
-      this.accessor.runInComponent(job.component, async () => {
-        await Promise.resolve();
-        this.mark(job, state);
-      }),
+      this.accessor.runInComponent(job.component, () => this.mark(job, state)),
     );
   }
 
@@ -356,7 +329,7 @@ export class Engine {
     const call = async (
       how: keyof ActionCtx,
       fn: AnyReference,
-      args: DefaultFunctionArgs = {},
+      args: Args = {},
     ): Promise<unknown> => {
       const path = pathOf(await createFunctionHandle(fn));
       checkTransferable(`Arguments of "${path.udfPath}"`, args);
@@ -372,7 +345,7 @@ export class Engine {
         const isOwn = path.componentPath === from;
         const identity = isOwn ? (invocation?.identity ?? null) : null;
         return await this.outside(() =>
-          this.events.query(path, args as Value, identity),
+          this.events.query({ path, args: args as Value, identity }),
         );
       } finally {
         if (invocation?.over) await never();

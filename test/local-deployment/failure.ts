@@ -1,19 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { convexToJson, type JSONValue, type Value } from "convex/values";
-
-export interface Failure {
-  message: string;
-  /** The data of a `ConvexError`. */
-  data?: JSONValue;
-}
+import { convexToJson, type Value } from "convex/values";
 
 /** What a client is told about an error, in the words of a development deployment. */
-export function failureOf(error: unknown): Failure {
+export function failureOf(error: unknown) {
   const requestId = randomBytes(8).toString("hex");
-  const message = `[Request ID: ${requestId}] Server Error\nUncaught ${describeError(error)}`;
-  return isConvexError(error)
-    ? { message, data: convexToJson(error.data) }
-    : { message };
+  return {
+    errorMessage: `[Request ID: ${requestId}] Server Error\nUncaught ${describeError(error)}`,
+    errorData: isConvexError(error) ? convexToJson(error.data) : undefined,
+  };
 }
 
 export function describeError(error: unknown): string {

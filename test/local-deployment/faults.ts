@@ -19,9 +19,7 @@ export class InjectedFault extends Error {
 }
 
 /** The error of a commit that was refused. A scheduled mutation is run again. */
-export class CommitRefused extends InjectedFault {
-  override name = "CommitRefused";
-}
+export class CommitRefused extends InjectedFault {}
 
 export class Faults {
   readonly settings: FaultSettings = {
@@ -33,26 +31,24 @@ export class Faults {
 
   /** Throws if the commit of this mutation is to be refused. */
   beforeCommit(path: string): void {
-    if (this.strikes("refuseCommits", path)) {
-      throw new CommitRefused(
-        `The commit of "${path}" was refused, as the deployment was told to. Nothing was written.`,
-      );
-    }
+    if (!this.strikes("refuseCommits", path)) return;
+    throw new CommitRefused(
+      `The commit of "${path}" was refused, as the deployment was told to. Nothing was written.`,
+    );
   }
 
   /** Throws if the answer of this committed mutation is to be lost. */
   afterCommit(path: string): void {
-    if (this.strikes("loseAnswers", path)) {
-      throw new InjectedFault(
-        `The answer of "${path}" was lost, as the deployment was told to. It may have been applied.`,
-      );
-    }
+    if (!this.strikes("loseAnswers", path)) return;
+    throw new InjectedFault(
+      `The answer of "${path}" was lost, as the deployment was told to. It may have been applied.`,
+    );
   }
 
   private strikes(what: "refuseCommits" | "loseAnswers", path: string) {
-    if (this.settings[what] === 0) return false;
-    if (!path.includes(this.settings.only)) return false;
-    this.settings[what]--;
-    return true;
+    const { settings } = this;
+    const isHit = settings[what] > 0 && path.includes(settings.only);
+    if (isHit) settings[what]--;
+    return isHit;
   }
 }

@@ -6,7 +6,9 @@ import type {
   GenericSchema,
   HttpRouter,
   SchemaDefinition,
+  UserIdentity,
 } from "convex/server";
+import type { Value } from "convex/values";
 
 // In jsdom, Vite would make a URL of the page's server of `new URL("../..", import.meta.url)`.
 const repository = join(import.meta.dirname, "../..");
@@ -18,6 +20,13 @@ export const projectPath = (path: string) => resolve(repository, path);
 export interface FunctionPath {
   componentPath: string;
   udfPath: string;
+}
+
+/** What is called, with what, and by whom. */
+export interface Call {
+  path: FunctionPath;
+  args: Value;
+  identity: UserIdentity | null;
 }
 
 export type FunctionKind = "query" | "mutation" | "action";

@@ -35,8 +35,7 @@ export function clientApi(engine: Engine): Hono {
     });
   }
   return api.onError((error, { json }) => {
-    const { message: errorMessage, data: errorData } = failureOf(error);
-    const answer = { status: "error", errorMessage, errorData, logLines: [] };
+    const answer = { status: "error", ...failureOf(error), logLines: [] };
     return json(answer, FUNCTION_FAILED as 500);
   });
 }

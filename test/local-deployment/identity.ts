@@ -25,16 +25,3 @@ export function identityOf(token: string): UserIdentity {
   const tokenIdentifier = `${issuer}|${subject}`;
   return { ...rest, subject, issuer, tokenIdentifier };
 }
-
-/** A token for a user of a local deployment. No deployment that checks signatures accepts it. */
-export function localToken(
-  subject: string,
-  claims: Record<string, unknown> = {},
-): string {
-  const encode = (part: object) =>
-    Buffer.from(JSON.stringify(part)).toString("base64url");
-  // Clients renew a token before it expires.
-  const iat = Math.floor(Date.now() / 1000);
-  const payload = { sub: subject, iat, exp: iat + 3600, ...claims };
-  return `${encode({ alg: "none", typ: "JWT" })}.${encode(payload)}.`;
-}

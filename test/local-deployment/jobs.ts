@@ -139,7 +139,7 @@ export class Jobs {
       const [args = {}] = jsonToConvex(cron.args) as Value[];
       this.engine.counters.functionCalls++;
       await this.engine
-        .run(path, args, null)
+        .run({ path, args, identity: null })
         .finally(() => this.runningCrons.delete(cron));
     });
   }
@@ -155,7 +155,8 @@ export class Jobs {
     try {
       // If the process ends now, an action is not run again.
       if (isAction) await engine.setState(job, "inProgress");
-      await engine.run(path, args[0], null, isAction ? {} : { job });
+      const call = { path, args: args[0], identity: null };
+      await engine.run(call, isAction ? {} : { job });
       if (isAction) await engine.setState(job, "success");
     } catch (error) {
       if (!isAction && error instanceof CommitRefused) {

@@ -1,13 +1,12 @@
-import type { UserIdentity } from "convex/server";
 import { convexToJson, jsonToConvex, type Value } from "convex/values";
 import type { Engine } from "./engine.js";
-import { describeError, failureOf, type Failure } from "./failure.js";
-import type { FunctionPath } from "./functions.js";
+import { describeError } from "./failure.js";
+import type { Call } from "./functions.js";
 import { Readers, type RangeRead, type Write } from "./documents.js";
 
 /** The result of a query. A value is kept as JSON text: it is sent to many, and compared. */
 export type Outcome =
-  { ok: true; json: string } | { ok: false; error: unknown; failure: Failure };
+  { ok: true; json: string } | { ok: false; error: unknown };
 
 /** Called when a query's result changes, or is computed for the first time. */
 type Subscriber = () => void;
@@ -23,9 +22,7 @@ export class CachedQuery {
 
   constructor(
     readonly key: string,
-    readonly path: FunctionPath,
-    readonly args: Value,
-    readonly identity: UserIdentity | null,
+    readonly call: Call,
   ) {}
 }
 
@@ -38,13 +35,8 @@ export class QueryCache {
 
   constructor(private readonly engine: Engine) {}
 
-  subscribe(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-    subscriber: Subscriber,
-  ): CachedQuery {
-    const entry = this.entry(path, args, identity);
+  subscribe(call: Call, subscriber: Subscriber): CachedQuery {
+    const entry = this.entry(call);
     entry.subscribers.add(subscriber);
     if (!entry.isValid) this.stale.add(entry);
     return entry;
@@ -58,17 +50,13 @@ export class QueryCache {
   }
 
   /** The result of a query now, from the cache if it is still right. */
-  async call(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-  ): Promise<Value> {
-    let entry = this.entry(path, args, identity);
+  async call(call: Call): Promise<Value> {
+    let entry = this.entry(call);
     // A run that is under way may have read before the caller asked. Its result
     // counts only if nothing that it read has changed when it is done.
     while (entry.running !== null) {
       await entry.running;
-      entry = this.entry(path, args, identity);
+      entry = this.entry(call);
     }
     const outcome = entry.isValid ? entry.outcome! : await this.run(entry);
     if (!outcome.ok) throw outcome.error;
@@ -96,22 +84,12 @@ export class QueryCache {
     );
   }
 
-  private entry(
-    path: FunctionPath,
-    args: Value,
-    identity: UserIdentity | null,
-  ): CachedQuery {
-    const key = JSON.stringify([
-      path.componentPath,
-      path.udfPath,
-      convexToJson(args),
-      identity,
-    ]);
-    let entry = this.entries.get(key);
-    if (entry === undefined) {
-      entry = new CachedQuery(key, path, args, identity);
-      this.entries.set(key, entry);
-    }
+  private entry(call: Call): CachedQuery {
+    const { componentPath, udfPath } = call.path;
+    const args = convexToJson(call.args);
+    const key = JSON.stringify([componentPath, udfPath, args, call.identity]);
+    const entry = this.entries.get(key) ?? new CachedQuery(key, call);
+    this.entries.set(key, entry);
     return entry;
   }
 
@@ -140,14 +118,11 @@ export class QueryCache {
       hasRead = true;
     };
     try {
-      const { path, args, identity } = entry;
-      const { value } = await this.engine.run(path, args, identity, {
-        onReads,
-      });
+      const { value } = await this.engine.run(entry.call, { onReads });
       outcome = { ok: true, json: JSON.stringify(convexToJson(value)) };
     } catch (error) {
-      this.engine.report(entry.path.udfPath, error);
-      outcome = { ok: false, error, failure: failureOf(error) };
+      this.engine.report(entry.call.path.udfPath, error);
+      outcome = { ok: false, error };
       // It failed before it read anything, so no commit will change the result.
       if (!hasRead) entry.isValid = true;
     }

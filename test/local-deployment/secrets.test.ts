@@ -1,15 +1,13 @@
 // @vitest-environment node
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { story } from "../support/story.js";
-import {
-  localToken,
-  startDeployment,
-  type LocalDeployment,
-} from "./deployment.js";
+import { startDeployment, type LocalDeployment } from "./deployment.js";
 
 const METHODS = ["log", "info", "warn", "error", "debug"] as const;
 const SECRET = "open-sesame";
-const TOKEN = localToken(SECRET, { password: SECRET });
+const TOKEN = [{ alg: "none" }, { sub: SECRET, password: SECRET }, { SECRET }]
+  .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
+  .join(".");
 
 let deployment: LocalDeployment;
 const lines: string[] = [];
@@ -91,9 +89,7 @@ test("no log contains a token or a text, however a stream ends", async () => {
   expect(log).toContain(`Stream ${failed} ended with an error`);
   expect(log).toContain("was killed");
   expect(log).not.toContain(SECRET);
-  for (const part of TOKEN.split(".")) {
-    if (part !== "") expect(log).not.toContain(part);
-  }
+  for (const part of TOKEN.split(".")) expect(log).not.toContain(part);
   for (const sentence of story(8).split(". ").filter(Boolean)) {
     expect(log).not.toContain(sentence);
   }

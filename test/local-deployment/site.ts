@@ -43,9 +43,7 @@ export class Site {
       engine.report(name, error);
       if (!outgoing.headersSent && !outgoing.destroyed) {
         outgoing.statusCode = 500;
-        outgoing.setHeader("content-type", "application/json");
-        const { message: code } = failureOf(error);
-        outgoing.write(JSON.stringify({ code, trace: "" }));
+        outgoing.write(JSON.stringify(failureOf(error)));
       }
     } finally {
       // To the client, a body that fails looks like one that ends.

@@ -5,7 +5,7 @@ import type { WebSocket } from "ws";
 import type { Engine } from "./engine.js";
 import { describeError, failureOf } from "./failure.js";
 import { identityOf } from "./identity.js";
-import { CachedQuery, type Outcome, type QueryCache } from "./queries.js";
+import type { CachedQuery, Outcome, QueryCache } from "./queries.js";
 
 const PING_MS = 15_000;
 
@@ -16,7 +16,7 @@ interface AddQuery {
   udfPath: string;
   args: JSONValue[];
 }
-interface Call {
+interface CallMessage {
   type: "Mutation" | "Action";
   requestId: number;
   udfPath: string;
@@ -31,7 +31,7 @@ type ClientMessage =
     }
   | { type: "Authenticate"; baseVersion: number; value?: string }
   | { type: "Event" }
-  | Call;
+  | CallMessage;
 
 /** The query set, identity and commit that a client's results belong to. */
 interface StateVersion {
@@ -117,7 +117,7 @@ export class SyncHub {
 /** A query that a client has subscribed to, and what it has been told of it. */
 interface Subscription {
   query: AddQuery;
-  entry: CachedQuery;
+  entry: CachedQuery | { outcome: Outcome };
   changed: () => void;
   told: Outcome | null;
 }
@@ -177,8 +177,7 @@ class SyncSession {
           ? `{"type":"QueryUpdated","queryId":${queryId},"value":${outcome.json},"logLines":[],"journal":null}`
           : JSON.stringify({
               ...{ type: "QueryFailed", queryId, logLines: [], journal: null },
-              errorMessage: outcome.failure.message,
-              errorData: outcome.failure.data,
+              ...failureOf(outcome.error),
             }),
       );
     }
@@ -233,15 +232,14 @@ class SyncSession {
   private subscribe(query: AddQuery, told: Outcome | null = null): void {
     const { engine, cache } = this.hub;
     const changed = () => this.hub.tell(this);
-    let entry: CachedQuery;
+    let entry: Subscription["entry"];
     try {
       const path = engine.publicFunction(query.udfPath, "query");
       const args = jsonToConvex(query.args[0] ?? {});
-      entry = cache.subscribe(path, args, this.identity, changed);
+      const call = { path, args, identity: this.identity };
+      entry = cache.subscribe(call, changed);
     } catch (error) {
-      const path = { componentPath: "", udfPath: query.udfPath };
-      entry = new CachedQuery("", path, {}, null);
-      entry.outcome = { ok: false, error, failure: failureOf(error) };
+      entry = { outcome: { ok: false, error } };
     }
     this.queries.set(query.queryId, { query, entry, changed, told });
   }
@@ -250,10 +248,12 @@ class SyncSession {
     const subscription = this.queries.get(queryId);
     if (subscription === undefined) return;
     this.queries.delete(queryId);
-    this.hub.cache.unsubscribe(subscription.entry, subscription.changed);
+    const { entry, changed } = subscription;
+    if ("key" in entry) this.hub.cache.unsubscribe(entry, changed);
   }
 
-  private async call({ type, requestId, udfPath, args }: Call): Promise<void> {
+  private async call(message: CallMessage): Promise<void> {
+    const { type, requestId, udfPath, args } = message;
     const { engine } = this.hub;
     const { identity } = this;
     const kind = type === "Mutation" ? "mutation" : "action";
@@ -267,7 +267,7 @@ class SyncSession {
         );
         return { success: true, result: convexToJson(value), ts: encodeTs(ts) };
       } catch (error) {
-        const { message: result, data: errorData } = failureOf(error);
+        const { errorMessage: result, errorData } = failureOf(error);
         return { success: false, result, errorData };
       }
     };
