@@ -38,12 +38,9 @@ const options = program.opts<
 
 /** If a port is taken, names the option that moves the part it is for. */
 function explain(error: unknown): never {
-  // Vite has its own wording, and sets no code.
-  const { code, message, port } = error as NodeJS.ErrnoException & {
-    port?: number;
-  };
-  const isTaken = code === "EADDRINUSE" || /already in use/.test(message);
-  const taken = port ?? Number(/\d+/.exec(message)?.[0]);
+  const { message } = error as Error;
+  const isTaken = message.includes("already in use");
+  const taken = Number(/(\d+)\D*$/.exec(message)?.[1]);
   const option = program.options.find(
     (option) => program.getOptionValue(option.attributeName()) === taken,
   );

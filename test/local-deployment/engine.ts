@@ -172,17 +172,12 @@ export class Engine {
   /** The function of a client's call. Throws, like a deployment, if a client cannot call it. */
   publicFunction(udfPath: string, kind: FunctionKind): FunctionPath {
     const fn = this.folders.get("")?.find(udfPath);
-    if (!fn?.isPublic) {
-      throw new Error(
-        `Could not find public function for '${udfPath}'. Did you forget to export it, or is it internal?`,
-      );
+    if (fn?.isPublic && kindOf(fn) === kind) {
+      return { componentPath: "", udfPath };
     }
-    if (kindOf(fn) !== kind) {
-      throw new Error(
-        `Trying to execute ${udfPath} as ${kind}, but it is defined as ${kindOf(fn)}.`,
-      );
-    }
-    return { componentPath: "", udfPath };
+    throw new Error(
+      `Could not find public ${kind} for '${udfPath}'. Did you forget to export it, or is it internal?`,
+    );
   }
 
   /** A call from a client, of a public function. */
@@ -289,15 +284,14 @@ export class Engine {
 
   /** Logs that something failed, and what it was. */
   report(what: string, error: unknown): void {
-    const isExpected =
-      !(error instanceof Error) || error instanceof InjectedFault;
-    const details = isExpected ? describeError(error) : error.stack;
-    this.log(`${what} failed: ${details ?? describeError(error)}`);
+    const isOurs = error instanceof InjectedFault;
+    const stack = error instanceof Error && !isOurs ? error.stack : undefined;
+    this.log(`${what} failed: ${stack ?? describeError(error)}`);
   }
 
   /** Records a scheduled function's new state, in a separate transaction. */
-  async setState(job: Job, state: JobState): Promise<void> {
-    await this.outside(() =>
+  setState(job: Job, state: JobState): Promise<void> {
+    return this.outside(() =>
       this.accessor.runInComponent(job.component, () => this.mark(job, state)),
     );
   }
@@ -307,8 +301,6 @@ export class Engine {
   private wrap(fn: RegisteredFunction, path: FunctionPath): RegisteredFunction {
     return {
       ...fn,
-      exportArgs: fn.exportArgs,
-      exportReturns: fn.exportReturns,
       _handler: async (ctx, args) => {
         checkTransferable(`Arguments of "${path.udfPath}"`, args);
         if (this.transaction !== null && !fn.isAction) {

@@ -38,8 +38,6 @@ export interface RegisteredFunction {
   isAction?: boolean;
   isPublic?: boolean;
   _handler: (ctx: unknown, args: unknown) => unknown;
-  exportArgs: () => string;
-  exportReturns: () => string;
 }
 
 type Module = Record<string, unknown>;

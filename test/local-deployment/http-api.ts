@@ -42,12 +42,9 @@ export function clientApi(engine: Engine): Hono {
 
 /** The body of a control's request. */
 interface Control extends Partial<FaultSettings> {
-  cutConnections?: boolean;
-  dropSockets?: boolean;
-  killActions?: boolean;
+  [action: `${"cut" | "drop" | "kill"}${string}`]: boolean;
   path?: string;
   args?: JSONValue;
-  component?: string;
   aheadMs?: number;
 }
 
@@ -67,11 +64,10 @@ export function controls(deployment: LocalDeployment): Hono {
       if (killActions) faults.killActions();
       return faults.set(settings);
     },
-    /** Calls any function. */
-    run: async ({ path = "", args = {}, component }) => {
+    /** Calls any function of the app. */
+    run: async ({ path = "", args = {} }) => {
       const itsArgs = jsonToConvex(args) as Record<string, never>;
-      const value = await deployment.call(path, itsArgs, { component });
-      return { value: convexToJson(value) };
+      return { value: convexToJson(await deployment.call(path, itsArgs)) };
     },
     open: () => deployment.open(),
     clock: ({ aheadMs = 0 }) => {

@@ -4,16 +4,7 @@ import type { StreamId } from "../../../src/client/index.js";
 import { streaming } from "../../support/app/chat.js";
 import { writers } from "./writers.js";
 
-export {
-  create,
-  goOn,
-  noteRun,
-  remove,
-  runs,
-  stop,
-  timeOut,
-  wentOn,
-} from "../../support/app/chat.js";
+export * from "../../support/app/chat.js";
 
 const global = globalThis as { appendedInRuntime?: Record<string, number> };
 /** How much each background writer has appended. The tests run in the same process. */
