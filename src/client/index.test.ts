@@ -60,16 +60,6 @@ describe("stream", () => {
     expect(await body()).toEqual({ text, status: "done" });
   });
 
-  test("the headers of the response can be set, with a body and without", async () => {
-    const { respond } = await setUpStream();
-    for (const writer of [writes("Text."), neverRuns]) {
-      const { headers } = await respond(writer);
-      headers.set("Access-Control-Allow-Origin", "*");
-      headers.append("Vary", "Origin");
-      expect(headers.get("Access-Control-Allow-Origin")).toBe("*");
-    }
-  });
-
   test("runs no writer for a stream that is claimed, done or aborted: an empty 205, and false", async () => {
     const expectNoWriter = async ({ respond, generate }: typeof app) => {
       const response = await respond(neverRuns);

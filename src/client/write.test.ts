@@ -31,15 +31,6 @@ describe("a writer that throws", () => {
     ],
     "before its first token": ["", () => Promise.reject(error)],
     undefined: ["", () => Promise.reject(nothing)],
-    "in mid-sentence, after a pause": [
-      "One. Half a sen",
-      async (append) => {
-        await append("One. ");
-        await sleep(3000);
-        await append("Half a sen");
-        throw error;
-      },
-    ],
     "without awaiting what it appends": [
       "One. Two",
       (append) => {

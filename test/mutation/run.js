@@ -7,6 +7,13 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import process from "node:process";
 
+const ofComponent = [
+  "lib",
+  "text",
+  "client/endings",
+  "client/badInput",
+  "componentBadInput",
+];
 /** The tests of each source, the quickest first. The others have all tests of their folder. */
 const tests = {
   "client/flush": ["flush", "endings", "saver"],
@@ -19,33 +26,12 @@ const tests = {
   "client/saver": ["write", "saver", "endings"],
   "client/values": ["values"],
   "client/write": ["write", "badInput", "index", "endings"],
-  "component/deadlines": ["client/endings", "deadlines"],
-  "component/endings": ["client/endings", "deadlines", "lib"],
-  "component/lib": [
-    "lib",
-    "deadlines",
-    "text",
-    "client/endings",
-    "client/badInput",
-    "componentBadInput",
-  ],
-  "component/streams": [
-    "lib",
-    "deadlines",
-    "text",
-    "client/endings",
-    "client/badInput",
-    "componentBadInput",
-  ],
-  "component/text": ["text", "lib", "client/badInput", "componentBadInput"],
-  "component/v03": [
-    "lib",
-    "deadlines",
-    "text",
-    "client/endings",
-    "client/badInput",
-    "componentBadInput",
-  ],
+  "component/deadlines": ["client/endings", "lib"],
+  "component/endings": ["client/endings", "lib"],
+  "component/lib": ofComponent,
+  "component/streams": ofComponent,
+  "component/text": ofComponent,
+  "component/v03": ofComponent,
   "browser/database-side": ["watch-stream", "database-side"],
   "browser/first-aid": ["watch-stream"],
   "browser/http-side": ["watch-stream", "database-side"],
