@@ -82,6 +82,12 @@ const until = (what: string, condition: () => boolean | Promise<boolean>) =>
 /** A stream, and clients of one kind that read it. */
 class Cell {
   readonly clients: Running[] = [];
+  /** What each client has at the event, and in the end. */
+  before: Seen[] = [];
+  after: Seen[] = [];
+  /** What is saved in the end, and how often a writer has started. */
+  saved: StreamPage | undefined;
+  runs: unknown;
 
   constructor(
     readonly kind: Kind,
@@ -249,17 +255,8 @@ const events: Event[] = [
   },
 ];
 
-interface Outcome {
-  saved: StreamPage;
-  /** How often a writer has started. */
-  runs: unknown;
-  /** What each client had at the event, and in the end. */
-  before: Seen[];
-  after: Seen[];
-}
-
-/** Lets an event happen to a stream of each kind of client, and returns what each client has in the end. */
-async function play(event: Event): Promise<Map<Kind, Outcome>> {
+/** Lets an event happen to a stream of each kind of client, and notes what each client has. */
+async function play(event: Event): Promise<Cell[]> {
   const { join, clients = 1 } = event;
   const shared = event.shared ? create() : null;
   const cells = await Promise.all(
@@ -294,53 +291,46 @@ async function play(event: Event): Promise<Map<Kind, Outcome>> {
     if (join === "after the end") await finish(cells);
     await open(cells);
   }
-  const before = await Promise.all(
-    cells.map(async (cell) =>
-      join === "after the end"
-        ? []
-        : await cell.seen(({ text }) => text.length > 100),
-    ),
-  );
+  if (join !== "after the end") {
+    await forEach(async (cell) => {
+      cell.before = await cell.seen(({ text }) => text.length > 100);
+    })(cells);
+  }
   await event.happens?.(cells);
   await finish(cells);
-  const outcomes = cells.map(async (cell, i): Promise<[Kind, Outcome]> => {
-    const body = await saved(cell.streamId);
-    const after = await cell.seen(
-      ({ text, status }) =>
-        !/pending|streaming/.test(status) && text.length >= body.text.length,
+  await forEach(async (cell) => {
+    const { text } = (cell.saved = await saved(cell.streamId));
+    cell.after = await cell.seen(
+      (seen) =>
+        !/pending|streaming/.test(seen.status) &&
+        seen.text.length >= text.length,
     );
     for (const client of cell.clients) await client.stop();
-    const outcome = {
-      saved: body,
-      runs: await call("runs", cell.streamId),
-      before: before[i] ?? [],
-      after,
-    };
-    return [cell.kind, outcome];
-  });
-  return new Map(await Promise.all(outcomes));
+    cell.runs = await call("runs", cell.streamId);
+  })(cells);
+  return cells;
 }
 
 describe.each(events)("a client that $name", (event) => {
-  let outcomes: Map<Kind, Outcome>;
+  let cells: Cell[];
   beforeAll(async () => {
-    outcomes = await play(event);
+    cells = await play(event);
   });
 
   test.each(kinds)("$name", (kind) => {
-    const { saved, runs, before, after } = outcomes.get(kind)!;
+    const cell = cells.find((cell) => cell.kind === kind)!;
     const { whole = WHOLE } = event;
-    const { text, atLeast, status } = event.end?.(kind, saved) ?? {
+    const { text, atLeast, status } = event.end?.(kind, cell.saved!) ?? {
       text: whole,
       status: "done",
     };
-    for (const seen of before) {
+    for (const seen of cell.before) {
       expect(seen.text.length).toBeGreaterThan(100);
       expect(seen.status).toBe("streaming");
     }
-    expect(runs).toBe(1);
-    expect(after).toHaveLength(event.clients ?? 1);
-    for (const [i, seen] of after.entries()) {
+    expect(cell.runs).toBe(1);
+    expect(cell.after).toHaveLength(event.clients ?? 1);
+    for (const [i, seen] of cell.after.entries()) {
       expect(seen.status).toBe(status);
       // Compared here, because `expect` would print 2 MB.
       expect(seen.text.length).toBe((text ?? seen.text).length);
@@ -350,9 +340,8 @@ describe.each(events)("a client that $name", (event) => {
         expect(seen.text.startsWith(atLeast ?? "")).toBe(true);
       }
       // Text that was shown stays.
-      expect(seen.text.length).toBeGreaterThanOrEqual(
-        before[i]?.text.length ?? 0,
-      );
+      const shown = cell.before[i]?.text.length ?? 0;
+      expect(seen.text.length).toBeGreaterThanOrEqual(shown);
       expect(seen.stepBack ?? null).toBeNull();
     }
   });
