@@ -10,7 +10,7 @@ import {
   type LineSchema,
 } from "./index.js";
 import { createParsedLines, nameSource } from "./lines.js";
-import { createPrefix, GrowingText } from "./prefix.js";
+import { GrowingText } from "./prefix.js";
 
 /** A text as it arrives. */
 async function* pieces(texts: Iterable<string>) {
@@ -190,13 +190,13 @@ test("a parser that changes parses the lines that follow", () => {
   expect(show("a\nb\n", "?")).toEqual(["a!", "b?"]);
 });
 
-/** The bodies of one reader. */
-function bodies() {
-  const prefix = createPrefix();
-  return (text: string, offset = 0, status: StreamState["status"] = "done") => {
-    prefix.save(offset, text);
-    const body = { text: prefix.text, status };
-    nameSource(body, prefix.source);
+/** The bodies of one reader, whose text starts at an offset and grows. */
+function bodies(start = 0) {
+  const source = new GrowingText("", start);
+  return (text: string, status: StreamState["status"] = "done") => {
+    source.append(text.slice(source.text.length));
+    const body: StreamState = { text, status };
+    nameSource(body, source);
     return body;
   };
 }
@@ -227,10 +227,10 @@ test("two streams that are shown in turn, one of them deferred, are each parsed 
   const next = bodies();
   const array = show(before);
   for (const text of ["", "1\n", "1\n3\n", "1\n3\n4\n"]) {
-    show(next(text, 0, "streaming"));
+    show(next(text, "streaming"));
     expect(show(before)).toBe(array);
   }
-  expect(show(next(""))).toEqual([1, 3, 4]);
+  expect(show(next("1\n3\n4\n"))).toEqual([1, 3, 4]);
   expect(parse).toHaveBeenCalledTimes(5);
 });
 
@@ -247,9 +247,12 @@ test("an older body gets its older array, and nothing is parsed again", () => {
 
 test("the half line with which the end of a text begins is left out", () => {
   const { show } = showLines((line) => line);
-  const body = bodies();
-  expect(show(body("alf", 7))).toEqual([]);
-  expect(show(body(" a line\nwhole\n", 10))).toEqual(["whole"]);
+  const body = bodies(7);
+  expect(show(body("alf"))).toEqual([]);
+  expect(show(body("alf a line\nwhole\n"))).toEqual(["whole"]);
+  // Nor is it taken for the beginning of another text.
+  expect(show(bodies(100)("{"))).toEqual([]);
+  expect(show(bodies()("{1}\n{2}\n"))).toEqual(["{1}", "{2}"]);
 });
 
 describe("a line that cannot be parsed", () => {
@@ -273,28 +276,11 @@ describe("a line that cannot be parsed", () => {
   });
 });
 
-test("a text that starts in the middle of a line is not taken for one that does not", () => {
-  const { show } = showLines((line) => line);
-  const body = (text: string, start: number) => {
-    const state: StreamState = { text, status: "streaming" };
-    nameSource(state, new GrowingText(text, start));
-    return state;
-  };
-  expect(show(body("{", 100))).toEqual([]);
-  expect(show(body("{1}\n{2}\n", 0))).toEqual(["{1}", "{2}"]);
-});
-
 test("a body that was taken as done keeps its last line when more text comes", () => {
   const { show } = showLines((line) => line);
-  const source = new GrowingText("a\nb");
-  const body = (text: string): StreamState => {
-    const state: StreamState = { text, status: "done" };
-    nameSource(state, source);
-    return state;
-  };
+  const body = bodies();
   const taken = body("a\nb");
   expect(show(taken)).toEqual(["a", "b"]);
-  source.append("c\n");
   expect(show(body("a\nbc\n"))).toEqual(["a", "bc"]);
   expect(show(taken)).toEqual(["a", "b"]);
 });

@@ -11,12 +11,9 @@ const { requests, logged } = page;
 const hello = () => new Response("Hello.");
 const refused = (status: number) => () => new Response(null, { status });
 const never = () => new Promise<Response>(() => {});
-const saved = (
-  text: string,
-  status: QueryResult["status"] = "done",
-): QueryResult => ({
+const saved = (text: string, status: QueryResult["status"] = "done") => ({
   text,
-  status: status,
+  status,
 });
 const pending = { ...saved("", "pending"), claimed: false };
 
@@ -666,31 +663,22 @@ describe("one reader", () => {
   });
 
   test("works with the client that has `onUpdate`", async () => {
-    const listeners: {
-      result: (value: unknown) => void;
-      error: (error: Error) => void;
-    }[] = [];
     const unsubscribed = vi.fn();
-    const client = {
-      onUpdate(query: unknown, args: unknown, result: never, error: never) {
-        expect([query, args]).toEqual(["chat:body", { streamId: "stream" }]);
-        listeners.push({ result, error });
-        return unsubscribed;
-      },
-    };
-    const { now, watching } = await page.watch(
-      never,
-      { driven: false },
-      client,
+    type Listeners = [(value: unknown) => void, (error: Error) => void];
+    const onUpdate = vi.fn(
+      (..._: [unknown, unknown, ...Listeners]) => unsubscribed,
     );
+    const options = { driven: false };
+    const { now, watching } = await page.watch(never, options, { onUpdate });
+    const [query, args, result, error] = onUpdate.mock.calls[0]!;
+    expect([query, args]).toEqual(["chat:body", { streamId: "stream" }]);
     expect(now()).toMatchObject({ text: "", isLoading: true });
-    listeners[0]!.result(pending);
-    await pass(150);
-    expect(now().isLoading).toBe(false);
-    listeners[0]!.result(saved("One.", "streaming"));
-    await pass(150);
-    expect(now()).toMatchObject({ text: "One.", isLoading: false });
-    listeners[0]!.error(new Error("Not yours."));
+    for (const answer of [pending, saved("One.", "streaming")]) {
+      result(answer);
+      await pass(150);
+      expect(now()).toMatchObject({ text: answer.text, isLoading: false });
+    }
+    error(new Error("Not yours."));
     await pass(150);
     expect(() => now()).toThrow("Not yours.");
     watching.close();
