@@ -370,7 +370,7 @@ describe("invalid options throw a TypeError that says what is expected", () => {
     ["origins as text", { ...good, allowedOrigins: "*" }, /an array/],
     ["an origin with a slash", origins("https://x.test/"), /without a path/],
     ["an origin without a scheme", origins("x.test"), /"https:/],
-    ["an origin with its port", origins("https://x.test:443"), /browsers send/],
+    ["an origin with its port", origins("http://x.test:80"), /browsers send/],
     ["an origin that is no URL", origins("https://x:y"), /browsers/],
     ["an origin after a space", origins(" app://x.test"), /browsers/],
     ["an origin in capitals", origins("https://X.test"), /browsers/],

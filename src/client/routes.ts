@@ -354,12 +354,12 @@ function checkOrigins(path: string, allowed: unknown): ReadonlySet<string> {
 
 /**
  * Whether a browser may send this as a page's origin: `https://example.com`, or an
- * app's own scheme, such as `capacitor://localhost`. `new URL()` would change any other.
+ * app's own scheme, such as `capacitor://localhost`.
  */
 function isOrigin(origin: unknown): origin is string {
-  return holds(() => {
-    const { protocol, host } = new URL(origin as string);
-    const isHost = host !== "" && !host.includes("*");
-    return isHost && `${protocol}//${host}` === origin;
-  });
+  if (typeof origin !== "string") return false;
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s*]+$/.test(origin)) return false;
+  // Older backends have no URLs with other schemes.
+  if (!/^https?:/.test(origin)) return true;
+  return holds(() => new URL(origin).origin === origin);
 }
