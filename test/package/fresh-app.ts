@@ -17,7 +17,7 @@ import { afterAll } from "vitest";
 const path = (relative: string) =>
   fileURLToPath(new URL(relative, import.meta.url));
 
-export const packageName = "@convex-dev/persistent-text-streaming";
+const packageName = "@convex-dev/persistent-text-streaming";
 export const repository = path("../..");
 
 /** Runs a command. If it fails, its output is the error. */
