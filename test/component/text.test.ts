@@ -146,13 +146,18 @@ describe("a page of many chunks", () => {
   const rows = (count: number) =>
     Array.from({ length: count }, (_, i) => `${i} 😀 `.padEnd(520, "·"));
 
-  test.each(["streaming", "done"] as const)(
-    "ends after 256 of them: the text of a stream that is %s continues with the next",
-    async (status) => {
+  test.each([
+    ["streaming", 300],
+    ["done", 300],
+    ["done", 257],
+    ["done", 256],
+  ] as const)(
+    "ends after 256 of them: a stream that is %s, with %i chunks, continues with the next",
+    async (status, count) => {
       const setup = setUpComponent();
       const streamId = await setup.insertStream({ status });
-      await setup.insertChunks(streamId, rows(300));
-      const whole = rows(300).join("");
+      await setup.insertChunks(streamId, rows(count));
+      const whole = rows(count).join("");
       for (const from of [0, 519, 520, 100_000]) {
         const { pages, text } = await setup.pages(streamId, from);
         expect(text).toBe(whole.slice(from));
@@ -164,21 +169,13 @@ describe("a page of many chunks", () => {
           expect(page.next).toBe(page.from + page.text.length);
         }
         expect(pages.at(-1)?.status).toBe(status);
+        // A live stream is asked once more.
+        const last = status === "done" ? 0 : 1;
+        const chunks = count - Math.floor(from / 520);
+        expect(pages).toHaveLength(Math.ceil(chunks / 256) + last);
       }
       // A read of the whole text has no such limit.
       expect((await setup.read(streamId))?.text).toBe(whole);
-    },
-  );
-
-  test.each([255, 256, 257])(
-    "is final only if it has the last of %d chunks",
-    async (count) => {
-      const { insertStream, insertChunks, read } = setUpComponent();
-      const streamId = await insertStream({ status: "done" });
-      await insertChunks(streamId, rows(count));
-      const page = await read(streamId, 0);
-      expect(page?.status).toBe(count <= 256 ? "done" : "streaming");
-      expect(page?.text.length).toBe(Math.min(count, 256) * 520);
     },
   );
 
