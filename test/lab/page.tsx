@@ -1,26 +1,13 @@
 import { ConvexProvider, type ConvexReactClient } from "convex/react";
-import { makeFunctionReference } from "convex/server";
-import { StrictMode, useLayoutEffect } from "react";
+import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import type { StreamId } from "../../src/client/index.js";
-import { useStream } from "../../src/react/index.js";
-import {
-  isFinal,
-  statusOf03,
-  type StreamBody,
-  type StreamPage,
-  type StreamState,
-} from "../../src/shared.js";
+import { isFinal, statusOf03, type StreamState } from "../../src/shared.js";
+import { ReaderView } from "../support/reader.js";
 import { SwitchingComponent } from "../support/switching.js";
 import { Client, type Browser } from "./client.js";
 import { Reader } from "./readers.js";
 import type { PageChange, PagePlan } from "./schedule.js";
-
-const query = makeFunctionReference<
-  "query",
-  { streamId: string; from?: number },
-  StreamBody | StreamPage
->("chat:body");
 
 /** The database must be silent this long before a hook may take the end of HTTP for the stream's. */
 const LAST_WORD_MS = 4000;
@@ -33,15 +20,6 @@ interface Props {
   streamId: StreamId | undefined;
   incremental: boolean;
   authToken: string;
-}
-
-function View(props: Props & { onShow: (body: StreamState) => void }) {
-  const { url, driven, streamId, incremental, authToken } = props;
-  // New objects on every render, as apps write them.
-  const options = { incremental, authToken, headers: {} };
-  const body = useStream(query, new URL(url), driven, streamId, options);
-  useLayoutEffect(() => props.onShow(body));
-  return null;
 }
 
 /** A component on a page: call it to render, or with null to unmount. */
@@ -60,30 +38,28 @@ function mountWithReact(
     if (props === null) return root.unmount();
     const view = (
       <ConvexProvider client={client as unknown as ConvexReactClient}>
-        <View {...props} onShow={(body) => onShow(body, props)} />
+        <ReaderView
+          {...props}
+          history={{ note: (body) => onShow(body, props) }}
+        />
       </ConvexProvider>
     );
     root.render(strict ? <StrictMode>{view}</StrictMode> : view);
   };
 }
 
-/** Mounts a component without React. With the second token it moves to the other provider, if there is one. */
-function mountAlone(
-  client: Client,
-  other: Client | undefined,
-  onShow: OnShow,
-): Mounted {
+/** Mounts a component without React. */
+function mountAlone(client: Client, onShow: OnShow): Mounted {
   let component: SwitchingComponent | undefined;
   let shown: Props;
   return (props) => {
     if (props === null) return component?.unmount();
     shown = props;
     const source = { ...props, query: "chat:body" };
-    const provider = (props.authToken !== "first" && other) || client;
-    component ??= new SwitchingComponent(provider, source, (view) =>
+    component ??= new SwitchingComponent(client, source, (view) =>
       onShow(view.snapshot, shown),
     );
-    component.update(source, provider);
+    component.update(source);
   };
 }
 
@@ -97,13 +73,11 @@ export class PageReader extends Reader {
   private isBroken = false;
   private props: Props;
 
-  /** @param other The client it uses while it has the second token. Default: the same one. */
   constructor(
     about: Reader["about"],
     private readonly browser: Browser,
     private readonly plan: Partial<PagePlan>,
     private readonly by: "hook" | "reader",
-    private readonly other?: Client,
   ) {
     super(about);
     const { url, driven = false, deployment } = about;
@@ -143,7 +117,7 @@ export class PageReader extends Reader {
 
   private mount(): void {
     if (this.mounted !== null) return;
-    const { client, other, plan, show } = this;
+    const { client, plan, show } = this;
     const onError = () => {
       this.isBroken = true;
       if (!plan.failing?.length) this.complain("failure", "threw");
@@ -154,7 +128,7 @@ export class PageReader extends Reader {
     const mounted =
       this.by === "hook"
         ? mountWithReact(client, plan.strict === true, show, onError)
-        : mountAlone(client, other, show);
+        : mountAlone(client, show);
     this.mounted = mounted;
     this.begin();
   }

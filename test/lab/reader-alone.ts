@@ -4,7 +4,7 @@ import { START_OFFSET } from "../../src/protocol.js";
 import { cutLength, isFinal, statusOf03 } from "../../src/shared.js";
 import { Action } from "./action.js";
 import type { Run } from "./carry-out.js";
-import { Browser, Client } from "./client.js";
+import { Browser } from "./client.js";
 import { answerRequests, serve } from "./connections.js";
 import type { Deployment } from "./lab-backend.js";
 import { check } from "./invariants.js";
@@ -178,9 +178,8 @@ export const readAlone = (reading: Reading) =>
       const url = "https://app.lab/chat";
       return { name, deployment, url, driven, written: () => stream };
     };
-    const other = new Client(deployment, browser, { ...page, down: [] });
     const readers = [
-      new PageReader(about("component"), browser, page, "reader", other),
+      new PageReader(about("component"), browser, page, "reader"),
       new TextReader({ ...about("readStream"), driven: false }),
     ];
     for (const reader of readers) void reader.read();

@@ -12,14 +12,16 @@ export const { chat } = anyApi as unknown as ApiFromModules<{
 
 export interface ReaderProps {
   url: string | URL;
-  driven: boolean;
+  driven: boolean | "auto";
   streamId: string | undefined;
   incremental?: boolean;
   authToken?: string;
   headers?: Record<string, string>;
 }
 
-export function ReaderView(props: ReaderProps & { history: History }) {
+export function ReaderView(
+  props: ReaderProps & { history: Pick<History, "note"> },
+) {
   const { url, driven, streamId, history, authToken, headers } = props;
   const incremental = props.incremental ?? false;
   // New objects at every render, as an app writes them.
