@@ -4,7 +4,6 @@
  *
  * `KILL_RUNS` and `KILL_SEED`: the number of kills at random moments, and the first seed.
  */
-import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import {
@@ -20,9 +19,6 @@ import { launchBrowser } from "./chromium.js";
 import { complaintsOf } from "./complaints.js";
 import { KilledDeployment } from "./kill/killed-deployment.js";
 
-const folder = (path: string) =>
-  fileURLToPath(new URL(`../../${path}`, import.meta.url));
-
 const SENTENCES = 80;
 const WHOLE = story(SENTENCES);
 
@@ -34,8 +30,7 @@ let complaints: string[];
 
 beforeAll(async () => {
   deployment = new KilledDeployment({
-    functionsDir: folder("test/support/app"),
-    components: { persistentTextStreaming: folder("src/component") },
+    functionsDir: "test/support/app",
   });
   [browser, served] = await Promise.all([
     launchBrowser(),

@@ -1,8 +1,5 @@
-import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 import { startDeployment } from "../local-deployment/deployment.js";
-
-const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -21,8 +18,7 @@ export default async function setup({ provide, config }: TestProject) {
   const deployments = await Promise.all(
     Array.from({ length: Number(config.maxWorkers) }, () =>
       startDeployment({
-        functionsDir: folder("./app"),
-        components: { persistentTextStreaming: folder("../../src/component") },
+        functionsDir: "test/support/app",
         log: () => {},
       }),
     ),
