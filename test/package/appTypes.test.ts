@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, inject, test } from "vitest";
-import { writePages } from "./documents.js";
+import { writePages } from "./doc-pages.js";
 import {
   compilerOptions,
   copySources,

@@ -13,7 +13,7 @@ import {
   snippetsOf,
   writePages,
   type Snippet,
-} from "./documents.js";
+} from "./doc-pages.js";
 import {
   copySources,
   generate,
