@@ -401,15 +401,9 @@ describe("a request that was refused is made again", () => {
 
 describe("the stream is asked for", () => {
   const text = saved("One.", "streaming");
-  test.each<
-    [
-      boolean | "auto" | undefined,
-      boolean,
-      QueryResult | null | Error | undefined,
-      number,
-      number,
-    ]
-  >([
+  type Answer = QueryResult | null | Error | undefined;
+  type Row = [boolean | "auto" | undefined, boolean, Answer, number, number];
+  test.each<Row>([
     // Driven, connected before, what the database says; requests at once, and after 0.3 s.
     ["auto", true, undefined, 0, 0],
     ["auto", true, pending, 1, 1],
