@@ -182,7 +182,7 @@ class Reading {
     }
     if (!isOffset(from)) {
       throw new TypeError(
-        `from must be an offset into the text, a whole number of 0 or more (UTF-16 code units); it is ${from}.`,
+        `from must be an offset into the text, a whole number of 0 or more (UTF-16 code units); it is ${String(from)}.`,
       );
     }
     if (tail !== undefined && (!isOffset(tail) || options.from !== undefined)) {
@@ -314,7 +314,9 @@ class Reading {
         if (event === "interrupted") {
           if (way === "poll") return "again";
           const mayProbe = canProbe && this.tail === null && !isCrowded;
-          if (probe === null && mayProbe) {
+          if (mayProbe) {
+            // An earlier one may be dead too.
+            probe?.close();
             probe = this.open("poll", inbox);
           }
           continue;
