@@ -135,10 +135,9 @@ const invariants: Record<string, (run: Run) => void> = {
     const { deployment, stored, winner, written, isDeleted, saved } = run;
     const counted = deployment.told[stored.ends[0]?.call ?? -1];
     if (counted === undefined) return;
-    const { at, args, text, status } = counted;
+    const { isLater, args, text, status } = counted;
     must(args.context === CONTEXT, "its context is another one");
     must(args.streamId === deployment.streamId, "its id is another one");
-    const isLater = at > endedAt(run);
     if (args.status === "deleted") {
       return must(isDeleted, "it was told of a deletion");
     }

@@ -72,7 +72,8 @@ export class Deployment {
   /** Called after each mutation. */
   readonly listeners = new Set<() => void>();
   /** What each call of `onComplete` was told and read, including those that were rolled back. */
-  readonly told: ({ at: number; args: OnCompleteArgs } & StreamBody)[] = [];
+  readonly told: ({ isLater: boolean; args: OnCompleteArgs } & StreamBody)[] =
+    [];
   /** The actions that claimed the stream, in order. */
   readonly holders: { action: Action | null; at: number }[] = [];
   streamId = "" as StreamId;
@@ -196,11 +197,12 @@ export class Deployment {
     args: vOnCompleteArgs(v.string()),
     returns: v.null(),
     handler: async (ctx: GenericMutationCtx<GenericDataModel>, args) => {
-      const { told, clock, streaming, schedule } = this;
+      const { told, streaming, schedule } = this;
       const call = told.length;
       const { streamId } = args;
       const body = await streaming.getStreamBody(ctx, streamId);
-      told.push({ at: clock.time, args, ...body });
+      // The transaction that ends the stream is not over yet.
+      told.push({ isLater: this.isOver, args, ...body });
       await ctx.db.insert("ends", { call });
       const act = schedule.callback?.[call] ?? "works";
       switch (act) {
