@@ -77,7 +77,7 @@ export function flushPolicy(
   const { minDelayMs, maxDelayMs } = policy;
   if (!(minDelayMs >= 0 && minDelayMs <= maxDelayMs && minDelayMs < Infinity)) {
     throw new TypeError(
-      `flush: minDelayMs must be a number of milliseconds from 0 to maxDelayMs (${maxDelayMs}); it is ${JSON.stringify(given.minDelayMs ?? minDelayMs)}.`,
+      `flush: minDelayMs must be a number of milliseconds from 0 to maxDelayMs (${maxDelayMs}); it is ${JSON.stringify(minDelayMs)}.`,
     );
   }
   return policy;
