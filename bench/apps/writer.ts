@@ -126,7 +126,8 @@ async function write(
     const first = clock.now();
     const { pace, burst = 1 } = plan;
     for (const [i, token] of tokens(plan.tokens).entries()) {
-      if (pace > 0) await clock.until(first + Math.floor(i / burst) * pace);
+      const due = first + Math.floor(i / burst) * pace;
+      if (pace > 0) await clock.until(due, () => commits.idle());
       if (plan.stopClock) await commits.settle();
       const before = wallClock();
       await append(token);
@@ -139,36 +140,46 @@ async function write(
   }
 }
 
-type RunMutation = (
+type Run = (
   fn: never,
   args?: { text?: string; end?: number },
 ) => Promise<unknown>;
 
-/** The commits of one writer: how far the text is saved, and whether one is in flight. */
+/** The calls of one writer: how far the text is saved, and whether one is in flight. */
 class Commits {
   private readonly inFlight = new Set<Promise<unknown>>();
   private progress = 0;
   private settledAt = 0;
 
-  /** The `ctx` of an action, with its mutations watched. */
+  /** The `ctx` of an action, with its calls watched. */
   watch<Ctx extends object>(ctx: Ctx): Ctx {
-    const run = (ctx as { runMutation: RunMutation }).runMutation;
-    const runMutation: RunMutation = (fn, args) => {
-      const commit = run(fn, args).then((result) => {
-        this.progress = args?.end ?? this.progress + (args?.text ?? "").length;
-        return result;
-      });
-      this.inFlight.add(commit);
-      const over = () => void this.inFlight.delete(commit);
-      commit.then(over, over);
-      return commit;
+    const run = ctx as { runMutation: Run; runQuery: Run };
+    const watched = (call: Promise<unknown>) => {
+      this.inFlight.add(call);
+      const over = () => void this.inFlight.delete(call);
+      call.then(over, over);
+      return call;
     };
-    return { ...ctx, runMutation };
+    const runMutation: Run = async (fn, args) => {
+      const result = await watched(run.runMutation(fn, args));
+      this.progress = args?.end ?? this.progress + (args?.text ?? "").length;
+      return result;
+    };
+    const runQuery: Run = (fn, args) => watched(run.runQuery(fn, args));
+    return { ...ctx, runMutation, runQuery };
   }
 
-  /** Waits until no commit is in flight and every follower has what was saved. */
+  /** Waits until no call is in flight. */
+  async idle(): Promise<void> {
+    while (this.inFlight.size > 0) {
+      await Promise.allSettled(this.inFlight);
+      await new Promise((goOn) => setImmediate(goOn));
+    }
+  }
+
+  /** Waits until no call is in flight and every follower has what was saved. */
   async settle(): Promise<void> {
-    while (this.inFlight.size > 0) await Promise.allSettled(this.inFlight);
+    await this.idle();
     if (this.progress === this.settledAt) return;
     this.settledAt = this.progress;
     await meeting.settled(this.progress);

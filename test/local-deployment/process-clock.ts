@@ -56,8 +56,12 @@ class ProcessClock {
     }
   }
 
-  /** Waits until `time` (ms since 1970), or lets the stopped clock get there. */
-  async until(time: number): Promise<void> {
+  /**
+   * Waits until `time` (ms since 1970), or lets the stopped clock get there.
+   *
+   * @param idle Resolves when all calls that a timer made have been answered.
+   */
+  async until(time: number, idle = () => Promise.resolve()): Promise<void> {
     if (this.stoppedAt === null) {
       const wait = time - this.now();
       if (wait > 0) await new Promise((goOn) => setTimeout(goOn, wait));
@@ -73,6 +77,7 @@ class ProcessClock {
       due.run();
       // Lets what the timer started run until it waits for something.
       await new Promise((goOn) => setImmediate(goOn));
+      await idle();
     }
   }
 
