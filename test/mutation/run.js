@@ -9,6 +9,7 @@ import process from "node:process";
 
 const ofComponent = [
   "lib",
+  "deadlines",
   "text",
   "client/endings",
   "client/badInput",
@@ -26,8 +27,8 @@ const tests = {
   "client/saver": ["write", "saver", "endings"],
   "client/values": ["values"],
   "client/write": ["write", "badInput", "index", "endings"],
-  "component/deadlines": ["client/endings", "lib"],
-  "component/endings": ["client/endings", "lib"],
+  "component/deadlines": ["client/endings", "deadlines"],
+  "component/endings": ["client/endings", "deadlines", "lib"],
   "component/lib": ofComponent,
   "component/streams": ofComponent,
   "component/text": ofComponent,
