@@ -60,6 +60,13 @@ test("ten followers cost as many queries as one, and ten times the updates", asy
   expect(perFollower).toBeLessThan(60);
 });
 
+test("while the model is silent, the writer looks once a second whether it was stopped", async () => {
+  const silent = { tokens: 2, pace: 60_000, followers: 1 };
+  const { functionCalls } = await following(deployment, target, silent);
+  expect(functionCalls).toBeGreaterThan(55);
+  expect(functionCalls).toBeLessThan(80);
+});
+
 test("a finished reply is read from two documents: the stream and its text", async () => {
   const { url, siteUrl } = deployment;
   const tasks = { ...tasksOf(deployment, target), url, siteUrl };
