@@ -56,9 +56,9 @@ export function parseOffset(token: string): number | null {
   return isOffset(offset) ? offset : null;
 }
 
-/** Whether this is a valid offset into a text. */
-export function isOffset(offset: unknown): offset is number {
-  return Number.isSafeInteger(offset) && (offset as number) >= 0;
+/** Whether a number is a valid offset into a text. */
+export function isOffset(offset: number): boolean {
+  return Number.isSafeInteger(offset) && offset >= 0;
 }
 
 /**

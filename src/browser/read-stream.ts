@@ -182,7 +182,7 @@ class Reading {
     }
     if (!isOffset(from)) {
       throw new TypeError(
-        `from must be an offset into the text, a whole number of 0 or more (UTF-16 code units); it is ${String(from)}.`,
+        `from must be an offset into the text, a whole number of 0 or more (UTF-16 code units); it is ${from}.`,
       );
     }
     if (tail !== undefined && (!isOffset(tail) || options.from !== undefined)) {

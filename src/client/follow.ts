@@ -290,12 +290,12 @@ function startOf(
   }
   const tail = given.tail ?? (tails[0] === undefined ? null : digits(tails[0]));
   if (given.tail !== undefined || tails.length > 0) {
-    return isOffset(tail)
+    return tail !== null && isOffset(tail)
       ? { start: { tail }, ...wanted }
       : `A tail must be a whole number of 0 or more: how much of the end of the text to start with (UTF-16 code units). The request has ${given.tail ?? shown(url)}.`;
   }
   const from = given.from ?? parseOffset(offsets[0] ?? "-1");
-  return isOffset(from)
+  return from !== null && isOffset(from)
     ? { start: { from }, ...wanted }
     : `An offset must be a whole number of 0 or more (UTF-16 code units). The request has ${given.from ?? shown(url)}.`;
 }
