@@ -31,11 +31,11 @@ type Measure = (host: Host, name: TargetName) => Promise<Measured>;
 interface Section {
   title: string;
   targets: readonly TargetName[];
-  /** How often each is measured. The median counts. Default: once. */
+  /** How often to measure each target; the table shows the median. Default: once. */
   rounds?: number;
-  /** Whether all are measured at once, because they mostly wait. */
+  /** Measures all targets at once. For measurements that mostly wait. */
   together?: boolean;
-  /** By what is done, in words. */
+  /** What to measure, by its name in the table. */
   cases: Record<string, Measure>;
 }
 
@@ -113,7 +113,7 @@ const figures = {
     metric: "main thread in scripts, per 1,000 tokens",
     unit: "ms",
     reason:
-      "Each update waits for the next frame, so that fast replies and slow pages render less. At this pace every token is an update, and the wait costs 0.07 ms of scripts.",
+      "Each update waits for the next frame, so that fast replies and slow pages render less. At this pace every token is an update, and waiting for the frame costs a little.",
   },
   mainThread: {
     metric: "main thread in all, per 1,000 tokens",
@@ -195,7 +195,7 @@ const drivingAt =
     return { ...paced, firstByte: median(firstBytes), tokensPerSecond };
   };
 
-/** What readers add in a minute, or a shorter time. */
+/** What readers add to the counts in `time` (ms). */
 const readingFor =
   (time: number, pace: number, readers: number): Measure =>
   (host, name) =>
@@ -204,7 +204,7 @@ const readingFor =
       return minute(host, unread, name, plan, readers);
     });
 
-/** Other work of a page beside a reply. */
+/** Other work on a page while a reply streams. */
 const besideReply = (react: ReactVersion): Section["cases"] => ({
   [`a transition of 300 ms, React ${react}`]: (host, name) =>
     beside(host, name, "transition", react),
@@ -220,7 +220,7 @@ const source = (path: string) => new URL(`../src/${path}`, import.meta.url);
 const published = (path: string) =>
   new URL(import.meta.resolve(`persistent-text-streaming-published${path}`));
 
-/** @param quick Leaves out what takes long. */
+/** @param quick Skips slow cases, and makes the others shorter. */
 export function sectionsFor(quick = false): Record<string, Section> {
   const rounds = quick ? 1 : 3;
   const tokens = quick ? 400 : 1000;

@@ -23,9 +23,15 @@ export interface Target {
   /** The name of the component in the app, and the folder of its functions. */
   component: { name: string; folder: string };
   /**
-   * This package's reader, page by page or not; `readStream`, also where responses
-   * arrive only when they are complete, as in React Native and behind a proxy that
-   * buffers; what `useQuery` runs; the agent's deltas.
+   * How streams are followed.
+   *
+   * - `pages`: with this package's hook and `incremental: true`.
+   * - `reader`: with this package's hook alone.
+   * - `readStream`: over HTTP.
+   * - `long-polls`: with `readStream`, on a platform that delivers only complete
+   *   responses, such as React Native.
+   * - `useQuery`: as the published hook does.
+   * - `deltas`: as `@convex-dev/agent` does.
    */
   follower:
     "pages" | "reader" | "readStream" | "long-polls" | "useQuery" | "deltas";

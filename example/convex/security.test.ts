@@ -75,7 +75,7 @@ const routes = {
 };
 
 type Call = (user: User, ids: Ids) => Promise<unknown>;
-/** Everything that a client can call with an id: what is refused, and what finds nothing. */
+/** Calls that throw, or answer 403, if the id belongs to someone else. */
 const refused: Record<string, Call> = {
   ...routes,
   "chat.getStreamBody": page,
@@ -94,6 +94,7 @@ const refused: Record<string, Call> = {
       ...{ prompt: "x", conversationId },
     }),
 };
+/** Calls that do nothing and return nothing if the id belongs to someone else. */
 const ineffective: Record<string, Call> = {
   "conversations.list": (user) => user.query(api.conversations.list),
   "conversations.remove": (user, { conversationId }) =>

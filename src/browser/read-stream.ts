@@ -49,8 +49,8 @@ export interface ReadStreamOptions {
   /** The stream. It goes into the URL, as `streamId`. */
   streamId: string;
   /**
-   * Starts the stream by sending a POST with the JSON body `{"streamId": …}`, and reads
-   * the text as it is written. If the response ends early, GET fetches the rest.
+   * Starts the stream: POSTs `{"streamId": …}` as JSON and reads the response as it is
+   * written. If the response ends early, GET fetches the rest.
    *
    * - `true`: both requests go to the same URL, as with `registerRoutes`.
    * - `"auto"`: like `true`, but only if the stream has no writer yet, which is checked
@@ -443,7 +443,7 @@ class Reading {
     if (isClipped && this.shortAt !== start) this.shortAt = start;
     else if (missing === 0) return text;
     else if (missing === 1) return `\uFEFF${text}`;
-    // Longer than announced: a `fetch` that decodes UTF-8 as Latin-1.
+    // Cut short, or too long, as from a `fetch` that decodes UTF-8 as Latin-1.
     throw new Error(
       `A response with ${next - start} code units of text arrived damaged, with ${text.length}.`,
     );

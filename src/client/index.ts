@@ -254,8 +254,8 @@ export class PersistentTextStreaming {
    * });
    * ```
    *
-   * To make sure that every message gets a reply, even if the tab closes before it
-   * sends its request, schedule this in the mutation that creates the stream:
+   * Every message should get a reply, even if the tab closes before it sends its
+   * request. So also schedule this action in the mutation that creates the stream:
    *
    * ```ts
    * await ctx.scheduler.runAfter(5_000, internal.chat.answer, { streamId });
@@ -296,9 +296,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Answers an HTTP request with a stream's text. The response begins with the text saved
-   * so far, starting at the requested offset, and continues with new text as it is saved
-   * until the stream ends. For clients without a subscription, such as `readStream`.
+   * Answers an HTTP request with a stream's text from the requested offset on: what is
+   * saved already, then new text as it is saved, until the stream ends. For clients
+   * without a subscription, such as `readStream`.
    *
    * ```ts
    * const resume = httpAction((ctx, request) => {
@@ -341,9 +341,9 @@ export class PersistentTextStreaming {
   }
 
   /**
-   * Reads a stream in an action. Yields the text saved so far, starting at an offset, and
-   * then new text as it is saved until the stream ends. Use it to forward the text to a
-   * webhook, for example, or in your own format.
+   * Reads a stream in an action. Yields the text that is saved already, then new text as
+   * it is saved, until the stream ends. Use it to forward the text to a webhook, for
+   * example, or in your own format.
    *
    * ```ts
    * for await (const text of streaming.follow(ctx, streamId)) {

@@ -153,7 +153,7 @@ export const plannedCheck = internalMutation({
   args: { at: v.number() },
   returns: v.null(),
   handler: async (ctx, { at }) => {
-    // This one is no longer planned, even if the clock was set back and says so.
+    // This check is done, even if the clock was set back and its time has yet to come.
     await forgetChecks(ctx, at);
     await check(ctx);
     return null;

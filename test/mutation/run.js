@@ -25,7 +25,7 @@ const tests = {
   "client/responses": ["responses"],
   "client/routes": ["routes"],
   "client/saver": ["write", "saver", "endings"],
-  "client/values": ["values"],
+  "client/values": ["values", "badInput"],
   "client/write": ["write", "badInput", "index", "endings"],
   "component/deadlines": ["client/endings", "deadlines"],
   "component/endings": ["client/endings", "deadlines", "lib"],

@@ -44,7 +44,7 @@ export const fileOf = ({ code }: Snippet) =>
 const pageOf = ({ where }: Snippet) => /^docs\/(.+)\.md/.exec(where)?.[1];
 const pages = new Set(blocks.filter(fileOf).map(pageOf));
 
-/** Writes each page's app into a folder of its own: the quick start, with the page's files on top. */
+/** Creates a folder for each page: a copy of the quick start's app, plus the page's own files. */
 export function writePages(
   app: string,
   names: Iterable<string | undefined> = pages,

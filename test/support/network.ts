@@ -4,17 +4,17 @@ import { vi } from "vitest";
 export type Trouble =
   /** It never arrives. */
   | "lost"
-  /** It arrives, but its answer does not: a page of another origin may not see it. */
+  /** The server gets the request, but the page never sees the response, as without CORS. */
   | "unanswered"
-  /** The answer arrives when it is complete. */
+  /** The response arrives all at once, when it is complete. */
   | "heldBack"
-  /** So does this one, and it has no body that can be read in pieces, as in React Native. */
+  /** Like `heldBack`, and without a `body` to read in pieces, as in React Native. */
   | "bodiless"
-  /** The same, and the last byte is missing. */
+  /** Like `bodiless`, with the last byte missing. */
   | "clipped"
-  /** Nothing ever answers. */
+  /** The request never gets a response or an error. */
   | "unheard"
-  /** These headers are different. Without a value, the page cannot see one. */
+  /** These response headers are replaced. An empty value stands for a header that CORS hides. */
   | { headers: Record<string, string> }
   /** The answer has this status instead. */
   | { status: number; error?: string; retryAfter?: string }

@@ -22,9 +22,12 @@ const optionsOf = ({ url }: Request) => {
 };
 
 /**
- * Writes tokens. The URL says how: `delay` (ms after each), `failAt` (the token at which
- * the writer throws), `hang` (the one before which it waits for its signal), `gate` (the
- * one before which it waits for `chat:goOn`).
+ * Writes tokens. Parameters in the URL control the writer:
+ *
+ * - `delay`: how long (ms) to pause after each token.
+ * - `failAt`: throw at the token with this number.
+ * - `hang`: before this token, wait for the signal.
+ * - `gate`: before this token, wait until the test calls `chat:goOn`.
  */
 async function* written(
   tokens: string[],
